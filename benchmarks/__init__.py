@@ -1,0 +1,1 @@
+"""The harness: data sets, protocol, metrics, runner, store and experiments."""

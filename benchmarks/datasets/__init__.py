@@ -1,0 +1,15 @@
+"""Data sets: readers of folders and procedural pictures, looked up by reference."""
+
+from benchmarks.datasets.base import Dataset
+from casarbi.references import Registry
+
+DATASETS = Registry("data set", "casarbi.datasets")
+
+
+def create_dataset(reference: str) -> Dataset:
+    """Build the data set a reference names: `portraits?split=test&n=32`, `folder:/photos`, `celebahq:/data/CelebA-HQ`.
+
+    Raises:
+        CasarbiError: on an unknown name or option, a missing folder, or one without pictures.
+    """
+    return DATASETS.build(reference)

@@ -1,0 +1,44 @@
+"""What a data set is to the harness: named images with a checked fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Dataset(ABC):
+    """Images with ids that name them in every store, table and output folder.
+
+    Attributes:
+        name: the data set's short name, such as "portraits" or "folder".
+        ids: image ids, unique, in natural order; a file's id is its path in the folder without the suffix.
+        notes: sentences a report should print ("2 files skipped: …", "3 of 5 images are grey").
+    """
+
+    name: str
+    ids: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @abstractmethod
+    def image(self, image_id: str) -> Tensor:
+        """HR image: float32 (3, H, W) in [0, 1]; values of 8-bit sources are exactly k/255."""
+
+    def lr(self, image_id: str, scale: float) -> Tensor | None:
+        """LR image that the data set itself ships for this scale, as float32 (3, h, w), or None."""
+        return None
+
+    @abstractmethod
+    def digest(self, image_id: str) -> str:
+        """SHA-256 of what decides the image's pixels: the file's content, or the generator's version and seed."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over ids and digests: another pixel, name or image gives another fingerprint."""
+        total = hashlib.sha256()
+        for image_id in self.ids:
+            total.update(f"{image_id}\0{self.digest(image_id)}\n".encode())
+        return total.hexdigest()

@@ -1,0 +1,125 @@
+"""References such as `liif:edsr-baseline-div2k?chunk=10000`, and the registries they are looked up in."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Any, get_type_hints
+from urllib.parse import parse_qsl
+
+from casarbi.errors import CasarbiError
+
+
+@dataclass(frozen=True)
+class Reference:
+    """`NAME[:TARGET][?option=value&…]`, taken apart.
+
+    Example:
+        >>> ref = Reference.parse("portraits?split=test&n=32")
+        >>> ref.name, ref.target, ref.options
+        ('portraits', None, {'split': 'test', 'n': '32'})
+        >>> Reference.parse("folder:/my photos").target
+        '/my photos'
+    """
+
+    text: str
+    name: str
+    target: str | None = None
+    options: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Take a reference apart; raises CasarbiError where it is empty or an option lacks its value."""
+        head, _, query = text.strip().partition("?")
+        name, colon, target = head.partition(":")
+        if not name:
+            raise CasarbiError(f"'{text}' is no reference: expected NAME[:TARGET][?option=value&…].")
+        try:
+            pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
+        except ValueError:
+            raise CasarbiError(f"The options of '{text}' must read option=value, joined by '&'.") from None
+        return cls(text.strip(), name, target if colon else None, dict(pairs))
+
+
+def near_names(name: str, known: Iterable[str]) -> str:
+    """Say which known names a mistyped one is near to, or list them all: the tail of an error sentence."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}."
+
+
+class Registry:
+    """Factories of one kind, found through an entry-point group or as `module:factory`.
+
+    A factory's first positional parameter takes the reference's target, its keyword-only parameters the options,
+    converted to their annotated type (int, float, bool or str).
+    """
+
+    def __init__(self, kind: str, group: str) -> None:
+        self.kind, self.group = kind, group
+
+    def names(self) -> list[str]:
+        """Names that installed packages registered."""
+        return sorted({entry.name for entry in entry_points(group=self.group)})
+
+    def factory(self, ref: Reference) -> tuple[Callable[..., Any], Reference]:
+        """Find the factory; for `module:factory` the reference comes back without the part that named it."""
+        found = [entry for entry in entry_points(group=self.group) if entry.name == ref.name]
+        if found:
+            return found[0].load(), ref
+        if ref.target and _is_importable(ref.name):
+            attribute, colon, target = ref.target.partition(":")
+            module = importlib.import_module(ref.name)
+            if not hasattr(module, attribute):
+                raise CasarbiError(f"Module {ref.name} has no '{attribute}', wanted by '{ref.text}'.")
+            rest = Reference(ref.text, f"{ref.name}:{attribute}", target if colon else None, ref.options)
+            return getattr(module, attribute), rest
+        raise CasarbiError(f"There is no {self.kind} '{ref.name}': {near_names(ref.name, self.names())}")
+
+    def build(self, text: str) -> Any:
+        """Build what a reference names; raises CasarbiError on an unknown name, option or value."""
+        factory, ref = self.factory(Reference.parse(text))
+        return call_factory(factory, ref)
+
+
+def call_factory(factory: Callable[..., Any], ref: Reference) -> Any:
+    """Call a factory with a reference's target and options, checked against its signature."""
+    parameters = inspect.signature(factory).parameters
+    positional = [p for p in parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    known = [p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY]
+    if ref.target is not None and not positional:
+        raise CasarbiError(f"'{ref.name}' takes nothing after a colon, but '{ref.text}' gives '{ref.target}'.")
+    if not ref.target and positional and positional[0].default is inspect.Parameter.empty:
+        raise CasarbiError(f"'{ref.text}' lacks its {positional[0].name}: write {ref.name}:{positional[0].name.upper()}.")
+    hints = get_type_hints(factory)
+    options = {}
+    for name, value in ref.options.items():
+        if name not in known:
+            raise CasarbiError(f"'{ref.name}' has no option '{name}': {near_names(name, known)}")
+        options[name] = _convert(name, value, hints.get(name, str))
+    return factory(*([ref.target] if ref.target else []), **options)
+
+
+def _convert(name: str, value: str, kind: Any) -> Any:
+    choices = getattr(kind, "__args__", (kind,))  # `int | None` accepts what int accepts
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    try:
+        if bool in choices:
+            return words[value.lower()]
+        if int in choices and float not in choices:
+            return int(value)
+        return float(value) if float in choices else value
+    except (KeyError, ValueError):
+        wanted = "true or false" if bool in choices else "a number" if float in choices else "a whole number"
+        raise CasarbiError(f"Option {name}={value} is not {wanted}.") from None
+
+
+def _is_importable(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False

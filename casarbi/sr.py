@@ -1,0 +1,105 @@
+"""The one interface that every super-resolution method stands behind, and the registry of methods."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from casarbi.references import Registry
+from casarbi.scales import Size
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a reader of a table wants to know of a method.
+
+    Attributes:
+        parameters: number of trainable parameters used at inference.
+        trained_scales: smallest and largest scale seen in training, None where there was no training.
+        stochastic: whether the seed changes the output.
+        weights: file name and SHA-256, or "none".
+        licence: of the weights, or of the method where it has none.
+        source: where method and weights come from.
+    """
+
+    parameters: int
+    trained_scales: tuple[float, float] | None
+    stochastic: bool
+    weights: str
+    licence: str
+    source: str
+
+
+class SRModel(ABC):
+    """A super-resolution method.
+
+    Images are float32 RGB of shape (B, 3, H, W) with values in [0, 1]; outputs are clamped to that range. A model that
+    wants [-1, 1] maps inside itself.
+    """
+
+    @property
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides the output (method, weights' SHA-256, options) as plain JSON: keys the store."""
+
+    @property
+    @abstractmethod
+    def info(self) -> ModelInfo:
+        """Facts for reports."""
+
+    @abstractmethod
+    def upscale(self, lr: Tensor, size: Size, seeds: Sequence[int]) -> Tensor:
+        """Enlarge a batch to one exact output size.
+
+        The output of an image depends on that image, the size and its seed, never on its neighbours in the batch or
+        on the batch size.
+
+        Args:
+            lr: (B, 3, h, w).
+            size: (H, W) of the output.
+            seeds: B integers, one an image.
+
+        Returns:
+            (B, 3, H, W) on the device of `lr`.
+        """
+
+    def upscale_many(self, lr: Tensor, sizes: Sequence[Size], seeds: Sequence[int]) -> list[Tensor]:
+        """Enlarge to several sizes; equal to calling `upscale` for each, but free to share work."""
+        return [self.upscale(lr, size, seeds) for size in sizes]
+
+    def bind(self, image_ids: Sequence[str]) -> SRModel:
+        """Tell the model which images the next batch holds; only `outputs:DIR`, which looks results up, needs it."""
+        return self
+
+    def to(self, device: str) -> SRModel:
+        """Move weights to a device such as "cpu" or "cuda"; returns self."""
+        return self
+
+
+MODELS = Registry("model", "casarbi.models")
+
+
+def create_model(reference: str) -> SRModel:
+    """Build the model a reference names: `bicubic`, `liif:FILE`, `my_package.module:factory?option=value`.
+
+    Raises:
+        CasarbiError: on an unknown name (near names are suggested), option, or unreadable weights.
+    """
+    return MODELS.build(reference)
+
+
+def image_seed(image_id: str, seed: int = 0) -> int:
+    """Seed of one image, from its id and the run's seed alone: the same whatever the order or batch.
+
+    Example:
+        >>> image_seed("baby") == image_seed("baby", 0) != image_seed("baby", 1)
+        True
+    """
+    digest = hashlib.sha256(f"{seed}:{image_id}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1

@@ -1,0 +1,1 @@
+"""Tables, figures and pages, drawn from the store and the declarations."""
