@@ -94,7 +94,9 @@ def call_factory(factory: Callable[..., Any], ref: Reference) -> Any:
     if ref.target is not None and not positional:
         raise CasarbiError(f"'{ref.name}' takes nothing after a colon, but '{ref.text}' gives '{ref.target}'.")
     if not ref.target and positional and positional[0].default is inspect.Parameter.empty:
-        raise CasarbiError(f"'{ref.text}' lacks its {positional[0].name}: write {ref.name}:{positional[0].name.upper()}.")
+        raise CasarbiError(
+            f"'{ref.text}' lacks its {positional[0].name}: write {ref.name}:{positional[0].name.upper()}."
+        )
     hints = get_type_hints(factory)
     options = {}
     for name, value in ref.options.items():
@@ -106,7 +108,7 @@ def call_factory(factory: Callable[..., Any], ref: Reference) -> Any:
 
 def _convert(name: str, value: str, kind: Any) -> Any:
     choices = getattr(kind, "__args__", (kind,))  # `int | None` accepts what int accepts
-    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    words = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
     try:
         if bool in choices:
             return words[value.lower()]

@@ -7,7 +7,7 @@ DATASETS = Registry("data set", "casarbi.datasets")
 
 
 def create_dataset(reference: str) -> Dataset:
-    """Build the data set a reference names: `portraits?split=test&n=32`, `folder:/photos`, `celebahq:/data/CelebA-HQ`.
+    """Build the data set that a reference such as `portraits?split=test&n=32` or `folder:/photos` names.
 
     Raises:
         CasarbiError: on an unknown name or option, a missing folder, or one without pictures.
