@@ -1,0 +1,17 @@
+"""Weight files by name: which there are, where they lie, and how to get them. Needs only the standard library."""
+
+from casarbi.weights.catalogue import CATALOGUE, WeightFile, Wheel, cache_folder, hub_folder
+from casarbi.weights.fetch import fetch_weights, find_weights, weights_path
+from casarbi.weights.hashing import sha256_file
+
+__all__ = [
+    "CATALOGUE",
+    "WeightFile",
+    "Wheel",
+    "cache_folder",
+    "fetch_weights",
+    "find_weights",
+    "hub_folder",
+    "sha256_file",
+    "weights_path",
+]
