@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from casarbi.errors import CasarbiError
+from casarbi.scales import Size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,3 +81,87 @@ class DistributionMetric(ABC):
 def pooled_sides(images: Sequence[Tensor]) -> int:
     """Smallest side over images of any shape (…, H, W)."""
     return min(min(image.shape[-2:]) for image in images)
+
+
+class DerivedMetric(ABC):
+    """A figure computed from the stored rows of an image metric, in id order: no image is read for it."""
+
+    info: MetricInfo
+    source: str
+    """Name of the image metric whose values it reads."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides the value, beside the source's identity."""
+        return {"name": self.info.name, "source": self.source}
+
+    @abstractmethod
+    def value(self, rows: Sequence[float]) -> float:
+        """Reduce the source's values, one an image in id order, to one figure; NaN rows (failed) are left out."""
+
+
+Metric = ImageMetric | DistributionMetric | DerivedMetric
+
+
+class FiniteMean(NamedTuple):
+    """A mean with the counts of what is in it and what is not."""
+
+    mean: float
+    n_used: int
+    n_inf: int
+    n_nan: int
+
+
+def mean_finite(values: Iterable[float]) -> FiniteMean:
+    """Mean over the finite values; infinite ones (PSNR of identical images) and NaN (failed) are counted, left out.
+
+    The mean is NaN where no value is finite. The sum is exact, so the order of the values does not change a digit.
+
+    Example:
+        >>> mean_finite([30.0, 32.0, float("inf"), float("nan")])
+        FiniteMean(mean=31.0, n_used=2, n_inf=1, n_nan=1)
+    """
+    values = [float(value) for value in values]
+    finite = [value for value in values if math.isfinite(value)]
+    n_nan = sum(math.isnan(value) for value in values)
+    mean = math.fsum(finite) / len(finite) if finite else math.nan
+    return FiniteMean(mean, len(finite), len(values) - len(finite) - n_nan, n_nan)
+
+
+def missing_reason(info: MetricInfo, size: Size) -> str | None:
+    """Say why a metric has no value for images of this (height, width), or None where it has one."""
+    if min(size) >= info.min_side:
+        return None
+    return f"{info.name} needs images of at least {info.min_side} px, this one is {size[1]}x{size[0]} px"
+
+
+def check_pair(info: MetricInfo, sr: Tensor, gt: Tensor) -> None:
+    """Refuse what a metric would turn into a wrong number.
+
+    NaN passes: each metric answers it with NaN.
+
+    Raises:
+        CasarbiError: where the shapes differ or are not (B, 3, H, W), a side is below the metric's smallest, or
+            values leave [0, 1] (a metric never clips in silence, nor guesses a range).
+    """
+    if sr.shape != gt.shape or sr.ndim != 4 or sr.shape[1] != 3:
+        raise CasarbiError(
+            f"{info.name} compares two batches of equal shape (B, 3, H, W), found {tuple(sr.shape)} and "
+            f"{tuple(gt.shape)}: bring both to one size first."
+        )
+    reason = missing_reason(info, (sr.shape[-2], sr.shape[-1]))
+    if reason:
+        raise CasarbiError(f"{reason}: leave the metric out here, or score larger images.")
+    for images, what in ((sr, "The scored images"), (gt, "The reference images")):
+        check_range(info.name, images, what)
+
+
+def check_range(metric: str, images: Tensor, what: str = "The images") -> None:
+    """Raise CasarbiError where values leave [0, 1]; NaN passes."""
+    if images.numel() == 0:
+        raise CasarbiError(f"{what} given to {metric} hold no pixels.")
+    low, high = (float(end) for end in images.detach().aminmax())
+    if low < 0 or high > 1:
+        raise CasarbiError(
+            f"{what} hold values from {low:.4g} to {high:.4g}, {metric} wants [0, 1]: clip or rescale them first."
+        )

@@ -1,0 +1,146 @@
+"""Peak signal-to-noise ratio: mean over images of the figure an image, and the pooled form under its own name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.metrics.base import DerivedMetric, ImageMetric, MetricInfo, check_pair
+
+_INF_RULE = "identical images give inf, which means leave out and count"
+_Y601 = (65.481, 128.553, 24.966)
+
+
+def peak_of(image: Tensor) -> float:
+    """Largest value of an image's kind: 255 for bytes, 1 for floats in [0, 1]."""
+    return float(torch.iinfo(image.dtype).max) if not image.is_floating_point() else 1.0
+
+
+def mse(a: Tensor | np.ndarray, b: Tensor | np.ndarray) -> float:
+    """Mean squared error in squared 8-bit levels, NaN where a pixel is not finite.
+
+    Computed in float64 whatever goes in: bytes do not wrap and halves do not overflow (Lightning-AI/torchmetrics#2787).
+
+    Args:
+        a: one image of any shape: integers up to their type's largest value, or floats in [0, 1].
+        b: an image of the same shape, in the same convention.
+
+    Example:
+        >>> round(mse(np.full((8, 8, 3), 100, np.uint8), np.full((8, 8, 3), 200, np.uint8)), 4)
+        10000.0
+    """
+    first, second = torch.as_tensor(a), torch.as_tensor(b)
+    if first.shape != second.shape:
+        raise ValueError(f"images of shape {tuple(first.shape)} and {tuple(second.shape)} cannot be compared")
+    difference = (first.double() / peak_of(first)).sub_(second.double() / peak_of(second)).flatten()
+    value = float(torch.dot(difference, difference)) / difference.numel() * 255.0**2
+    return value if math.isfinite(value) else math.nan
+
+
+def psnr_from_mse(value: float) -> float:
+    """PSNR in dB of a mean squared error in squared 8-bit levels; inf for 0, NaN for NaN.
+
+    Example:
+        >>> psnr_from_mse(0.0), round(psnr_from_mse(10000.0), 4)
+        (inf, 8.1308)
+    """
+    return math.inf if value == 0 else 10 * math.log10(255.0**2 / value)
+
+
+def psnr(a: Tensor | np.ndarray, b: Tensor | np.ndarray) -> float:
+    """PSNR in dB of one image against another, over all channels; see `mse` for what goes in."""
+    return psnr_from_mse(mse(a, b))
+
+
+def psnr_pooled(mses: Sequence[float], batch: int = 8) -> float:
+    """PSNR as batch-wise scripts give it: MSE averaged over each batch, PSNR of that, averaged over batches.
+
+    Lower than the mean of PSNR an image by about ln(10)/20 * variance * 7/8 (spec/protocol.md §4.4). Failed images
+    (NaN) are left out of their batch, batches without error out of the mean.
+    """
+    groups = [[v for v in mses[i : i + batch] if not math.isnan(v)] for i in range(0, len(mses), batch)]
+    pooled = [psnr_from_mse(math.fsum(group) / len(group)) for group in groups if group]
+    finite = [value for value in pooled if math.isfinite(value)]
+    if not finite:
+        return math.inf if pooled else math.nan
+    return math.fsum(finite) / len(finite)
+
+
+def luma_y601(images: Tensor) -> Tensor:
+    """BT.601 luma in limited range, of (…, 3, H, W) in [0, 1]: float64 (…, 1, H, W) over 255, so 16/255 to 235/255.
+
+    The Y of MATLAB's rgb2ycbcr, unrounded; not the full-range Y (chaofengc/IQA-PyTorch#257).
+    """
+    r, g, b = (images[..., i : i + 1, :, :].double() for i in range(3))
+    return (16.0 + _Y601[0] * r + _Y601[1] * g + _Y601[2] * b) / 255.0
+
+
+class Psnr(ImageMetric):
+    """PSNR over RGB, one value an image."""
+
+    info = MetricInfo(
+        "psnr", "PSNR (dB)", True, -math.inf, math.inf, 1, 2,
+        f"PSNR an image over RGB, peak 255, no border cut; {_INF_RULE}",
+    )  # fmt: skip
+
+    def __init__(self, name: str = "psnr") -> None:
+        pass
+
+    def scores(self, sr: Tensor, gt: Tensor) -> list[float]:
+        """PSNR in dB of each image; inf where identical, NaN where a pixel is not finite."""
+        check_pair(self.info, sr, gt)
+        return [psnr(a, b) for a, b in zip(sr, gt, strict=True)]
+
+
+class PsnrY(ImageMetric):
+    """PSNR over BT.601 luma."""
+
+    info = MetricInfo(
+        "psnr-y", "PSNR-Y (dB)", True, -math.inf, math.inf, 1, 2,
+        f"PSNR an image over y601 (BT.601 luma, 16-235, unrounded), peak 255, no border cut; {_INF_RULE}",
+    )  # fmt: skip
+
+    def __init__(self, name: str = "psnr-y") -> None:
+        pass
+
+    def scores(self, sr: Tensor, gt: Tensor) -> list[float]:
+        """PSNR in dB of each image's luma; inf where identical, NaN where a pixel is not finite."""
+        check_pair(self.info, sr, gt)
+        return [psnr(luma_y601(a), luma_y601(b)) for a, b in zip(sr, gt, strict=True)]
+
+
+class Mse(ImageMetric):
+    """Mean squared error over RGB, which the pooled PSNR is made from."""
+
+    info = MetricInfo(
+        "mse", "MSE", False, 0.0, 255.0**2, 1, 2, "mean squared error an image over RGB, in squared 8-bit levels"
+    )
+
+    def __init__(self, name: str = "mse") -> None:
+        pass
+
+    def scores(self, sr: Tensor, gt: Tensor) -> list[float]:
+        """MSE of each image; NaN where a pixel is not finite."""
+        check_pair(self.info, sr, gt)
+        return [mse(a, b) for a, b in zip(sr, gt, strict=True)]
+
+
+class PsnrPooled8(DerivedMetric):
+    """PSNR of the error pooled over batches of eight, as Kim's evaluation prints it."""
+
+    info = MetricInfo(
+        "psnr-pooled8", "PSNR pooled/8 (dB)", True, -math.inf, math.inf, 1, 2,
+        "PSNR of the MSE of each 8 images in id order, averaged over these batches (spec/protocol.md §4.4)",
+    )  # fmt: skip
+    source = "mse"
+
+    def __init__(self, name: str = "psnr-pooled8") -> None:
+        pass
+
+    def value(self, rows: Sequence[float]) -> float:
+        """Pool the MSE of all images, in id order."""
+        return psnr_pooled(rows)
