@@ -1,0 +1,260 @@
+"""What a report says, as plain data: one Document, its panels, and nothing about how it will look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+COLUMNS = (
+    "experiment",
+    "preset",
+    "method",
+    "scale",
+    "metric",
+    "value",
+    "ci_low",
+    "ci_high",
+    "n",
+    "source",
+    "paper_value",
+)
+"""Columns of every tidy frame and CSV, in this order."""
+
+SOURCES = ("measured", "cited", "missing")
+"""Where a value is from; `measured` with a NaN value means that the measurement failed."""
+
+Facts = tuple[tuple[str, str], ...]
+"""Lines (label, text) printed under a table: data, protocol, weights, backbones, seed, versions."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of a table.
+
+    Attributes:
+        name: what the frame's `method` column holds.
+        label: what is printed; the name where empty.
+        group: heading the row stands under ("Diffusion"); rows of a group must follow each other.
+        trained: lowest and highest scale of its training; cells outside are marked with a dagger. None: unknown.
+        reason: why values are missing or only cited, as the end of a sentence ("its weights are not here").
+    """
+
+    name: str
+    label: str = ""
+    group: str = ""
+    trained: tuple[float, float] | None = None
+    reason: str = ""
+
+    @property
+    def title(self) -> str:
+        """Label, or the name where there is none."""
+        return self.label or self.name
+
+    def outside(self, scale: float) -> bool:
+        """Tell whether a scale lies outside the trained range."""
+        return self.trained is not None and not self.trained[0] <= scale <= self.trained[1]
+
+
+@dataclass(frozen=True)
+class MetricColumn:
+    """One metric of a table.
+
+    Attributes:
+        name: what the frame's `metric` column holds.
+        label: heading with the unit, such as "PSNR (dB)".
+        higher_is_better: direction.
+        decimals: digits printed, and the precision at which values tie.
+        paper_metric: the paper's heading whose values `paper_value` holds, or "" where the paper has no such metric:
+            ST-LPIPS has none, and no LPIPS value may stand beside it.
+        note: one sentence under the heading (variant, backbone), or why the metric appears only as cited.
+    """
+
+    name: str
+    label: str
+    higher_is_better: bool
+    decimals: int
+    paper_metric: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """Values of one method over pairs of scales, such as SelfSSIM.
+
+    Attributes:
+        method: row label of the method.
+        labels: scales in order; rows are the generated scale, columns the reference scale.
+        values: float (K, K), NaN where missing; None where the method was not measured and only the paper's is shown.
+        low, high: ends of the 95 % intervals, float (K, K), or None.
+        n: images behind each value.
+        paper: the paper's values (K, K), NaN where it has none, or None.
+        reason: why `values` is None.
+    """
+
+    method: str
+    labels: tuple[float, ...]
+    values: np.ndarray | None = None
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+    n: int = 0
+    paper: np.ndarray | None = None
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        side = len(self.labels)
+        for name in ("values", "low", "high", "paper"):
+            array = getattr(self, name)
+            if array is not None and np.shape(array) != (side, side):
+                raise ValueError(f"Matrix {self.method}: {name} is {np.shape(array)}, wanted {(side, side)}.")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of a report: PNG bytes (see `figures.contact_sheet`), a caption, and words for who cannot see it."""
+
+    png: bytes
+    caption: str
+    alt: str
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One table: one data set and protocol, some methods at some scales under some metrics.
+
+    Attributes:
+        name: short name, such as "portraits"; unique in the document.
+        caption: what the table shows, in one or two sentences.
+        frame: tidy values with exactly `COLUMNS`; one row a (method, scale, metric).
+        scales: scales in the order of the columns; none for a panel of matrices alone.
+        metrics: metrics in order.
+        methods: rows in order.
+        split: highest scale of the training range; columns beyond are headed "out of distribution". None: no groups.
+        paper_note: what the paper's values are ("Table I: CelebA-HQ, 16x16 input, 100 images").
+        warnings: sentences a reader must see before the numbers.
+        facts: lines under the table.
+        matrices: matrices, with `matrix_metric` as their metric and `matrix_decimals` digits.
+        pictures: samples.
+    """
+
+    name: str
+    caption: str
+    frame: pd.DataFrame
+    scales: tuple[float, ...] = ()
+    metrics: tuple[MetricColumn, ...] = ()
+    methods: tuple[Method, ...] = ()
+    split: float | None = None
+    paper_note: str = ""
+    warnings: tuple[str, ...] = ()
+    facts: Facts = ()
+    matrices: tuple[Matrix, ...] = ()
+    matrix_metric: str = "selfssim"
+    matrix_label: str = "SelfSSIM"
+    matrix_decimals: int = 3
+    pictures: tuple[Picture, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_frame(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Document:
+    """One report.
+
+    Attributes:
+        title: heading, such as "Table I: arbitrary-scale super-resolution of faces".
+        experiment: file name of the report and of the CSV column.
+        preset: "mini", "paper" or a name of the user's.
+        panels: tables in order.
+        date: printed as given, so that equal input gives equal bytes.
+        summary: one or two sentences under the title.
+        command: command that makes the report again.
+        warnings: sentences for the whole report.
+        facts: lines for the whole report (seed, device, versions).
+    """
+
+    title: str
+    experiment: str
+    preset: str
+    panels: tuple[Panel, ...]
+    date: str
+    summary: str = ""
+    command: str = ""
+    warnings: tuple[str, ...] = ()
+    facts: Facts = ()
+
+    def __post_init__(self) -> None:
+        names = [panel.name for panel in self.panels]
+        if len(set(names)) != len(names):
+            raise ValueError(f"Panels of {self.experiment} share a name: {names}.")
+
+    def tidy(self) -> pd.DataFrame:
+        """All values in one frame; with several panels `experiment` reads EXPERIMENT/PANEL, so that no key repeats.
+
+        Matrices join as one row a cell: `scale` is the generated scale and `metric` reads selfssim@REFERENCE.
+        """
+        frames = []
+        for panel in self.panels:
+            name = f"{self.experiment}/{panel.name}" if len(self.panels) > 1 else self.experiment
+            parts = [panel.frame, *(_matrix_frame(matrix, panel) for matrix in panel.matrices)]
+            frame = pd.concat([part for part in parts if len(part)] or [empty_frame()], ignore_index=True)
+            frames.append(frame.assign(experiment=name, preset=self.preset)[list(COLUMNS)])
+        return pd.concat(frames, ignore_index=True) if frames else empty_frame()
+
+
+def empty_frame() -> pd.DataFrame:
+    """Tidy frame without rows, for a panel that holds only matrices."""
+    return pd.DataFrame({name: [] for name in COLUMNS})
+
+
+def scale_text(scale: float) -> str:
+    """Scale as it is printed everywhere: 5.3, 7, 10.7."""
+    return f"{scale:.10g}"
+
+
+def _matrix_frame(matrix: Matrix, panel: Panel) -> pd.DataFrame:
+    side = len(matrix.labels)
+    blank = np.full((side, side), np.nan)
+    value, low, high, paper = (
+        blank if array is None else np.asarray(array, float)
+        for array in (matrix.values, matrix.low, matrix.high, matrix.paper)
+    )
+    source = "measured" if matrix.values is not None else "cited" if matrix.paper is not None else "missing"
+    if source == "cited":
+        value = paper
+    frame = pd.DataFrame(
+        {
+            "method": matrix.method,
+            "scale": np.repeat(matrix.labels, side),
+            "metric": [f"{panel.matrix_metric}@{scale_text(label)}" for _ in range(side) for label in matrix.labels],
+            "value": value.ravel(),
+            "ci_low": low.ravel(),
+            "ci_high": high.ravel(),
+            "n": matrix.n,
+            "source": source,
+            "paper_value": paper.ravel(),
+        }
+    )
+    return frame.reindex(columns=list(COLUMNS))
+
+
+def _check_frame(panel: Panel) -> None:
+    """Refuse what would be printed wrongly or dropped in silence: a mistake of the caller, not of the user."""
+    frame, where = panel.frame, f"Panel {panel.name}"
+    if list(frame.columns) != list(COLUMNS):
+        raise ValueError(f"{where}: columns are {list(frame.columns)}, wanted {list(COLUMNS)}.")
+    wanted = {
+        "method": {method.name for method in panel.methods},
+        "metric": {metric.name for metric in panel.metrics},
+        "scale": set(panel.scales),
+        "source": set(SOURCES),
+    }
+    for column, known in wanted.items():
+        unknown = set(frame[column]) - known
+        if unknown:
+            raise ValueError(f"{where}: column {column} holds {sorted(map(str, unknown))}, which it does not declare.")
+    repeated = frame.duplicated(["method", "scale", "metric"])
+    if repeated.any():
+        key = frame.loc[repeated, ["method", "scale", "metric"]].iloc[0].tolist()
+        raise ValueError(f"{where}: {key} appears more than once.")
