@@ -58,7 +58,7 @@ def ssim(a: Tensor, b: Tensor, window: Window = GAUSSIAN) -> float:
     Returns:
         A value in [-1, 1]; exactly 1 for identical images, NaN where a pixel is not finite.
     """
-    return _similarity(a, b, window)[0]
+    return float(_channel_terms(a, b, window)[0].mean())
 
 
 def ms_ssim(a: Tensor, b: Tensor) -> float:
@@ -68,20 +68,15 @@ def ms_ssim(a: Tensor, b: Tensor) -> float:
     """
     product = torch.ones(a.shape[0], dtype=torch.float64, device=a.device)
     for level, weight in enumerate(_MS_WEIGHTS):
-        full, contrast = _channel_terms(a.double(), b.double(), GAUSSIAN)
+        full, contrast = _channel_terms(a, b, GAUSSIAN)
         term = full if level == len(_MS_WEIGHTS) - 1 else contrast
         product = product * term.clamp_min(0) ** weight
         a, b = (torch.nn.functional.avg_pool2d(image.double(), 2) for image in (a, b))
     return float(product.mean())
 
 
-def _similarity(a: Tensor, b: Tensor, window: Window) -> tuple[float, float]:
-    full, contrast = _channel_terms(a.double(), b.double(), window)
-    return float(full.mean()), float(contrast.mean())
-
-
 def _channel_terms(a: Tensor, b: Tensor, window: Window) -> tuple[Tensor, Tensor]:
-    """Mean SSIM and mean contrast-structure term of each channel of float64 (C, H, W): two (C,)."""
+    """Mean SSIM and mean contrast-structure term of each channel of (C, H, W): two (C,)."""
     taps = len(window.taps)
     if window.zero_pad:
         a, b = (torch.nn.functional.pad(image, (taps // 2,) * 4) for image in (a, b))
@@ -89,29 +84,33 @@ def _channel_terms(a: Tensor, b: Tensor, window: Window) -> tuple[Tensor, Tensor
     full, contrast = (torch.zeros(a.shape[0], dtype=torch.float64, device=a.device) for _ in range(2))
     for top in range(0, count[0], _BLOCK):
         rows = slice(top, min(top + _BLOCK, count[0]) + taps - 1)
-        for total, part in zip((full, contrast), _strip_terms(a[:, rows], b[:, rows], window), strict=True):
-            total += part
+        strip = _strip_terms(a[:, rows].double(), b[:, rows].double(), window)
+        full += strip[0]
+        contrast += strip[1]
     return full / math.prod(count), contrast / math.prod(count)
 
 
 def _strip_terms(a: Tensor, b: Tensor, window: Window) -> tuple[Tensor, Tensor]:
     """Sums over windows of SSIM and of its contrast-structure term, a channel of a strip.
 
-    From the sum and the difference of the images four windowed means are enough instead of five, and identical
-    images give exactly 1. The sum is centred, which variances do not notice, but their last digits do.
+    From the sum t and the difference d of the images four windowed means are enough instead of five:
+    t² - d² = 4ab and t² + d² = 2(a² + b²). Identical images give exactly 1.
     """
-    total, difference = a + b - 1, a - b
-    maps = torch.stack((total, difference, total * total, difference * difference))
-    mean_t, mean_d, square_t, square_d = _windowed_means(maps, window.taps)
-    pixels = len(window.taps) ** 2
-    norm = pixels / (pixels - 1) if window.sample else 1.0
-    power_d = mean_d * mean_d
-    var_t = (square_t - mean_t * mean_t) * norm
-    var_d = (square_d - power_d) * norm
-    power_t = (mean_t + 1) ** 2
-    contrast = ((var_t - var_d) / 2 + _C2) / ((var_t + var_d) / 2 + _C2)
-    luminance = ((power_t - power_d) / 2 + _C1) / ((power_t + power_d) / 2 + _C1)
-    return (luminance * contrast).sum((-2, -1)), contrast.sum((-2, -1))
+    maps = torch.empty(4, *a.shape, dtype=torch.float64, device=a.device)
+    torch.add(a, b, out=maps[0])
+    torch.sub(a, b, out=maps[1])
+    torch.mul(maps[:2], maps[:2], out=maps[2:])
+    mean_t, mean_d, var_t, var_d = _windowed_means(maps, window.taps)
+    power_t, power_d = mean_t.square_(), mean_d.square_()
+    var_t -= power_t
+    var_d -= power_d
+    if window.sample:
+        pixels = len(window.taps) ** 2
+        var_t *= pixels / (pixels - 1)
+        var_d *= pixels / (pixels - 1)
+    contrast = (var_t - var_d).add_(2 * _C2).div_(var_t.add_(var_d).add_(2 * _C2))
+    luminance = (power_t - power_d).add_(2 * _C1).div_(power_t.add_(power_d).add_(2 * _C1))
+    return luminance.mul_(contrast).sum((-2, -1)), contrast.sum((-2, -1))
 
 
 def _windowed_means(maps: Tensor, taps: tuple[float, ...]) -> Tensor:
