@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from casarbi.scales import scale_label
+
 COLUMNS = (
     "experiment",
     "preset",
@@ -208,11 +210,6 @@ def empty_frame() -> pd.DataFrame:
     return pd.DataFrame({name: [] for name in COLUMNS})
 
 
-def scale_text(scale: float) -> str:
-    """Scale as it is printed everywhere: 5.3, 7, 10.7."""
-    return f"{scale:.10g}"
-
-
 def _matrix_frame(matrix: Matrix, panel: Panel) -> pd.DataFrame:
     side = len(matrix.labels)
     blank = np.full((side, side), np.nan)
@@ -227,7 +224,7 @@ def _matrix_frame(matrix: Matrix, panel: Panel) -> pd.DataFrame:
         {
             "method": matrix.method,
             "scale": np.repeat(matrix.labels, side),
-            "metric": [f"{panel.matrix_metric}@{scale_text(label)}" for _ in range(side) for label in matrix.labels],
+            "metric": [f"{panel.matrix_metric}@{scale_label(label)}" for _ in range(side) for label in matrix.labels],
             "value": value.ravel(),
             "ci_low": low.ravel(),
             "ci_high": high.ravel(),
@@ -244,7 +241,7 @@ def _check_frame(panel: Panel) -> None:
     frame, where = panel.frame, f"Panel {panel.name}"
     if list(frame.columns) != list(COLUMNS):
         raise ValueError(f"{where}: columns are {list(frame.columns)}, wanted {list(COLUMNS)}.")
-    wanted = {
+    wanted: dict[str, set[object]] = {
         "method": {method.name for method in panel.methods},
         "metric": {metric.name for metric in panel.metrics},
         "scale": set(panel.scales),

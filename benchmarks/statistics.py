@@ -1,0 +1,133 @@
+"""Means with bootstrap intervals, and paired comparisons: the only statistics a table prints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+DRAWS_AT_ONCE = 2**21
+"""Resampled values held at a time: 16 MiB of indices, whatever the number of images."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean and its percentile bootstrap interval.
+
+    Attributes:
+        mean: mean of the finite values; NaN where there is none, and the infinity where every value is that infinity
+            (the PSNR of images all equal to their reference).
+        low, high: ends of the interval; NaN for fewer than two finite values.
+        n: finite values behind the mean.
+        n_infinite: infinite values, left out of the mean.
+        n_missing: NaN values, left out of the mean.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    n_infinite: int = 0
+    n_missing: int = 0
+
+    def excludes(self, value: float) -> bool:
+        """Tell whether the interval lies wholly on one side of a value; False where there is no interval."""
+        return self.low > value or self.high < value
+
+
+def mean_interval(
+    values: Sequence[float] | np.ndarray, *, level: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> Interval:
+    """Mean with its percentile bootstrap interval (Efron 1979), resampling images.
+
+    Equal values and seed give equal bits, in whatever order the values come.
+
+    Args:
+        values: one value an image; NaN means missing, infinities are counted apart.
+        level: coverage of the interval, between 0 and 1.
+        resamples: bootstrap samples.
+        seed: seed of the resampling.
+
+    Example:
+        >>> mean_interval([24.0, 25.0, 26.0, float("nan")]).mean
+        25.0
+
+    Raises:
+        ValueError: where level or resamples is out of range, or values are not one-dimensional.
+    """
+    if not 0 < level < 1 or resamples < 1:
+        raise ValueError(f"level {level} must lie between 0 and 1, and resamples {resamples} be at least 1.")
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1:
+        raise ValueError(f"Values have shape {array.shape}, wanted one value an image.")
+    infinite, missing = np.isinf(array), np.isnan(array)
+    finite = np.sort(array[~infinite & ~missing])
+    counts = (finite.size, int(infinite.sum()), int(missing.sum()))
+    if not finite.size:
+        limit = _common_limit(array[infinite])
+        return Interval(limit, math.nan, math.nan, *counts)
+    # fsum rounds once, so that the mean of equal values is that value.
+    mean = math.fsum(finite) / finite.size
+    if finite.size == 1:
+        return Interval(mean, math.nan, math.nan, *counts)
+    tail = (1 - level) / 2
+    low, high = np.quantile(_resampled_means(finite, resamples, seed), [tail, 1 - tail])
+    return Interval(mean, float(low), float(high), *counts)
+
+
+def paired_difference(
+    a: Sequence[float] | np.ndarray,
+    b: Sequence[float] | np.ndarray,
+    *,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Mean of a - b over the same images, with its bootstrap interval.
+
+    A pair with a NaN on either side counts as missing, any other pair with an infinity as infinite.
+
+    Args:
+        a: one value an image.
+        b: one value an image, in the order of `a`.
+        level: coverage of the interval.
+        resamples: bootstrap samples.
+        seed: seed of the resampling.
+
+    Example:
+        >>> difference = paired_difference([25.1, 24.3, 26.2], [24.0, 23.1, 25.0])
+        >>> difference.excludes(0)
+        True
+
+    Raises:
+        ValueError: where the two differ in length.
+    """
+    left, right = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if left.shape != right.shape:
+        raise ValueError(f"Cannot pair {left.size} values with {right.size}: give both for the same images.")
+    infinite = np.isinf(left) | np.isinf(right)
+    missing = np.isnan(left) | np.isnan(right)
+    finite = left[~infinite & ~missing] - right[~infinite & ~missing]
+    interval = mean_interval(finite, level=level, resamples=resamples, seed=seed)
+    counts = (int((infinite & ~missing).sum()), int(missing.sum()))
+    return Interval(interval.mean, interval.low, interval.high, interval.n, *counts)
+
+
+def _common_limit(infinities: np.ndarray) -> float:
+    signs = set(np.sign(infinities))
+    return math.inf * signs.pop() if len(signs) == 1 else math.nan
+
+
+def _resampled_means(values: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    rows = max(1, DRAWS_AT_ONCE // values.size)
+    starts = range(0, resamples, rows)
+    # Deviations from the first value keep the rounding of a constant sample at nothing.
+    deviations = values - values[0]
+    parts = [
+        deviations[rng.integers(0, values.size, (min(rows, resamples - start), values.size))].mean(axis=1)
+        for start in starts
+    ]
+    return values[0] + np.concatenate(parts)
