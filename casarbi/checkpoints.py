@@ -1,0 +1,256 @@
+"""Reading and writing weights as data: no code in a file is ever run."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from casarbi.errors import CasarbiError
+from casarbi.weights import sha256_file
+
+__all__ = [
+    "Checkpoint",
+    "State",
+    "find_state",
+    "load_strict",
+    "read_checkpoint",
+    "read_state",
+    "sha256_file",
+    "strip_prefix",
+    "write_checkpoint",
+]
+
+AVERAGED_KEYS = ("params_ema", "ema", "state_dict_ema", "model_ema")
+PLAIN_KEYS = ("params", "state_dict", "model", "net", "generator")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a weights file holds.
+
+    Attributes:
+        path: the file.
+        content: the dictionary that was saved; for safetensors the tensors by name. All tensors are on the CPU.
+        metadata: header of a safetensors file, text by name; empty for torch files.
+    """
+
+    path: Path
+    content: dict[str, Any]
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the file."""
+        return sha256_file(self.path)
+
+
+@dataclass(frozen=True)
+class State:
+    """Tensors of one network, and what was done to find them.
+
+    Attributes:
+        tensors: by key, on the CPU.
+        notes: short phrases for a report: "averaged weights (params_ema)", "prefix 'module.' stripped".
+    """
+
+    tensors: dict[str, Tensor]
+    notes: tuple[str, ...] = ()
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a safetensors or torch file (zip or legacy format) as data only, onto the CPU.
+
+    Raises:
+        CasarbiError: where the file is missing, empty, damaged, no checkpoint at all (web page, git-LFS pointer), or
+            holds objects whose loading would run code; such a file is refused before anything in it runs.
+    """
+    path = Path(path).expanduser()
+    start = _first_bytes(path)
+    if path.suffix == ".safetensors" or start[8:9] == b"{":
+        return _read_safetensors(path)
+    return _read_torch(path, start)
+
+
+def read_state(path: str | Path) -> State:
+    """Read the tensors of the one network that a file holds; see `read_checkpoint` and `find_state`."""
+    checkpoint = read_checkpoint(path)
+    return find_state(checkpoint.content, checkpoint.path)
+
+
+def find_state(content: Mapping[str, Any], path: Path) -> State:
+    """Find the tensors of a network in what was saved, averaged weights before plain ones, and strip prefixes.
+
+    Args:
+        content: a dictionary of tensors, or one that holds it under a customary key such as `params_ema`.
+        path: the file, for messages.
+
+    Raises:
+        CasarbiError: where there are no tensors, or only some keys carry a wrapper's prefix.
+    """
+    for key in (*AVERAGED_KEYS, *PLAIN_KEYS):
+        inner = content.get(key)
+        if isinstance(inner, Mapping) and _is_state(inner):
+            kind = "averaged" if key in AVERAGED_KEYS else "plain"
+            state = strip_prefix(dict(inner), path)
+            return State(state.tensors, (f"{kind} weights ({key})", *state.notes))
+    if _is_state(content):
+        return strip_prefix(dict(content), path)
+    raise CasarbiError(
+        f"{path} holds no dictionary of tensors: it has {_examples(content) or 'no keys'}, wanted one of "
+        f"{', '.join((*AVERAGED_KEYS, *PLAIN_KEYS))} or the tensors themselves."
+    )
+
+
+def strip_prefix(tensors: Mapping[str, Tensor], path: Path, prefix: str = "module.") -> State:
+    """Take a multi-GPU wrapper's prefix off the keys, as often as all of them carry it.
+
+    Raises:
+        CasarbiError: where some keys carry it and others do not; examples of both are named.
+    """
+    times, stripped = 0, dict(tensors)
+    while stripped:
+        with_prefix = [key for key in stripped if key.startswith(prefix)]
+        if not with_prefix:
+            break
+        if len(with_prefix) < len(stripped):
+            bare = [key for key in stripped if not key.startswith(prefix)]
+            raise CasarbiError(
+                f"{path} mixes keys with and without '{prefix}': {_examples(with_prefix)} but {_examples(bare)}; "
+                f"save the weights again from one model."
+            )
+        stripped = {key[len(prefix) :]: tensor for key, tensor in stripped.items()}
+        times += 1
+    note = f"prefix '{prefix}' stripped" + (f" {times} times" if times > 1 else "")
+    return State(stripped, (note,) if times else ())
+
+
+def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Load tensors into a module where every key and shape fits and every value is finite, or change nothing.
+
+    Raises:
+        CasarbiError: naming how many keys are missing, unexpected, of another shape or not finite, with examples.
+    """
+    wanted = module.state_dict()
+    faults = {
+        "missing": [key for key in wanted if key not in tensors],
+        "unexpected": [key for key in tensors if key not in wanted],
+        "of another shape": [
+            f"{key} {_shape(tensors[key])} for {_shape(wanted[key])}"
+            for key in wanted
+            if key in tensors and tensors[key].shape != wanted[key].shape
+        ],
+        "with NaN or infinite values": [
+            key for key, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()
+        ],
+    }
+    found = [f"{len(keys)} {kind} ({_examples(keys)})" for kind, keys in faults.items() if keys]
+    if found:
+        raise CasarbiError(
+            f"{path} does not fit {type(module).__name__} ({len(wanted)} tensors wanted, {len(tensors)} found): "
+            f"{'; '.join(found)}."
+        )
+    module.load_state_dict(dict(tensors))
+
+
+def write_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write tensors and a header of texts as safetensors, elsewhere first and then moved into place."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    contiguous = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".write-") as folder:
+        save_file(contiguous, Path(folder) / path.name, metadata=dict(metadata))
+        os.replace(Path(folder) / path.name, path)
+
+
+def _first_bytes(path: Path, count: int = 512) -> bytes:
+    try:
+        with path.open("rb") as file:
+            start = file.read(count)
+    except FileNotFoundError:
+        raise CasarbiError(f"There is no weights file {path}.") from None
+    except OSError as error:
+        raise CasarbiError(f"The weights file {path} cannot be read: {error.strerror}.") from None
+    if not start:
+        raise CasarbiError(f"{path} is empty (0 bytes), so it is no checkpoint: get the file again.")
+    if start.startswith(b"version https://git-lfs"):
+        raise CasarbiError(
+            f"{_described(path)} is a git-LFS pointer, not the weights it points to: run `git lfs pull` in its "
+            f"repository, or download the file itself."
+        )
+    if start.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise CasarbiError(
+            f"{_described(path)} is a web page, not a checkpoint: the download went to a page about the file; "
+            f"get the file itself."
+        )
+    return start
+
+
+def _read_safetensors(path: Path) -> Checkpoint:
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return Checkpoint(path, {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {})  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _damaged(path, error) from None
+
+
+def _read_torch(path: Path, start: bytes) -> Checkpoint:
+    if start.startswith(b"PK") and not zipfile.is_zipfile(path):
+        raise CasarbiError(f"{_described(path)} is cut off: its zip directory is missing; get the file again.")
+    if not start.startswith((b"PK", b"\x80")):
+        raise CasarbiError(f"{_described(path)} is not a checkpoint: wanted a safetensors or torch file.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise _refused(path, error) from None
+    except Exception as error:  # torch raises many kinds here, some without a message; none is a bug of ours
+        raise _damaged(path, error) from None
+    if not isinstance(content, dict):
+        raise CasarbiError(f"{path} holds a {type(content).__name__}, wanted a dictionary of tensors.")
+    return Checkpoint(path, content)
+
+
+def _refused(path: Path, error: Exception) -> CasarbiError:
+    named = str(error).partition("GLOBAL ")[2].split()  # a cut-off pickle raises the same class, and names nothing
+    found = (
+        f"holds more than tensors and plain values ({named[0]})" if named else "is damaged or holds more than tensors"
+    )
+    return CasarbiError(
+        f"{_described(path)} {found}, so it was refused and nothing in it was run; if you trust it, load it yourself "
+        f"with torch.load(..., weights_only=False) and save its state_dict as safetensors."
+    )
+
+
+def _damaged(path: Path, error: Exception) -> CasarbiError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+    return CasarbiError(f"{_described(path)} is damaged or is not a checkpoint ({reason}): get the file again.")
+
+
+def _described(path: Path) -> str:
+    return f"{path} ({path.stat().st_size:,} bytes)"
+
+
+def _is_state(content: Mapping[str, Any]) -> bool:
+    return bool(content) and all(isinstance(value, Tensor) for value in content.values())
+
+
+def _examples(keys: Mapping[str, Any] | Sequence[str], count: int = 3) -> str:
+    shown = [str(key) for key in list(keys)[:count]]
+    return ", ".join(shown) + (", …" if len(keys) > count else "")
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(str(side) for side in tensor.shape) or "scalar"
