@@ -1,0 +1,112 @@
+"""Which files of a folder are pictures, in the order a person would list them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from natsort import natsort_keygen, ns
+
+from casarbi.errors import CasarbiError
+
+_PICTURES = (
+    ".avif .bmp .dib .gif .heic .heif .ico .j2k .jfif .jp2 .jpe .jpeg .jpg .jpx .mpo .pbm .pcx .pgm .png .pnm .ppm "
+    ".psd .qoi .sgi .tga .tif .tiff .webp"
+)
+PICTURE_SUFFIXES = frozenset(_PICTURES.split())
+"""A file that bears one is meant as a picture: where it cannot be read, that is an error and not litter."""
+
+# What systems and people leave beside pictures; never worth a word.
+_LITTER_NAMES = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"))
+_LITTER = ".aae .csv .db .htm .html .ini .json .log .md .md5 .sha256 .thm .toml .txt .url .xml .xmp .yaml .yml"
+_LITTER_SUFFIXES = frozenset(_LITTER.split())
+_SIGNATURES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*", b"8BPS", b"qoif")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The pictures of a folder.
+
+    Attributes:
+        paths: in natural order (img2 before img10), each file once.
+        skipped: files that are neither pictures nor the litter every folder gathers, such as videos.
+    """
+
+    paths: tuple[Path, ...]
+    skipped: tuple[Path, ...]
+
+
+def list_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> Listing:
+    """List the pictures of a folder.
+
+    A file is one by its suffix in any case, or, without a suffix, by how it begins; what format it really has is seen
+    when it is read. Hidden files, system litter and text are passed over in silence.
+
+    Args:
+        folder: a folder.
+        recursive: look into sub-folders too, hidden ones and links left out.
+
+    Raises:
+        CasarbiError: where there is no such folder, it is a file, may not be read, or holds no picture.
+    """
+    folder = Path(folder)
+    if folder.is_file():
+        raise CasarbiError(f"{folder} is a file where a folder of pictures is wanted: name the folder it lies in.")
+    if not folder.is_dir():
+        raise CasarbiError(f"There is no folder {folder}: check the name.")
+    paths, skipped = [], []
+    for path in _files(folder, recursive):
+        if _is_picture(path):
+            paths.append(path)
+        elif not _is_litter(path):
+            skipped.append(path)
+    if not paths:
+        raise CasarbiError(_none_found(folder, recursive, len(skipped)))
+    natural = natsort_keygen(key=lambda path: path.relative_to(folder).as_posix(), alg=ns.PATH | ns.IGNORECASE)
+    # The plain name breaks ties, so that a.png and A.png keep one order on every run.
+    paths.sort(key=lambda path: (natural(path), str(path)))
+    return Listing(tuple(paths), tuple(sorted(skipped)))
+
+
+def _files(folder: Path, recursive: bool) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        raise CasarbiError(f"The folder {error.filename} may not be read: check its permissions.") from None
+
+    for root, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if recursive and not name.startswith((".", "__MACOSX"))]
+        # A broken link stays: reading it says what is wrong. Pipes and devices could be waited for without end.
+        found = (Path(root, name) for name in names)
+        yield from (path for path in found if path.is_file() or not path.exists())
+
+
+def _is_picture(path: Path) -> bool:
+    if path.name.startswith("."):
+        return False
+    if path.suffix:
+        return path.suffix.lower() in PICTURE_SUFFIXES
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError:
+        return False
+    return head.startswith(_SIGNATURES) or (head[:4], head[8:]) == (b"RIFF", b"WEBP")
+
+
+def _is_litter(path: Path) -> bool:
+    return (
+        path.name.startswith(".")
+        or path.name.lower() in _LITTER_NAMES
+        or path.suffix.lower() in _LITTER_SUFFIXES
+        or not path.suffix
+    )
+
+
+def _none_found(folder: Path, recursive: bool, skipped: int) -> str:
+    others = f" (only {skipped} other file{'s' * (skipped != 1)})" if skipped else ""
+    if not recursive:
+        for path in _files(folder, recursive=True):
+            if _is_picture(path):
+                return f"{folder} holds no picture itself, but its sub-folder {path.parent} does: name that folder."
+    return f"{folder} holds no picture{others}: expected PNG, JPEG, TIFF, WebP or the like."
