@@ -1,0 +1,74 @@
+"""Where each pixel lies on the head: image grid, pose, and windows around a feature."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.datasets.portrait_parts.exact import Array, smooth
+from benchmarks.datasets.portrait_parts.person import Person
+
+EYE = 0.245  # half the distance between the pupils, in face units
+DEPTH = 0.56  # how far the front of the skull lies before its silhouette
+
+
+class Frame:
+    """Pixel grid of one portrait.
+
+    Attributes:
+        n: pixels a side.
+        px: width of a pixel in face units.
+        columns, rows: pixel centres along each axis (n,), the image being [-1, 1]², y down.
+        x, y: upright face units, (n, n): rolled and scaled with the head, not turned.
+        u, v: face units on the head, (n, n): eyes at (±0.245, 0), turned with yaw and pitch.
+        inside: 1 - q of the skull, (n, n): positive inside its silhouette.
+    """
+
+    def __init__(self, person: Person, n: int) -> None:
+        p = person
+        self.n = n
+        self.person = p
+        self.px = 2.0 / n / p.scale
+        self.columns = ((2 * np.arange(n) + 1) / n - 1).astype(np.float32)
+        self.rows = self.columns.copy()
+        dx = (self.columns - np.float32(p.shift[0]))[None, :] * np.float32(1 / p.scale)
+        dy = (self.rows - np.float32(p.shift[1]))[:, None] * np.float32(1 / p.scale)
+        self.x = dx * np.float32(p.cosine) + dy * np.float32(p.sine)
+        self.y = dy * np.float32(p.cosine) - dx * np.float32(p.sine)
+        self.q = skull(self.x, self.y, p)
+        # The eyes stay where they are when the head turns, as in FFHQ's alignment: depth counts from them.
+        depth = np.sqrt(np.maximum(1 - self.q, 0)) * np.float32(DEPTH) - np.float32(0.72 * DEPTH)
+        self.u = self.x - depth * np.float32(p.yaw)
+        self.v = self.y - depth * np.float32(p.pitch)
+        self.q = skull(self.u, self.v, p)
+
+    def window(self, u: float, v: float, ru: float, rv: float) -> tuple[slice, slice]:
+        """Slices of rows and columns that hold the face ellipse at (u, v), pose included."""
+        p = self.person
+        x = p.scale * (p.cosine * u - p.sine * v) + p.shift[0]
+        y = p.scale * (p.sine * u + p.cosine * v) + p.shift[1]
+        ry = p.scale * (rv + 0.08 * ru) + 0.3 * abs(p.pitch) * 0.5
+        rx = p.scale * (ru + 0.08 * rv) + 0.3 * abs(p.yaw) * 0.5
+        return self._slice(y, ry), self._slice(x, rx)
+
+    def _slice(self, at: float, radius: float) -> slice:
+        low = int((at - radius + 1) * self.n / 2) - 2
+        high = int((at + radius + 1) * self.n / 2) + 3
+        return slice(max(low, 0), min(max(high, 1), self.n))
+
+
+def skull(u: Array, v: Array, p: Person, grow: float = 0.0) -> Array:
+    """Squared radius of the head's egg: 1 on its silhouette, 0 at its middle; `grow` widens it all round."""
+    top, jaw = 0.9 + grow, p.chin - 0.05 + grow
+    t = v - 0.05
+    below = t > 0
+    t = np.where(below, t * np.float32(1 / jaw), t * np.float32(1 / top))
+    t2 = t * t
+    taper = np.where(below, np.minimum(t2 * np.float32(p.taper), 0.8), t2 * np.float32(0.04))
+    across = u / ((p.width + grow) * (1 - taper))
+    along = np.where(below, t2 * (1 - p.square) + t2 * t2 * np.float32(p.square), t2)
+    return across * across + along
+
+
+def edge(distance: Array, px: float) -> Array:
+    """Coverage of a pixel at a signed distance inside a boundary: a smooth step one and a half pixels wide."""
+    return smooth(-0.75 * px, 0.75 * px, distance)

@@ -1,0 +1,77 @@
+"""The head as a height field: skull, brow, sockets, nose, cheeks, lips, chin, folds."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.datasets.portrait_parts.exact import Array, bump, hill, mix, smooth
+from benchmarks.datasets.portrait_parts.frame import DEPTH, EYE, Frame
+
+
+def height(frame: Frame) -> Array:
+    """Depth of the bare head towards the camera, in face units, (n, n); 0 at the silhouette and outside."""
+    p, u, v = frame.person, frame.u, frame.v
+    z = np.sqrt(np.maximum(1 - frame.q * (0.55 + 0.45 * frame.q), 0)) * np.float32(DEPTH)
+    z += nose(frame)
+    au = np.abs(u)
+    z -= hill(au, v, (EYE - 0.03, -0.005), (0.19, 0.13)) * np.float32(0.085)
+    z += hill(au, v, (EYE, -0.0), (0.135, 0.085)) * np.float32(0.055)
+    z += hill(au, v, (0.2, -0.165 - p.brow_raise), (0.26, 0.09)) * np.float32(0.022 if p.woman else 0.036)
+    lift = 0.035 * max(p.smile, 0)
+    z += hill(au, v, (0.33, 0.23 - lift), (0.21, 0.2)) * np.float32(0.03 + 0.03 * p.cheek + 0.6 * lift)
+    z -= hill(au, v, (0.38, 0.52), (0.16, 0.24)) * np.float32(0.035 * p.cheek * (0.4 + p.age))
+    z += hill(u, v, (0.0, 0.47), (0.27, 0.24)) * np.float32(0.06)
+    z += hill(u, v, (0.0, p.chin - 0.12), (0.17, 0.13)) * np.float32(0.06)
+    z -= hill(u, v, (0.0, 0.625), (0.16, 0.06)) * np.float32(0.03)
+    z -= hill(u, v, (0.0, 0.39), (0.032, 0.06)) * np.float32(0.012)
+    z -= folds(frame)
+    return z
+
+
+def nose(frame: Frame) -> Array:
+    """Height of the nose over the face; its own parallax included, since it stands before the skull."""
+    p = frame.person
+    tip, base = p.nose_length - 0.055, p.nose_length
+    v = frame.v
+    along = np.clip((v + 0.05) / (tip + 0.05), 0, 1)
+    ridge = mix(0.055, 0.17 * p.nose_height, along * along * (0.4 + 0.6 * along))
+    ridge = ridge * smooth(base + 0.03, tip + 0.005, v) * smooth(-0.16, 0.03, v)
+    u = frame.u - ridge * np.float32(p.yaw)
+    half = mix(0.085, 0.15 * p.nose_width, along * along)
+    across = u / half
+    z = ridge * bump(0.62 * across * across)
+    z += hill(u, v, (0.0, tip - 0.005), (0.095 * p.nose_width, 0.085)) * np.float32(0.055 * p.nose_height)
+    wing = hill(np.abs(u), v, (0.093 * p.nose_width, base - 0.042), (0.055, 0.058))
+    return z + wing * np.float32(0.075)
+
+
+def fold_line(frame: Frame) -> Array:
+    """Horizontal distance to the fold that runs from the nose's wing to beside the mouth's corner."""
+    t = np.clip((frame.v - 0.25) / 0.26, 0, 1.2)
+    return np.abs(frame.u) - (0.15 + 0.115 * t * (1.35 - 0.35 * t) + 0.02 * max(frame.person.smile, 0))
+
+
+def folds(frame: Frame) -> Array:
+    """Depth of the lines that age and smiling draw: nose to mouth, forehead, crow's feet, bags."""
+    p, v, au = frame.person, frame.v, np.abs(frame.u)
+    strength = 0.004 + 0.012 * p.age + 0.012 * max(p.smile, 0)
+    d = fold_line(frame) * (1 / 0.045)
+    z = bump(d * d) * smooth(0.24, 0.32, v) * smooth(0.62, 0.45, v) * np.float32(strength)
+    bag = v - 0.085 - 0.9 * (au - EYE) * (au - EYE) * -1
+    z += bump(bag * bag * (1 / 0.02**2)) * smooth(0.17, 0.06, np.abs(au - EYE)) * np.float32(0.004 + 0.008 * p.age)
+    if p.age > 0.3:
+        z += _wrinkles(frame) * np.float32(0.009 * (p.age - 0.3))
+    return z
+
+
+def _wrinkles(frame: Frame) -> Array:
+    """Forehead lines and crow's feet, between 0 and 1."""
+    u, v, au = frame.u, frame.v, np.abs(frame.u)
+    bent = v + 0.25 * u * u - 0.02 * np.abs(u * 6 - np.floor(u * 6) - 0.5)
+    t = bent * (1 / 0.075)
+    t = (t - np.floor(t) - 0.5) * 5
+    forehead = bump(t * t) * smooth(-0.24, -0.3, v) * smooth(-0.58, -0.46, v) * smooth(0.42, 0.25, au)
+    spread = v / np.maximum(au - 0.3, 0.05) * 2.2
+    s = (spread - np.floor(spread) - 0.5) * 4
+    feet = bump(s * s) * smooth(0.37, 0.41, au) * smooth(0.5, 0.45, au) * smooth(0.1, 0.06, np.abs(v))
+    return forehead + 0.8 * feet

@@ -1,0 +1,72 @@
+"""Value noise: fixed random lattices, read with smooth interpolation.
+
+All lattices are made once a process from fixed seeds; a person differs by where they read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from benchmarks.datasets.portrait_parts.exact import Array, Draw
+
+PERIOD = 256  # lattice points before the noise repeats
+
+
+@lru_cache(maxsize=16)
+def _table(seed: int) -> Array:
+    """Periodic white noise with one row and column repeated, so that a right neighbour is always there."""
+    noise = Draw(7919, seed).field(PERIOD, PERIOD)
+    return np.ascontiguousarray(np.pad(noise, ((0, 1), (0, 1)), mode="wrap"))
+
+
+def noise(x: Array, y: Array, seed: int = 0) -> Array:
+    """Noise in [-1, 1] at any points, one lattice cell a unit of x and y."""
+    x, y = np.broadcast_arrays(x, y)
+    x0, y0 = np.floor(x), np.floor(y)
+    fx, fy = x - x0, y - y0
+    fx = fx * fx * (3 - 2 * fx)
+    fy = fy * fy * (3 - 2 * fy)
+    mask = PERIOD - 1
+    at = (y0.astype(np.int32) & mask) * (PERIOD + 1) + (x0.astype(np.int32) & mask)
+    flat = _table(seed).ravel()
+    a = flat.take(at)
+    top = a + (flat.take(at + 1) - a) * fx
+    at += PERIOD + 1
+    b = flat.take(at)
+    bottom = b + (flat.take(at + 1) - b) * fx
+    return top + (bottom - top) * fy
+
+
+def _axis(at: Array, cell: float, offset: float) -> tuple[np.ndarray, Array]:
+    t = (at.astype(np.float64) / cell + offset).astype(np.float32)
+    low = np.floor(t)
+    part = t - low
+    return low.astype(np.int32) & (PERIOD - 1), part * part * (3 - 2 * part)
+
+
+def sheet(x: Array, y: Array, cell: float, offset: float, seed: int = 0) -> Array:
+    """Noise on the grid of columns x (W,) and rows y (H,), lattice points `cell` apart: (H, W) in [-1, 1]."""
+    table = _table(seed)
+    row, fy = _axis(y, cell, offset)
+    column, fx = _axis(x, cell, offset * 1.7 + 11.3)
+    a = table.take(row, axis=0)
+    lines = a + (table.take(row + 1, axis=0) - a) * fy[:, None]
+    left = lines.take(column, axis=1)
+    return left + (lines.take(column + 1, axis=1) - left) * fx[None, :]
+
+
+def cloud(
+    x: Array, y: Array, cells: Sequence[float], offset: float, px: float, gain: float = 0.5, seed: int = 0
+) -> Array:
+    """Sum sheets of shrinking cells, each `gain` times weaker; cells under a pixel wide fade out."""
+    total = np.zeros((y.size, x.size), np.float32)
+    weight = 1.0
+    for i, cell in enumerate(cells):
+        seen = min(max(cell / px - 0.75, 0.0), 1.0)
+        if seen > 0:
+            total += sheet(x, y, cell, offset + 31.7 * i, seed + i % 3) * np.float32(weight * seen)
+        weight *= gain
+    return total

@@ -1,0 +1,118 @@
+"""The picture under construction and its light: a G-buffer, shadows cast by depth, skin and cloth shading."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.datasets.portrait_parts.exact import Array, box, colour, resample, slope, smooth
+from benchmarks.datasets.portrait_parts.frame import Frame
+
+COARSE = 96  # pixels a side of the grid on which shadows are found
+
+
+class Surface:
+    """What is seen at each pixel, before light.
+
+    Attributes:
+        albedo: (3, n, n) linear-light reflectance.
+        normal: (3, n, n), not normalised, z towards the camera.
+        z: (n, n) depth in face units, larger is nearer.
+        gloss: (n, n) strength of the highlight.
+        blood: (n, n) how much light the skin lets bleed past the terminator, in red first.
+        cover: (n, n) 1 where any of the person is, 0 where the backdrop is seen.
+        glow: (n, n) white light added after shading: catchlights, wet edges.
+    """
+
+    def __init__(self, n: int) -> None:
+        self.albedo = np.zeros((3, n, n), np.float32)
+        self.normal = np.zeros((3, n, n), np.float32)
+        self.normal[2] = 1
+        self.z = np.full((n, n), -0.9, np.float32)
+        self.gloss = np.zeros((n, n), np.float32)
+        self.blood = np.zeros((n, n), np.float32)
+        self.cover = np.zeros((n, n), np.float32)
+        self.glow = np.zeros((n, n), np.float32)
+
+    def put(self, cover: Array, albedo: Array, z: Array, px: float, gloss: Array | float, blood: float) -> None:
+        """Lay a shape over what is there; its normal is the slope of its own z."""
+        dx, dy = slope(z, px)
+        self.albedo += (albedo - self.albedo) * cover
+        self.normal[0] += (-dx - self.normal[0]) * cover
+        self.normal[1] += (-dy - self.normal[1]) * cover
+        self.z += (z - self.z) * cover
+        self.gloss += (gloss - self.gloss) * cover
+        self.blood += (blood - self.blood) * cover
+        self.cover += (1 - self.cover) * cover
+
+    def tint(self, where: tuple[slice, slice], cover: Array, albedo: Array) -> None:
+        """Paint over a window without changing its shape."""
+        part = self.albedo[:, where[0], where[1]]
+        part += (albedo - part) * cover
+
+
+def shadows(z: Array, frame: Frame) -> tuple[Array, Array]:
+    """Find how much key light and how much sky reaches each pixel: two (n, n) fields in [0, 1].
+
+    The key light's shadow is the highest horizon met on the way to the light over a coarse depth map; the sky's is
+    the depth below the neighbourhood's mean.
+    """
+    p = frame.person
+    coarse = resample(box(z, max(frame.n // COARSE // 2, 0)), (COARSE, COARSE))
+    unit = COARSE / 2 * p.scale
+    lx, ly, lz = p.light
+    flat = max((lx * lx + ly * ly) ** 0.5, 0.05)
+    pad = COARSE // 2
+    wide = np.pad(coarse, pad, mode="edge")
+    worst = np.zeros_like(coarse)
+    for k in range(14):
+        reach = 0.03 + 0.03 * k + 0.0016 * k * k
+        i, j = round(reach * ly / flat * unit), round(reach * lx / flat * unit)
+        there = wide[pad + i : pad + i + COARSE, pad + j : pad + j + COARSE]
+        rise = (there - coarse - np.float32(reach * lz / flat)) * np.float32(1 / (0.03 + 0.35 * reach))
+        worst = np.maximum(worst, rise)
+    key = 1 - smooth(0.0, 1.0, worst)
+    sky = np.ones_like(coarse)
+    for radius, strength in ((2, 3.2), (6, 1.3)):
+        sky -= np.clip((box(coarse, radius) - coarse) * np.float32(strength), -0.12, 0.42)
+    size = (frame.n, frame.n)
+    return resample(box(key, 1), size), resample(np.clip(sky, 0.15, 1.1), size)
+
+
+def shade(surface: Surface, frame: Frame, key: Array, sky: Array) -> Array:
+    """Light the surface: key light wrapped by scattering, sky, rim light, two highlights; (3, n, n) linear light."""
+    p = frame.person
+    s = surface
+    nx, ny = s.normal[0], s.normal[1]
+    inverse = 1 / np.sqrt(nx * nx + ny * ny + 1)
+    nx, ny, nz = nx * inverse, ny * inverse, inverse
+    lx, ly, lz = (np.float32(c) for c in p.light)
+    facing = nx * lx + ny * ly + nz * lz
+    light = []
+    # Red light travels furthest under skin, so its terminator lies furthest round.
+    for reach in (0.42, 0.2, 0.14):
+        wrap = s.blood * np.float32(reach)
+        t = np.maximum((facing + wrap) / (1 + wrap), 0)
+        open_key = key + (1 - key) * wrap * np.float32(0.35)
+        light.append(t * open_key)
+    sun = np.stack(light) * colour([c * 1.12 for c in p.light_colour])
+    up = (0.62 - 0.38 * ny) * sky
+    total = s.albedo * (sun + colour(p.fill) * up)
+    total += (_highlight(nx, ny, nz, p.light) * key * s.gloss)[None] * colour([c * 0.5 for c in p.light_colour])
+    if p.rim > 0:
+        side = np.float32(-1 if p.light[0] > 0 else 1)
+        rim = np.maximum(nx * side - 0.55, 0) * np.float32(p.rim * 2.2)
+        total += (rim * sky) * (s.albedo * np.float32(0.8) + np.float32(0.06))
+    return total + s.glow
+
+
+def _highlight(nx: Array, ny: Array, nz: Array, light: tuple[float, float, float]) -> Array:
+    """Blinn-Phong with powers 8 and 32: the broad sheen of skin and the narrow one of its oil."""
+    hx, hy, hz = light[0], light[1], light[2] + 1
+    norm = (hx * hx + hy * hy + hz * hz) ** 0.5
+    cosine = np.maximum(nx * np.float32(hx / norm) + ny * np.float32(hy / norm) + nz * np.float32(hz / norm), 0)
+    c8 = cosine * cosine
+    c8 = c8 * c8
+    c8 = c8 * c8
+    c32 = c8 * c8
+    c32 = c32 * c32
+    return 0.25 * c8 + 0.75 * c32

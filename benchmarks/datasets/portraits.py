@@ -1,0 +1,149 @@
+"""`portraits`: procedural aligned head-and-shoulders portraits, rendered from a seed at any size up to 512.
+
+A picture is a pure function of (VERSION, seed, size). Its parameters are drawn first and know no pixels, so another
+size shows the same person. Only operations that IEEE 754 fixes are used (see `portrait_parts.exact`), so the bytes
+do not depend on the machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from benchmarks.datasets.base import Dataset
+from benchmarks.datasets.portrait_parts import dress, head, mouth, skin
+from benchmarks.datasets.portrait_parts.backdrop import backdrop
+from benchmarks.datasets.portrait_parts.exact import Array, Draw, colour, mix
+from benchmarks.datasets.portrait_parts.eyes import eyes
+from benchmarks.datasets.portrait_parts.frame import Frame, edge
+from benchmarks.datasets.portrait_parts.glasses import glasses
+from benchmarks.datasets.portrait_parts.hair import Hair, cut_of
+from benchmarks.datasets.portrait_parts.light import Surface, shade, shadows
+from benchmarks.datasets.portrait_parts.person import draw_person
+from casarbi.errors import CasarbiError
+
+VERSION = "portraits-0.1"
+SIZES = (32, 512)
+# First seed and number of images of each split.
+SPLITS: dict[str, tuple[int, int]] = {"train": (0, 60_000), "val": (100_000, 2_000), "test": (200_000, 10_000)}
+
+
+def render(seed: int, size: int = 256) -> NDArray[np.uint8]:
+    """Render the portrait of a seed as sRGB (size, size, 3)."""
+    oversample = 2 if size <= 256 else 1
+    frame = Frame(draw_person(seed), size * oversample)
+    picture = _develop(_scene(frame), frame)
+    if oversample == 2:
+        picture = (picture[:, ::2] + picture[:, 1::2]) * np.float32(0.5)
+        picture = (picture[:, :, ::2] + picture[:, :, 1::2]) * np.float32(0.5)
+    picture += Draw(seed, 3).field(size, size) * np.float32(0.004)
+    picture = np.floor(np.clip(picture, 0, 1) * 255 + np.float32(0.5))
+    return np.ascontiguousarray(picture.transpose(1, 2, 0).astype(np.uint8))
+
+
+def _scene(frame: Frame) -> Array:
+    """Put backdrop, body, head, hair and glasses together in linear light, (3, n, n)."""
+    p = frame.person
+    relief = skin.pores(frame)
+    bare = skin.albedo(frame, relief)
+    surface = Surface(frame.n)
+    dress.neck(frame, surface, bare)
+    dress.garment(frame, surface)
+    dress.ears(frame, surface, bare)
+    z = head.height(frame)
+    mouth.lip_height(frame, z)
+    cover = edge((1 - np.sqrt(frame.q)) * 0.5, frame.px)
+    gloss = np.clip(0.3 + 0.12 * relief, 0.05, 1)
+    surface.put(cover, bare, z + relief * np.float32(0.0011), frame.px, gloss, 1.0)
+    mouth.mouth(frame, surface)
+    eyes(frame, surface)
+    _paint_hairs(frame, surface)
+    cut = cut_of(p)
+    hair = Hair(frame, cut) if cut else None
+    z = surface.z if hair is None else mix(surface.z, np.maximum(hair.z * 0.8, surface.z + 0.04), hair.front)
+    key, sky = shadows(z, frame)
+    picture = backdrop(frame)
+    if hair is not None and hair.back is not None:
+        picture = mix(picture, hair.light(key * 0.5 + 0.2, sky * 0.6, 0.35), hair.back[None])
+    picture = mix(picture, shade(surface, frame, key, sky), surface.cover[None])
+    if hair is not None:
+        picture = mix(picture, hair.light(key, sky), hair.front[None])
+    return glasses(frame, picture, key)
+
+
+def _paint_hairs(frame: Frame, surface: Surface) -> None:
+    everywhere = (slice(None), slice(None))
+    for hairs in (skin.brows(frame), skin.beard(frame)):
+        if hairs is not None:
+            cover, tone = hairs
+            dark = colour([c * 0.75 for c in frame.person.hair])
+            cover = cover * edge((1 - np.sqrt(frame.q)) * 0.5, frame.px)
+            surface.tint(everywhere, cover, dark * tone)
+            surface.gloss *= 1 - 0.8 * cover
+
+
+def _develop(picture: Array, frame: Frame) -> Array:
+    """Expose, compress highlights, encode as sRGB (within 0.003) with square roots only."""
+    x = np.maximum(picture, 0) * np.float32(frame.person.exposure)
+    x = x * (1 + x * 0.16) / (1 + 0.55 * x)
+    x = np.minimum(x, 1)
+    s1 = np.sqrt(x)
+    s2 = np.sqrt(s1)
+    s3 = np.sqrt(s2)
+    return (
+        np.float32(0.66200269) * s1
+        + np.float32(0.68412206) * s2
+        - np.float32(0.3235836) * s3
+        - np.float32(0.02254115) * x
+    )
+
+
+class Portraits(Dataset):
+    """The first n portraits of a split.
+
+    Args:
+        split: "train", "val" or "test"; their seeds never meet.
+        n: number of images.
+        size: pixels a side.
+    """
+
+    def __init__(self, split: str = "test", n: int = 32, size: int = 256) -> None:
+        if split not in SPLITS:
+            raise CasarbiError(f"portraits has no split {split!r}; choose one of {', '.join(SPLITS)}.")
+        self._first, available = SPLITS[split]
+        if not 1 <= n <= available:
+            raise CasarbiError(f"portraits' {split} split holds 1 to {available} images, but n={n} was asked for.")
+        if not SIZES[0] <= size <= SIZES[1]:
+            raise CasarbiError(
+                f"portraits are rendered at {SIZES[0]} to {SIZES[1]} pixels, but size={size} was asked for."
+            )
+        self.name = "portraits"
+        self.size = size
+        self.ids = tuple(f"{split}-{i:05d}" for i in range(n))
+        self.notes = (f"{n} procedural portraits ({VERSION}), not photographs.",)
+
+    def seed(self, image_id: str) -> int:
+        """Seed of an image id."""
+        if image_id not in self.ids:
+            raise CasarbiError(
+                f"portraits holds no image {image_id!r}; its ids run from {self.ids[0]} to {self.ids[-1]}."
+            )
+        return self._first + int(image_id.rsplit("-", 1)[1])
+
+    def image(self, image_id: str) -> Tensor:
+        """Render an image as float32 (3, size, size), values exactly k/255."""
+        pixels = render(self.seed(image_id), self.size)
+        return torch.from_numpy(pixels).permute(2, 0, 1).contiguous().to(torch.float32) / 255
+
+    def digest(self, image_id: str) -> str:
+        """SHA-256 of version, seed and size, which decide the pixels."""
+        return hashlib.sha256(f"{VERSION} seed={self.seed(image_id)} size={self.size}".encode()).hexdigest()
+
+
+def portraits(*, split: str = "test", n: int = 32, size: int = 256) -> Dataset:
+    """Make the data set from a reference such as `portraits?split=test&n=32&size=256`."""
+    return Portraits(split, n, size)
