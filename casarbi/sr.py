@@ -73,6 +73,10 @@ class SRModel(ABC):
         """Enlarge to several sizes; equal to calling `upscale` for each, but free to share work."""
         return [self.upscale(lr, size, seeds) for size in sizes]
 
+    def evaluations(self, scale: float) -> int:
+        """Network evaluations for one image at a scale: 1, or the sampling steps of all stages; priced by `--dry-run`."""
+        return 1
+
     def bind(self, image_ids: Sequence[str]) -> SRModel:
         """Tell the model which images the next batch holds; only `outputs:DIR`, which looks results up, needs it."""
         return self

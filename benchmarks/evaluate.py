@@ -1,0 +1,225 @@
+"""Measure a batch of images: pairs → outputs → metrics → store. Runs in the parent or in a worker process."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.job import GROUND_TRUTH, Bench, selfssim_column
+from benchmarks.metrics.base import DistributionMetric, ImageMetric
+from benchmarks.metrics.selfssim import SelfSSIM
+from benchmarks.protocol import Pair
+from benchmarks.store import Row, Store
+from casarbi.errors import CasarbiError
+from casarbi.images import to_uint8
+from casarbi.scales import scale_label
+from casarbi.sr import image_seed
+
+Todo = Mapping[tuple[str, float], Mapping[str, tuple[str, ...]]]
+"""(method, scale) to image id to the columns wanted."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """The unit of work of a process: a few images and what is wanted of each."""
+
+    images: tuple[str, ...]
+    todo: Todo
+
+    @property
+    def outputs(self) -> int:
+        """Outputs this task scores, for progress bars."""
+        return sum(len(images) for images in self.todo.values())
+
+
+@dataclass
+class Outcome:
+    """What a task came to: outputs scored, seconds by part, and failures as (method, scale, image, reason)."""
+
+    outputs: int = 0
+    seconds: dict[str, float] = field(default_factory=lambda: {"read": 0.0, "model": 0.0, "metrics": 0.0, "store": 0.0})
+    failures: list[tuple[str, float, str, str]] = field(default_factory=list)
+
+
+class _Clock:
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome, self.last = outcome, time.perf_counter()
+
+    def charge(self, part: str) -> float:
+        """Book the time since the last call under a part, and return it."""
+        now = time.perf_counter()
+        spent, self.last = now - self.last, now
+        self.outcome.seconds[part] += spent
+        return spent
+
+
+@torch.inference_mode()
+def measure(bench: Bench, store: Store, task: Task, header: Mapping[str, Any]) -> Outcome:
+    """Measure a task and put its rows into the store, one part a cell, as soon as each method is through."""
+    outcome = Outcome(outputs=task.outputs)
+    clock = _Clock(outcome)
+    pairs, unreadable = _read_pairs(bench, task)
+    clock.charge("read")
+    for method in dict.fromkeys(method for method, _ in task.todo):
+        wanted = {scale: images for (m, scale), images in task.todo.items() if m == method}
+        outputs, broken = _outputs(bench, method, pairs, wanted)
+        model_seconds = clock.charge("model")
+        for scale, images in wanted.items():
+            rows = []
+            for image, columns in images.items():
+                row = Row(image, bench.digests[image])
+                reason = unreadable.get((image, scale)) or broken.get((image, scale))
+                if reason:
+                    row.failures[""] = reason
+                    outcome.failures.append((method, scale, image, reason))
+                else:
+                    _score(bench, method, row, pairs[image, scale], outputs[image], scale, columns)
+                rows.append(row)
+            seconds = {"model": model_seconds / len(wanted), "metrics": clock.charge("metrics")}
+            store.cell(bench.key(method, scale)).add(rows, {**header, "rows": len(rows), "seconds": seconds})
+            clock.charge("store")
+    return outcome
+
+
+def _read_pairs(bench: Bench, task: Task) -> tuple[dict[tuple[str, float], Pair], dict[tuple[str, float], str]]:
+    pairs: dict[tuple[str, float], Pair] = {}
+    unreadable: dict[tuple[str, float], str] = {}
+    protocol, scales = bench.job.protocol, bench.job.scales
+    for image in task.images:
+        # Scales that share one LR are asked for together, others one by one: too large a scale spoils only itself.
+        for group in [scales] if protocol.one_lr else [(scale,) for scale in scales]:
+            try:
+                pairs.update({(image, pair.scale): pair for pair in protocol.pairs(bench.dataset, image, group)})
+            except (CasarbiError, MemoryError) as error:
+                unreadable.update({(image, scale): _sentence(error) for scale in group})
+    return pairs, unreadable
+
+
+def _outputs(
+    bench: Bench, method: str, pairs: Mapping[tuple[str, float], Pair], wanted: Mapping[float, Mapping[str, Any]]
+) -> tuple[dict[str, dict[float, Tensor]], dict[tuple[str, float], str]]:
+    """Outputs by image and scale, and the reason for each that could not be made."""
+    needed = _needed_scales(bench, wanted)
+    outputs: dict[str, dict[float, Tensor]] = {}
+    broken: dict[tuple[str, float], str] = {}
+    if method == GROUND_TRUTH:
+        return {i: {s: pairs[i, s].gt for s in scales if (i, s) in pairs} for i, scales in needed.items()}, broken
+    for images, scales in _batches(needed, pairs):
+        for part in (images, *([[image] for image in images] if len(images) > 1 else [])):
+            part = [image for image in part if not all(scale in outputs.get(image, {}) for scale in scales)]
+            if not part:
+                continue
+            try:
+                made = _upscale(bench, method, part, scales, pairs)
+            except Exception as error:  # a plug-in may raise anything: the picture failed, the run goes on
+                broken.update({(image, scale): _sentence(error) for image in part for scale in scales})
+                continue
+            for image, results in zip(part, made, strict=True):
+                for scale, result in zip(scales, results, strict=True):
+                    broken.pop((image, scale), None)
+                    outputs.setdefault(image, {})[scale] = result
+                    if not torch.isfinite(result).all():
+                        broken[image, scale] = "the output holds values that are not numbers"
+    return outputs, broken
+
+
+def _needed_scales(bench: Bench, wanted: Mapping[float, Mapping[str, Any]]) -> dict[str, list[float]]:
+    """Scales to run for each image; SelfSSIM needs all of them for one value."""
+    needed: dict[str, set[float]] = {}
+    has_selfssim = any(isinstance(metric, SelfSSIM) for metric in bench.metrics.values())
+    for scale, images in wanted.items():
+        for image in images:
+            needed.setdefault(image, set()).update(bench.job.scales if has_selfssim else [scale])
+    return {image: sorted(scales) for image, scales in needed.items()}
+
+
+def _batches(
+    needed: Mapping[str, Sequence[float]], pairs: Mapping[tuple[str, float], Pair]
+) -> Iterable[tuple[list[str], list[float]]]:
+    """Group images whose LR and outputs have equal shapes; within an image, scales that share one LR go together."""
+    groups: dict[tuple[Any, ...], tuple[list[str], list[float]]] = {}
+    for image, scales in needed.items():
+        by_lr: dict[int, list[float]] = {}
+        for scale in scales:
+            if (image, scale) in pairs:
+                by_lr.setdefault(id(pairs[image, scale].lr), []).append(scale)
+        for shared in by_lr.values():
+            sizes = tuple(pairs[image, scale].size for scale in shared)
+            shape = tuple(pairs[image, shared[0]].lr.shape)
+            groups.setdefault((shape, tuple(shared), sizes), ([], shared))[0].append(image)
+    return groups.values()
+
+
+def _upscale(
+    bench: Bench,
+    method: str,
+    images: Sequence[str],
+    scales: Sequence[float],
+    pairs: Mapping[tuple[str, float], Pair],
+) -> list[list[Tensor]]:
+    """Outputs by image, then scale; raises what the model raises, and CasarbiError on a wrong shape."""
+    model = bench.model(method)
+    if model is None:
+        raise CasarbiError(bench.failed[method])
+    lr = torch.stack([pairs[image, scales[0]].lr for image in images]).to(bench.job.device)
+    sizes = [pairs[images[0], scale].size for scale in scales]
+    seeds = [image_seed(image, bench.job.seed) for image in images]
+    made = model.bind(images).upscale_many(lr, sizes, seeds)
+    for output, size in zip(made, sizes, strict=True):
+        if tuple(output.shape) != (len(images), 3, *size):
+            raise CasarbiError(f"{method} returned shape {tuple(output.shape)} where (B, 3, H, W) of {size} was asked.")
+    return [[output[i].float().cpu() for output in made] for i in range(len(images))]
+
+
+def _score(
+    bench: Bench,
+    method: str,
+    row: Row,
+    pair: Pair,
+    outputs: Mapping[float, Tensor],
+    scale: float,
+    columns: Sequence[str],
+) -> None:
+    sr, gt = (bench.job.protocol.compared(image, scale) for image in (outputs[scale], pair.gt))
+    row.size = pair.size
+    row.gt = hashlib.sha256(to_uint8(pair.gt).numpy().tobytes()).hexdigest()[:16]
+    metrics = bench.columns(method, scale)
+    towards = {
+        selfssim_column(m, s): s for m in bench.metrics.values() if isinstance(m, SelfSSIM) for s in bench.job.scales
+    }
+    for column in columns:
+        metric = metrics[column]
+        if min(sr.shape[-2:]) < metric.info.min_side:
+            row.failures[column] = f"{min(sr.shape[-2:])} px is below {metric.info.name}'s {metric.info.min_side} px"
+            continue
+        if column in towards and towards[column] not in outputs:
+            row.failures[column] = f"there is no output at x{scale_label(towards[column])} to compare with"
+            continue
+        try:
+            if isinstance(metric, DistributionMetric):
+                row.features[column] = metric.features(sr[None])[0]
+                continue
+            if isinstance(metric, ImageMetric):
+                value = metric.scores(sr[None], gt[None])[0]
+            else:
+                value = metric.score(outputs[scale], outputs[towards[column]])
+        except CasarbiError as error:
+            row.failures[column] = str(error)
+            continue
+        if value != value:
+            row.failures[column] = "the metric gave no number"
+        else:
+            row.values[column] = value
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, CasarbiError):
+        return str(error)
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__

@@ -1,0 +1,234 @@
+"""Experiments: tables and figures of the paper as TOML declarations, one file each in this folder."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.job import Job
+from benchmarks.metrics import METRIC_NAMES
+from benchmarks.protocol import Protocol, default_protocol, get_protocol
+from casarbi.errors import CasarbiError
+from casarbi.references import Reference, near_names
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FOLDER = Path(__file__).parent
+PAPER = FOLDER.parent / "paper"
+
+
+@dataclass(frozen=True)
+class MethodRow:
+    """A row of a table.
+
+    Attributes:
+        name: what the row is called, as in the paper's CSV where the paper has it.
+        model: model reference, or "" where the row is only cited.
+        reason: why it is not measured.
+    """
+
+    name: str
+    model: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class PanelSpec:
+    """A table on one data set.
+
+    Attributes:
+        name: short name, unique in the experiment.
+        data: data set reference.
+        protocol: how pairs are made and compared.
+        caption: what the table shows.
+        cite: whether the paper's numbers stand beside (its own data, so only on the panel that mirrors it).
+        samples: images to show side by side, at `sample_scale`.
+    """
+
+    name: str
+    data: str
+    protocol: Protocol
+    caption: str = ""
+    cite: bool = False
+    samples: int = 0
+    sample_scale: float = 0.0
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """A table of the paper.
+
+    Attributes:
+        file: CSV in benchmarks/paper.
+        columns: metric name to the CSV's column.
+        note: what the paper measured on.
+    """
+
+    file: str
+    columns: Mapping[str, str]
+    note: str = ""
+
+    def value(self, method: str, scale: float, metric: str, reference_scale: float | None = None) -> float | None:
+        """The paper's number, or None where it prints none."""
+        column = self.columns.get(metric)
+        if column is None:
+            return None
+        with open(PAPER / self.file, newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                at = float(row.get("scale") or row.get("generated_scale") or scale)
+                towards = float(row["reference_scale"]) if "reference_scale" in row else reference_scale
+                if (row["method"], at, towards) == (method, scale, reference_scale) and row[column]:
+                    return float(row[column])
+        return None
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A table with one preset chosen.
+
+    Attributes:
+        name: file name of the declaration and of the report.
+        title, summary: heading and a sentence or two.
+        preset: the chosen preset's name.
+        panels: data sets.
+        methods: rows in order.
+        scales, metrics, seed: as measured.
+        optional: metrics measured where their weights are here, else only cited.
+        split: highest scale in the training distribution.
+        small_n: whether distances are given below their smallest honest N (they are then marked).
+        paper: the paper's table.
+        needs: what the user has to provide, as sentences.
+    """
+
+    name: str
+    title: str
+    preset: str
+    panels: tuple[PanelSpec, ...]
+    methods: tuple[MethodRow, ...]
+    scales: tuple[float, ...]
+    metrics: tuple[str, ...]
+    summary: str = ""
+    optional: tuple[str, ...] = ()
+    seed: int = 0
+    split: float | None = None
+    small_n: bool = False
+    paper: PaperTable | None = None
+    needs: tuple[str, ...] = ()
+
+    def job(self, panel: PanelSpec, device: str) -> Job:
+        """What has to be measured for a panel."""
+        models = tuple(dict.fromkeys(method.model for method in self.methods if method.model))
+        return Job(panel.data, panel.protocol, self.scales, models, self.metrics, self.seed, device)
+
+    def with_data(self, reference: str) -> Experiment:
+        """The experiment on another data set, given as the user typed it, in place of its panels' own."""
+        first = replace(self.panels[0], data=reference)
+        return replace(self, panels=(first,))
+
+    def with_models(self, models: Mapping[str, str]) -> Experiment:
+        """The experiment with other models in named rows; a new name adds a row."""
+        known = {method.name for method in self.methods}
+        rows = [replace(m, model=models[m.name], reason="") if m.name in models else m for m in self.methods]
+        rows += [MethodRow(name, model) for name, model in models.items() if name not in known]
+        return replace(self, methods=tuple(rows))
+
+
+def experiment_names() -> list[str]:
+    """Names of the declared experiments."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load_experiment(name: str, preset: str = "mini") -> Experiment:
+    """Read a declaration by name, or from a TOML file of the user's, with one of its presets.
+
+    Raises:
+        CasarbiError: on an unknown name or preset, or a declaration that lacks or misspells something.
+    """
+    path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+    if not path.exists():
+        raise CasarbiError(f"There is no experiment '{name}': {near_names(name, experiment_names())}")
+    try:
+        with open(path, "rb") as file:
+            declared = tomllib.load(file)
+        if preset not in declared["presets"]:
+            raise CasarbiError(f"{path.name} has no preset '{preset}': {near_names(preset, declared['presets'])}")
+        return _experiment(path.stem, declared, preset)
+    except tomllib.TOMLDecodeError as error:
+        raise CasarbiError(f"{path} is not valid TOML: {error}.") from None
+    except (KeyError, TypeError) as error:
+        raise CasarbiError(f"{path} is no full declaration: {error}.") from None
+
+
+def _experiment(name: str, declared: Mapping[str, Any], preset: str) -> Experiment:
+    chosen = declared["presets"][preset]
+    models = chosen.get("models", {})
+    methods = tuple(
+        MethodRow(row["name"], models.get(row["name"], ""), "" if row["name"] in models else row.get("reason", ""))
+        for row in declared["methods"]
+    )
+    unknown = set(models) - {method.name for method in methods}
+    if unknown:
+        raise CasarbiError(
+            f"{name}.toml: preset {preset} names models for {', '.join(sorted(unknown))}, not in methods."
+        )
+    for metric in (*chosen["metrics"], *chosen.get("optional", ())):
+        if metric not in METRIC_NAMES:
+            raise CasarbiError(f"{name}.toml: there is no metric '{metric}': {near_names(metric, METRIC_NAMES)}")
+    panels = tuple(PanelSpec(**{**panel, "protocol": get_protocol(panel["protocol"])}) for panel in chosen["panels"])
+    return Experiment(
+        name=name,
+        title=declared["title"],
+        summary=declared.get("summary", ""),
+        preset=preset,
+        panels=panels,
+        methods=methods,
+        scales=tuple(float(scale) for scale in chosen["scales"]),
+        metrics=tuple(chosen["metrics"]),
+        optional=tuple(chosen.get("optional", ())),
+        seed=chosen.get("seed", 0),
+        split=declared.get("split"),
+        small_n=chosen.get("small_n", False),
+        paper=PaperTable(**declared["paper"]) if "paper" in declared else None,
+        needs=tuple(chosen.get("needs", ())),
+    )
+
+
+def grid_experiment(
+    name: str,
+    title: str,
+    data: tuple[str, ...],
+    models: tuple[str, ...],
+    scales: tuple[float, ...],
+    metrics: tuple[str, ...],
+    *,
+    protocol: str | None,
+    seed: int,
+    small_n: bool,
+    paper: PaperTable | None = None,
+) -> Experiment:
+    """An experiment made on the command line; without a protocol, each data set's usual one is taken."""
+    panels = []
+    for reference in data:
+        short = Reference.parse(reference).name
+        chosen = get_protocol(protocol) if protocol else default_protocol(short)
+        taken = sum(panel.name.partition("-")[0] == short for panel in panels)
+        panels.append(PanelSpec(f"{short}-{taken + 1}" if taken else short, reference, chosen))
+    return Experiment(
+        name=name,
+        title=title,
+        preset="custom",
+        panels=tuple(panels),
+        methods=tuple(MethodRow(model, model) for model in models),
+        scales=scales,
+        metrics=metrics,
+        seed=seed,
+        small_n=small_n,
+        paper=paper,
+    )

@@ -1,0 +1,94 @@
+"""What is done, missing or stale, cell by cell: the runner works from it, `status` and `--dry-run` print it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from benchmarks.job import Bench
+from benchmarks.store import Cell, Row, Store
+from casarbi.scales import scale_label
+
+
+@dataclass
+class CellState:
+    """Where one cell stands for the images and columns a job wants.
+
+    Attributes:
+        method: model reference, or the ground truth.
+        scale: the scale.
+        cell: the cell in the store.
+        total: images wanted.
+        todo: image id to the columns still to be measured.
+        stale: image id to why its stored values do not count any more.
+        failed: image id to the reason the last run gave for it.
+    """
+
+    method: str
+    scale: float
+    cell: Cell
+    total: int
+    todo: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    stale: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The cell's name for people, such as `liif:edsr-baseline-div2k x5.3`."""
+        return f"{self.method} x{scale_label(self.scale)}"
+
+    @property
+    def word(self) -> str:
+        """One of done, failed, stale, missing."""
+        if not self.todo:
+            return "done"
+        if self.stale:
+            return "stale"
+        return "failed" if self.failed else "missing"
+
+    @property
+    def why(self) -> str:
+        """The word's reason in one phrase."""
+        if not self.todo:
+            return f"{self.total} images"
+        reasons = self.stale or self.failed
+        if reasons:
+            image, reason = next(iter(reasons.items()))
+            more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+            return f"{image}: {reason}{more}"
+        return f"{self.total - len(self.todo)} of {self.total} images measured"
+
+
+def survey(bench: Bench, store: Store, images: Sequence[str] | None = None) -> list[CellState]:
+    """State of every cell of a job for all its images, or for some."""
+    images = bench.dataset.ids if images is None else images
+    return [_survey_cell(bench, store, method, scale, images) for method in bench.methods for scale in bench.job.scales]
+
+
+def _survey_cell(bench: Bench, store: Store, method: str, scale: float, images: Sequence[str]) -> CellState:
+    cell = store.cell(bench.key(method, scale))
+    columns = tuple(bench.columns(method, scale))
+    rows = cell.rows(with_features=False)
+    known = {image: digest for image, digest in rows}
+    state = CellState(method, scale, cell, len(images))
+    for image in images:
+        digest = bench.digests[image]
+        row = rows.get((image, digest))
+        todo = tuple(column for column in columns if row is None or not row.has(column))
+        if not todo:
+            continue
+        state.todo[image] = todo
+        if row is None and image in known:
+            state.stale[image] = "the image changed since it was measured"
+        elif row is not None and "" in row.failures:
+            state.failed[image] = row.failures[""]
+        elif row is not None:
+            _note_changed_metrics(state, image, row, todo)
+    return state
+
+
+def _note_changed_metrics(state: CellState, image: str, row: Row, todo: Sequence[str]) -> None:
+    measured = {column.partition("#")[0] for column in (*row.values, *row.features)}
+    changed = sorted({column.partition("#")[0] for column in todo} & measured)
+    if changed:
+        state.stale[image] = f"metric {', '.join(changed)} changed (weights or definition) since it was measured"

@@ -1,0 +1,277 @@
+"""From the store to a report's plain data: means, intervals, distances, the paper's numbers, and every fact behind them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.experiments import Experiment, MethodRow, PanelSpec
+from benchmarks.job import GROUND_TRUTH, Bench, selfssim_column
+from benchmarks.metrics import create_metric
+from benchmarks.metrics.base import DerivedMetric, DistributionMetric, Metric
+from benchmarks.metrics.selfssim import SelfSSIM
+from benchmarks.statistics import Interval, mean_interval
+from benchmarks.store import Row, Store, column_name
+from casarbi.errors import CasarbiError
+from casarbi.scales import scale_label
+from reports.document import COLUMNS, Document, Facts, Matrix, Method, MetricColumn, Panel, Picture, empty_frame
+
+NOT_HERE = Interval(math.nan, math.nan, math.nan, 0)
+
+
+@dataclass
+class PanelResults:
+    """Reads one panel's cells once and answers for every method, scale and metric."""
+
+    experiment: Experiment
+    spec: PanelSpec
+    bench: Bench
+    store: Store
+
+    def __post_init__(self) -> None:
+        self._rows: dict[tuple[str, float], list[Row | None]] = {}
+        self.failures: dict[tuple[str, str], set[str]] = {}
+
+    def rows(self, model: str, scale: float) -> list[Row | None]:
+        """Rows of all images in the data set's order; None where nothing was measured."""
+        if (model, scale) not in self._rows:
+            found = self.store.cell(self.bench.key(model, scale)).rows()
+            self._rows[model, scale] = [found.get(item) for item in self.bench.digests.items()]
+        return self._rows[model, scale]
+
+    def interval(self, model: str, scale: float, metric: Metric) -> Interval:
+        """Value of a metric over all images with its interval; distances have none."""
+        rows = self.rows(model, scale)
+        if isinstance(metric, DistributionMetric):
+            return self._distance(rows, scale, metric)
+        if isinstance(metric, DerivedMetric):
+            source = create_metric(metric.source)
+            values = self._values(model, rows, column_name(metric.source, source.identity))
+            known = [value for value in values if not math.isnan(value)]
+            return Interval(metric.value(values), math.nan, math.nan, len(known)) if known else NOT_HERE
+        return mean_interval(self._values(model, rows, column_name(metric.info.name, metric.identity)))
+
+    def selfssim(self, model: str, scale: float, reference_scale: float, metric: SelfSSIM) -> Interval:
+        """Mean SelfSSIM of outputs at one scale resized to, and compared with, those at another."""
+        rows = self.rows(model, scale)
+        if scale == reference_scale:
+            n = sum(row is not None and bool(row.values) for row in rows)
+            return Interval(1.0, math.nan, math.nan, n) if n else NOT_HERE
+        return mean_interval(self._values(model, rows, selfssim_column(metric, reference_scale)))
+
+    def _values(self, model: str, rows: Sequence[Row | None], column: str) -> list[float]:
+        values = []
+        for image, row in zip(self.bench.digests, rows, strict=True):
+            values.append(row.values.get(column, math.nan) if row else math.nan)
+            reason = row and (row.failures.get(column) or row.failures.get(""))
+            if reason:
+                self.failures.setdefault((model, reason), set()).add(image)
+        return values
+
+    def _distance(self, rows: Sequence[Row | None], scale: float, metric: DistributionMetric) -> Interval:
+        column = column_name(metric.features_name, metric.identity)
+        truth = self.rows(GROUND_TRUTH, scale)
+        both = [
+            (row.features[column], gt.features[column])
+            for row, gt in zip(rows, truth, strict=True)
+            if row and gt and column in row.features and column in gt.features
+        ]
+        if len(both) < 2 or (len(both) < metric.needs and not self.experiment.small_n):
+            return Interval(math.nan, math.nan, math.nan, len(both))
+        sr, gt = (np.stack(vectors) for vectors in zip(*both, strict=True))
+        return Interval(metric.distance(sr, gt), math.nan, math.nan, len(both))
+
+
+def collect(
+    experiment: Experiment,
+    benches: Mapping[str, Bench],
+    store: Store,
+    *,
+    date: str,
+    command: str,
+    pictures: Mapping[str, Sequence[Picture]],
+) -> Document:
+    """Everything a report of an experiment says, from what the store holds now.
+
+    Args:
+        experiment: the declaration.
+        benches: opened job of each panel, by panel name.
+        store: where the rows are.
+        date: printed as it is.
+        command: command that makes the report again.
+        pictures: samples of each panel.
+    """
+    panels = tuple(
+        _panel(PanelResults(experiment, spec, benches[spec.name], store), pictures.get(spec.name, ()))
+        for spec in experiment.panels
+    )
+    return Document(
+        title=experiment.title,
+        experiment=experiment.name,
+        preset=experiment.preset,
+        panels=panels,
+        date=date,
+        summary=experiment.summary,
+        command=command,
+        facts=(("Preset", experiment.preset), ("Seed", str(experiment.seed))),
+    )
+
+
+def _panel(results: PanelResults, pictures: Sequence[Picture]) -> Panel:
+    experiment, spec, bench = results.experiment, results.spec, results.bench
+    metrics = {name: metric for name, metric in bench.metrics.items() if not isinstance(metric, SelfSSIM)}
+    selfssim = [metric for metric in bench.metrics.values() if isinstance(metric, SelfSSIM)]
+    columns = tuple(_metric_columns(experiment, metrics, spec.cite))
+    methods = tuple(_method(row, bench) for row in experiment.methods if row.model or spec.cite)
+    records = [record for row in experiment.methods for record in _records(results, row, columns, metrics)]
+    frame = pd.DataFrame(records, columns=list(COLUMNS)) if records else empty_frame()
+    frame["experiment"], frame["preset"] = experiment.name, experiment.preset
+    matrices = [
+        _matrix(results, row, metric) for metric in selfssim for row in experiment.methods if row.model or spec.cite
+    ]
+    return Panel(
+        name=spec.name,
+        caption=spec.caption,
+        frame=frame,
+        scales=experiment.scales if columns else (),
+        metrics=columns,
+        methods=methods,
+        split=experiment.split,
+        paper_note=experiment.paper.note if experiment.paper and spec.cite else "",
+        warnings=tuple(_warnings(results, metrics.values())),
+        facts=_facts(results),
+        matrices=tuple(matrices),
+        pictures=tuple(pictures),
+    )
+
+
+def _metric_columns(experiment: Experiment, metrics: Mapping[str, Metric], cite: bool) -> Iterator[MetricColumn]:
+    paper = experiment.paper.columns if experiment.paper and cite else {}
+    for name, metric in metrics.items():
+        info = metric.info
+        yield MetricColumn(
+            name, info.label, info.higher_is_better, info.decimals, paper.get(name, "").upper(), info.description
+        )
+    for name in experiment.optional:
+        if name not in metrics and name in paper:
+            note = f"Not measured here: the weights of {name} are not on this machine (casarbi-bench doctor says more)."
+            yield MetricColumn(name, paper[name].upper(), False, 4 if "lpips" in name else 2, paper[name].upper(), note)
+
+
+def _method(row: MethodRow, bench: Bench) -> Method:
+    model = bench.model(row.model) if row.model else None
+    reason = bench.failed.get(row.model, row.reason)
+    return Method(row.name, trained=model.info.trained_scales if model else None, reason=reason)
+
+
+def _records(
+    results: PanelResults, row: MethodRow, columns: Sequence[MetricColumn], metrics: Mapping[str, Metric]
+) -> Iterator[dict[str, object]]:
+    experiment, spec = results.experiment, results.spec
+    model = results.bench.model(row.model) if row.model else None
+    if not row.model and not spec.cite:
+        return
+    for scale in experiment.scales:
+        for column in columns:
+            paper = experiment.paper.value(row.name, scale, column.name) if experiment.paper and spec.cite else None
+            metric = metrics.get(column.name)
+            found = results.interval(row.model, scale, metric) if model and metric else NOT_HERE
+            measured = model is not None and metric is not None
+            source = "measured" if measured else "cited" if paper is not None else "missing"
+            yield {
+                "method": row.name,
+                "scale": scale,
+                "metric": column.name,
+                "value": found.mean if measured else paper if paper is not None else math.nan,
+                "ci_low": found.low,
+                "ci_high": found.high,
+                "n": found.n,
+                "source": source,
+                "paper_value": math.nan if paper is None else paper,
+            }
+
+
+def _matrix(results: PanelResults, row: MethodRow, metric: SelfSSIM) -> Matrix:
+    experiment, scales = results.experiment, results.experiment.scales
+    model = results.bench.model(row.model) if row.model else None
+    paper = None
+    if experiment.paper and results.spec.cite:
+        cited = [[experiment.paper.value(row.name, a, metric.info.name, b) for b in scales] for a in scales]
+        paper = np.array(cited, dtype=float)
+        paper = None if np.isnan(paper).all() else paper
+    if model is None:
+        return Matrix(row.name, scales, paper=paper, reason=results.bench.failed.get(row.model, row.reason))
+    found = [[results.selfssim(row.model, a, b, metric) for b in scales] for a in scales]
+    values, low, high = (
+        np.array([[getattr(cell, part) for cell in line] for line in found]) for part in ("mean", "low", "high")
+    )
+    n = max(cell.n for line in found for cell in line)
+    return Matrix(row.name, scales, values, low, high, n, paper)
+
+
+def _warnings(results: PanelResults, metrics: Sequence[Metric]) -> Iterator[str]:
+    n = len(results.bench.digests)
+    for metric in metrics:
+        if isinstance(metric, DistributionMetric) and n < metric.needs:
+            tail = "is biased upward; compare it only inside this table" if results.experiment.small_n else "is refused"
+            yield f"{metric.info.label} over {n} images, below the {metric.needs} it needs, {tail}."
+    for (model, reason), images in sorted(results.failures.items()):
+        name = next((row.name for row in results.experiment.methods if row.model == model), model)
+        shown = ", ".join(sorted(images)[:3]) + (" …" if len(images) > 3 else "")
+        yield f"{name}: {len(images)} of {n} images have no value ({shown}): {reason.rstrip('.')}."
+
+
+def _facts(results: PanelResults) -> Facts:
+    bench, spec = results.bench, results.spec
+    data = f"{bench.job.data}: {len(bench.digests)} images, fingerprint {bench.dataset.fingerprint[:12]}"
+    facts = [("Data", data)]
+    facts += [("Data note", note) for note in bench.dataset.notes]
+    facts.append(("Protocol", f"{spec.protocol.name} ({spec.protocol.hash[:12]}): {spec.protocol.about}"))
+    for row in results.experiment.methods:
+        model = bench.model(row.model) if row.model else None
+        if model:
+            info = model.info
+            trained = f", trained for x{_range(info.trained_scales)}" if info.trained_scales else ""
+            parts = f"{row.model}; weights {info.weights}; {info.parameters:,} parameters{trained}; {info.licence}"
+            facts.append((row.name, parts))
+    for name, metric in bench.metrics.items():
+        sha = metric.identity.get("sha256") or metric.identity.get("weights")
+        facts.append((name, metric.info.description + (f" Weights {str(sha)[:12]}." if sha else "")))
+    facts += _machine_facts(results)
+    return tuple(facts)
+
+
+def _machine_facts(results: PanelResults) -> list[tuple[str, str]]:
+    """Devices, versions and commits that made the numbers; more than one of a kind is worth knowing."""
+    bench = results.bench
+    headers = [
+        header
+        for method in bench.methods
+        for scale in bench.job.scales
+        for header in results.store.cell(bench.key(method, scale)).headers()
+    ]
+    devices = sorted({header["device"] for header in headers})
+    versions = sorted({", ".join(f"{k} {v}" for k, v in header["versions"].items()) for header in headers})
+    commits = sorted({header["commit"] for header in headers if header["commit"]})
+    lines = [("Device", "; ".join(devices)), ("Versions", "; ".join(versions)), ("Commit", ", ".join(commits))]
+    return [line for line in lines if line[1]]
+
+
+def _range(scales: tuple[float, float]) -> str:
+    return "–".join(scale_label(scale) for scale in scales)
+
+
+def optional_metrics(experiment: Experiment) -> tuple[str, ...]:
+    """The optional metrics whose weights are on this machine."""
+    here = []
+    for name in experiment.optional:
+        try:
+            create_metric(name)
+        except CasarbiError:
+            continue
+        here.append(name)
+    return tuple(here)

@@ -1,0 +1,210 @@
+"""One experiment from declaration to report: open what it names, measure what is missing, write what is known."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import resource
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from benchmarks.evaluate import Outcome
+from benchmarks.experiments import Experiment, PanelSpec
+from benchmarks.job import GROUND_TRUTH, Bench
+from benchmarks.plan import CellState, survey
+from benchmarks.results import collect, optional_metrics
+from benchmarks.runner import Progress, Slice, run
+from benchmarks.store import Store
+from casarbi.errors import CasarbiError
+from casarbi.images import to_uint8
+from casarbi.scales import scale_label
+from casarbi.sr import image_seed
+from reports.document import Document, Picture
+from reports.figures import contact_sheet
+
+PROBE_IMAGES = 2
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What a run would cost, for `--dry-run`.
+
+    Attributes:
+        images: images with something to do.
+        outputs: outputs still to be made and scored.
+        evaluations: network evaluations for them.
+        seconds: estimated wall time, None where nothing is to be done.
+        basis: what the estimate rests on.
+        memory_bytes: peak memory of one process times the number of processes.
+        disk_bytes: what the store will grow by.
+    """
+
+    images: int
+    outputs: int
+    evaluations: int
+    seconds: float | None
+    basis: str
+    memory_bytes: int
+    disk_bytes: int
+
+
+@dataclass
+class Session:
+    """An experiment being run.
+
+    Raises:
+        CasarbiError: on opening, where data, a metric or every model is missing.
+    """
+
+    experiment: Experiment
+    store: Store
+    device: str = "cpu"
+    workers: int = 1
+    batch: int = 4
+    part: Slice = field(default_factory=Slice)
+
+    def __post_init__(self) -> None:
+        here = optional_metrics(self.experiment)
+        self.experiment = replace(self.experiment, metrics=(*self.experiment.metrics, *here))
+        if self.device.startswith("cuda") and not torch.cuda.is_available():
+            raise CasarbiError("There is no CUDA device on this machine: leave --device out, or give cpu.")
+        for bench in self.benches.values():
+            if bench.job.models and not any(bench.model(reference) for reference in bench.job.models):
+                raise CasarbiError(next(iter(bench.failed.values())))
+            _ = bench.digests
+
+    @cached_property
+    def benches(self) -> dict[str, Bench]:
+        """Opened job of each panel."""
+        return {spec.name: Bench(self.experiment.job(spec, self.device)) for spec in self.experiment.panels}
+
+    def states(self) -> dict[str, list[CellState]]:
+        """State of every cell of each panel, for this slice of the images."""
+        return {
+            name: survey(bench, self.store, self.part.of(bench.dataset.ids)) for name, bench in self.benches.items()
+        }
+
+    def outputs_to_do(self) -> int:
+        """Outputs still to be made and scored."""
+        return sum(len(state.todo) for states in self.states().values() for state in states)
+
+    def measure(self, progress: Progress | None = None) -> Outcome:
+        """Measure whatever is missing in every panel."""
+        total = Outcome()
+        for bench in self.benches.values():
+            outcome = run(bench, self.store, workers=self.workers, batch=self.batch, part=self.part, progress=progress)
+            total.outputs += outcome.outputs
+            total.failures += outcome.failures
+            total.seconds = {name: total.seconds[name] + seconds for name, seconds in outcome.seconds.items()}
+        return total
+
+    def document(self, date: str, command: str) -> Document:
+        """What the store knows of the experiment now."""
+        pictures = {spec.name: self._samples(spec) for spec in self.experiment.panels}
+        return collect(self.experiment, self.benches, self.store, date=date, command=command, pictures=pictures)
+
+    def bill(self) -> Bill:
+        """Price what is missing, from earlier runs of the same cells or a two-image probe."""
+        states = {name: [s for s in states if s.todo] for name, states in self.states().items()}
+        images = sum(len({image for state in panel for image in state.todo}) for panel in states.values())
+        outputs = sum(len(state.todo) for panel in states.values() for state in panel)
+        if not outputs:
+            return Bill(0, 0, 0, None, "everything is measured", 0, 0)
+        prices, disk, basis = self._prices(states)
+        seconds = sum(len(s.todo) * prices[name, s.method, s.scale] for name, panel in states.items() for s in panel)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return Bill(
+            images,
+            outputs,
+            sum(self._evaluations(name, state) for name, panel in states.items() for state in panel),
+            seconds / self.workers,
+            basis,
+            peak * self.workers,
+            int(disk * outputs),
+        )
+
+    def _evaluations(self, panel: str, state: CellState) -> int:
+        if state.method == GROUND_TRUTH:
+            return 0
+        model = self.benches[panel].model(state.method)
+        return len(state.todo) * model.evaluations(state.scale) if model else 0
+
+    def _prices(self, states: Mapping[str, list[CellState]]) -> tuple[dict[tuple[str, str, float], float], float, str]:
+        """Seconds an output of each cell, bytes an output, and what they rest on."""
+        prices, rows, size = _stored_prices(states)
+        if all((name, s.method, s.scale) in prices for name, panel in states.items() for s in panel):
+            return prices, size / max(rows, 1), "earlier runs of the same cells"
+        with tempfile.TemporaryDirectory() as folder:
+            probe_store = Store(folder)
+            for name, panel in states.items():
+                if panel:
+                    bench = self.benches[name]
+                    every = max(1, len(bench.dataset.ids) // PROBE_IMAGES)
+                    run(bench, probe_store, workers=1, batch=PROBE_IMAGES, part=Slice(0, every))
+            probed = {
+                name: [replace(s, cell=probe_store.cell(s.cell.key)) for s in panel] for name, panel in states.items()
+            }
+            prices, rows, size = _stored_prices(probed)
+        return prices, size / max(rows, 1), f"a probe of {PROBE_IMAGES} images"
+
+    def _samples(self, spec: PanelSpec) -> list[Picture]:
+        """Contact sheet of a few images by every method, made once and kept in the store."""
+        bench = self.benches[spec.name]
+        images = bench.dataset.ids[: spec.samples]
+        methods = [m for m in bench.methods if m != GROUND_TRUTH]
+        if not images or not methods:
+            return []
+        named = {"images": [bench.digests[i] for i in images], "scale": spec.sample_scale, "version": 1}
+        keys = [bench.key(method, spec.sample_scale).plain for method in methods]
+        name = hashlib.sha256(json.dumps([named, keys], sort_keys=True).encode()).hexdigest()[:20]
+        path = self.store.folder / "samples" / f"{name}.png"
+        rows = [row.name for row in self.experiment.methods if row.model in methods]
+        if not path.exists():
+            try:
+                png = _sample_sheet(bench, methods, rows, images, spec.sample_scale)
+            except CasarbiError:
+                return []  # the failing image is named under the table
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(png)
+        caption = f"LR (enlarged by repetition), {', '.join(rows)} and GT at x{scale_label(spec.sample_scale)}."
+        return [Picture(path.read_bytes(), caption, f"Rows: {', '.join(images)}. Columns: {caption}")]
+
+
+def _stored_prices(
+    states: Mapping[str, list[CellState]],
+) -> tuple[dict[tuple[str, str, float], float], int, int]:
+    prices: dict[tuple[str, str, float], float] = {}
+    total_rows = total_bytes = 0
+    for name, panel in states.items():
+        for state in panel:
+            headers = state.cell.headers()
+            rows = sum(header["rows"] for header in headers)
+            if rows:
+                seconds = sum(sum(header["seconds"].values()) for header in headers)
+                prices[name, state.method, state.scale] = seconds / rows
+                total_rows += rows
+                total_bytes += sum(path.stat().st_size for path in state.cell.folder.rglob("*") if path.is_file())
+    return prices, total_rows, total_bytes
+
+
+@torch.inference_mode()
+def _sample_sheet(bench: Bench, methods: list[str], rows: list[str], images: tuple[str, ...], scale: float) -> bytes:
+    cells = []
+    for image in images:
+        pair = bench.job.protocol.pairs(bench.dataset, image, [scale])[0]
+        lr = pair.lr[None].to(bench.job.device)
+        rows_of, columns_of = (torch.arange(n) * k // n for n, k in zip(pair.size, lr.shape[-2:], strict=True))
+        cells.append((f"LR {lr.shape[-1]} px", pair.lr[:, rows_of][:, :, columns_of]))
+        for method, name in zip(methods, rows, strict=True):
+            model = bench.model(method)
+            assert model is not None
+            output = model.bind([image]).upscale(lr, pair.size, [image_seed(image, bench.job.seed)])
+            cells.append((name, output[0].cpu()))
+        cells.append(("GT", pair.gt))
+    arrays = [(label, to_uint8(image).permute(1, 2, 0).numpy()) for label, image in cells]
+    return contact_sheet(arrays, columns=len(methods) + 2)
