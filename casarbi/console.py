@@ -1,0 +1,129 @@
+"""The edge where both command lines meet people: errors as one sentence, and words that any stream can print."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from casarbi.errors import CasarbiError
+
+if TYPE_CHECKING:  # rich takes 50 ms to import, which `--help` need not pay
+    from rich.console import Console
+    from rich.progress import Progress
+
+# Plain words for the signs we print, where the stream's encoding lacks them (code42/code42cli#338).
+_PLAIN = {
+    "→": "->",
+    "←": "<-",
+    "×": "x",
+    "±": "+/-",
+    "·": "-",
+    "•": "*",
+    "–": "-",
+    "—": "-",
+    "−": "-",
+    "…": "...",
+    "≤": "<=",
+    "≥": ">=",
+    "≈": "~",
+    "∞": "inf",
+    "²": "^2",
+    "µ": "u",
+    "σ": "sigma",
+    "η": "eta",
+    "✓": "ok",
+    "✗": "no",
+    "‘": "'",
+    "’": "'",
+    "“": '"',
+    "”": '"',
+}
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    return "".join(_plain_sign(sign) for sign in text), error.end
+
+
+def _plain_sign(sign: str) -> str:
+    if "─" <= sign <= "╿":  # the lines of tables and bars
+        return "|" if sign in "│┃║" else "-" if sign in "─━═╸╺" else "+"
+    return _PLAIN.get(sign) or sign.encode("ascii", "backslashreplace").decode("ascii")
+
+
+codecs.register_error("casarbi-plain", _plain)
+
+
+def make_streams_safe() -> None:
+    """Let standard output and error print every string: what their encoding lacks becomes plain signs or escapes.
+
+    No run that took hours may end in a UnicodeEncodeError at its last line, nor may a file name outside the code page.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="casarbi-plain")
+
+
+class CasarbiGroup(click.Group):
+    """A Click group that prints `Error: sentence` for a CasarbiError and exits with 1; other exceptions are bugs.
+
+    Example:
+        >>> @click.group(cls=CasarbiGroup)
+        ... def main() -> None:
+        ...     "Tools."
+    """
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line, on streams that can print everything."""
+        make_streams_safe()
+        return super().main(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; a CasarbiError becomes Click's one-line error, without a traceback."""
+        try:
+            return super().invoke(ctx)
+        except CasarbiError as error:
+            raise click.ClickException(str(error)) from None
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """A rich console on standard output or error that prints text as it is.
+
+    Square brackets and colons in file names are not taken for markup; tables and bars fall back to ASCII lines where
+    the encoding is not UTF-8.
+    """
+    from rich.console import Console
+
+    make_streams_safe()
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+
+
+def say(console: Console, text: str, style: str | None = None) -> None:
+    """Print one line as it is, however long: a path is never wrapped or cut."""
+    console.print(text, style=style, soft_wrap=True)
+
+
+def make_progress(console: Console, *, disable: bool = False) -> Progress:
+    """A progress bar with count and time left; silent where the console is no terminal."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, transient=True, disable=disable or not console.is_terminal)
