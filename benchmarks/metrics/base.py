@@ -77,6 +77,10 @@ class DistributionMetric(ABC):
     def distance(self, sr: np.ndarray, gt: np.ndarray) -> float:
         """Distance between two feature sets (N, D) and (M, D)."""
 
+    def spread(self, sr: np.ndarray, gt: np.ndarray) -> float | None:
+        """Standard error of the distance, to be printed beside it, or None where the metric has none."""
+        return None
+
 
 def pooled_sides(images: Sequence[Tensor]) -> int:
     """Smallest side over images of any shape (…, H, W)."""

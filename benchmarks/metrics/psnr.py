@@ -84,68 +84,73 @@ def luma_y601(images: Tensor) -> Tensor:
     return (16.0 + _Y601[0] * r + _Y601[1] * g + _Y601[2] * b) / 255.0
 
 
-class Psnr(ImageMetric):
-    """PSNR over RGB, one value an image."""
+def psnr_y601(a: Tensor, b: Tensor) -> float:
+    """PSNR in dB over BT.601 luma of one (3, H, W) in [0, 1] against another, peak 255."""
+    return psnr(luma_y601(a), luma_y601(b))
 
-    info = MetricInfo(
-        "psnr", "PSNR (dB)", True, -math.inf, math.inf, 1, 2,
+
+INFO = {
+    "psnr": MetricInfo(
+        "psnr",
+        "PSNR (dB)",
+        True,
+        -math.inf,
+        math.inf,
+        1,
+        2,
         f"PSNR an image over RGB, peak 255, no border cut; {_INF_RULE}",
-    )  # fmt: skip
-
-    def __init__(self, name: str = "psnr") -> None:
-        pass
-
-    def scores(self, sr: Tensor, gt: Tensor) -> list[float]:
-        """PSNR in dB of each image; inf where identical, NaN where a pixel is not finite."""
-        check_pair(self.info, sr, gt)
-        return [psnr(a, b) for a, b in zip(sr, gt, strict=True)]
-
-
-class PsnrY(ImageMetric):
-    """PSNR over BT.601 luma."""
-
-    info = MetricInfo(
-        "psnr-y", "PSNR-Y (dB)", True, -math.inf, math.inf, 1, 2,
-        f"PSNR an image over y601 (BT.601 luma, 16-235, unrounded), peak 255, no border cut; {_INF_RULE}",
-    )  # fmt: skip
-
-    def __init__(self, name: str = "psnr-y") -> None:
-        pass
-
-    def scores(self, sr: Tensor, gt: Tensor) -> list[float]:
-        """PSNR in dB of each image's luma; inf where identical, NaN where a pixel is not finite."""
-        check_pair(self.info, sr, gt)
-        return [psnr(luma_y601(a), luma_y601(b)) for a, b in zip(sr, gt, strict=True)]
-
-
-class Mse(ImageMetric):
-    """Mean squared error over RGB, which the pooled PSNR is made from."""
-
-    info = MetricInfo(
+    ),
+    "psnr-y": MetricInfo(
+        "psnr-y",
+        "PSNR-Y (dB)",
+        True,
+        -math.inf,
+        math.inf,
+        1,
+        2,
+        f"PSNR an image over y601 (BT.601 luma, 16 to 235, unrounded), peak 255, no border cut; {_INF_RULE}",
+    ),
+    "mse": MetricInfo(
         "mse", "MSE", False, 0.0, 255.0**2, 1, 2, "mean squared error an image over RGB, in squared 8-bit levels"
-    )
+    ),
+    "psnr-pooled8": MetricInfo(
+        "psnr-pooled8",
+        "PSNR pooled/8 (dB)",
+        True,
+        -math.inf,
+        math.inf,
+        1,
+        2,
+        "PSNR of the MSE of each 8 images in id order, averaged over these batches (spec/protocol.md §4.4)",
+    ),
+}
 
-    def __init__(self, name: str = "mse") -> None:
-        pass
+_FUNCTIONS = {"psnr": psnr, "psnr-y": psnr_y601, "mse": mse}
+
+
+class PixelMetric(ImageMetric):
+    """PSNR or MSE of each image; inf where identical (PSNR), NaN where a pixel is not finite."""
+
+    def __init__(self, name: str) -> None:
+        self.info = INFO[name]
 
     def scores(self, sr: Tensor, gt: Tensor) -> list[float]:
-        """MSE of each image; NaN where a pixel is not finite."""
+        """Score each image of (B, 3, H, W) in [0, 1]."""
         check_pair(self.info, sr, gt)
-        return [mse(a, b) for a, b in zip(sr, gt, strict=True)]
+        return [_FUNCTIONS[self.info.name](a, b) for a, b in zip(sr, gt, strict=True)]
 
 
 class PsnrPooled8(DerivedMetric):
     """PSNR of the error pooled over batches of eight, as Kim's evaluation prints it."""
 
-    info = MetricInfo(
-        "psnr-pooled8", "PSNR pooled/8 (dB)", True, -math.inf, math.inf, 1, 2,
-        "PSNR of the MSE of each 8 images in id order, averaged over these batches (spec/protocol.md §4.4)",
-    )  # fmt: skip
+    info = INFO["psnr-pooled8"]
     source = "mse"
-
-    def __init__(self, name: str = "psnr-pooled8") -> None:
-        pass
 
     def value(self, rows: Sequence[float]) -> float:
         """Pool the MSE of all images, in id order."""
         return psnr_pooled(rows)
+
+
+def create(name: str) -> ImageMetric | DerivedMetric:
+    """Build one of `INFO`."""
+    return PsnrPooled8() if name == PsnrPooled8.info.name else PixelMetric(name)

@@ -135,26 +135,28 @@ def _band(taps: tuple[float, ...], n: int, device: torch.device) -> Tensor:
     return band.to(device)
 
 
-@dataclass(frozen=True)
-class _Variant:
-    label: str
-    min_side: int
-    description: str
-
-
 _RGB = "RGB channels averaged, range 255"
 _GAUSS = "Gaussian 11 taps, sigma 1.5, K1 0.01, K2 0.03, population covariance"
-VARIANTS = {
-    "ssim": _Variant("SSIM", 11, f"SSIM: {_GAUSS}, windows inside the image, {_RGB}"),
-    "ssim-uniform7": _Variant("SSIM uniform 7", 7, f"SSIM: uniform 7x7, sample covariance (scikit-image), {_RGB}"),
-    "ssim-zeropad": _Variant("SSIM zero-padded", 11, f"SSIM: {_GAUSS}, zeros around the image, {_RGB}"),
-    "ssim-y": _Variant("SSIM-Y", 11, f"SSIM: {_GAUSS}, windows inside the image, y601 luma, range 255"),
-    "ms-ssim": _Variant("MS-SSIM", 161, f"five-level SSIM: {_GAUSS}, 2x2 means between levels, {_RGB}"),
+
+
+def _info(name: str, label: str, min_side: int, variant: str, lowest: float = -1.0) -> MetricInfo:
+    return MetricInfo(name, label, True, lowest, 1.0, min_side, 4, f"SSIM an image: {variant}")
+
+
+INFO = {
+    info.name: info
+    for info in (
+        _info("ssim", "SSIM", 11, f"{_GAUSS}, windows inside the image, {_RGB}"),
+        _info("ssim-uniform7", "SSIM uniform 7", 7, f"uniform 7x7, sample covariance (scikit-image), {_RGB}"),
+        _info("ssim-zeropad", "SSIM zero-padded", 11, f"{_GAUSS}, zeros around the image, {_RGB}"),
+        _info("ssim-y", "SSIM-Y", 11, f"{_GAUSS}, windows inside the image, y601 luma, range 255"),
+        _info("ms-ssim", "MS-SSIM", 161, f"five levels, {_GAUSS}, 2x2 means between levels, {_RGB}", lowest=0.0),
+    )
 }
 
 
 def ssim_variant(name: str, a: Tensor, b: Tensor) -> float:
-    """A named variant (a key of `VARIANTS`) on one pair of (3, H, W) in [0, 1]."""
+    """A named variant (a key of `INFO`) on one pair of (3, H, W) in [0, 1]."""
     if name == "ms-ssim":
         return ms_ssim(a, b)
     if name == "ssim-y":
@@ -163,14 +165,17 @@ def ssim_variant(name: str, a: Tensor, b: Tensor) -> float:
 
 
 class Ssim(ImageMetric):
-    """One named variant of SSIM."""
+    """One named variant of SSIM; exactly 1 where identical, NaN where a pixel is not finite."""
 
-    def __init__(self, name: str = "ssim") -> None:
-        variant = VARIANTS[name]
-        lowest = 0.0 if name == "ms-ssim" else -1.0
-        self.info = MetricInfo(name, variant.label, True, lowest, 1.0, variant.min_side, 4, variant.description)
+    def __init__(self, name: str) -> None:
+        self.info = INFO[name]
 
     def scores(self, sr: Tensor, gt: Tensor) -> list[float]:
-        """SSIM of each image; NaN where a pixel is not finite."""
+        """Score each image of (B, 3, H, W) in [0, 1]."""
         check_pair(self.info, sr, gt)
         return [ssim_variant(self.info.name, a, b) for a, b in zip(sr, gt, strict=True)]
+
+
+def create(name: str) -> Ssim:
+    """Build one of `INFO`."""
+    return Ssim(name)

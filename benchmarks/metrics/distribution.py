@@ -1,0 +1,113 @@
+"""Distances between sets of images: FID and KID, and the same on ST-LPIPS features under their own names."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from benchmarks.metrics import stlpips
+from benchmarks.metrics.backbones import load_backbone
+from benchmarks.metrics.base import DistributionMetric, MetricInfo
+from benchmarks.metrics.frechet import frechet_distance
+from benchmarks.metrics.kid import kernel_distance
+
+_KID_NEEDS = 16  # unbiased at any number; below this its standard error is as large as the values compared
+_FRECHET = "Fréchet distance"
+_KERNEL = "unbiased squared MMD over all pairs, kernel (u·v/D + 1)³"
+_INCEPTION = "2048-d features of pytorch-fid's Inception at 299 px"
+
+
+def _st_features(net: str) -> str:
+    return f"{stlpips.FEATURES[net]}-d mean of the last layer of ST-LPIPS ({net}), no resizing"
+
+
+def _info(name: str, label: str, min_side: int, decimals: int, description: str) -> MetricInfo:
+    lowest = -math.inf if name.startswith("kid") else 0.0
+    return MetricInfo(name, label, False, lowest, math.inf, min_side, decimals, description)
+
+
+INFO = {
+    info.name: info
+    for info in (
+        _info("fid", "FID", 1, 2, f"{_FRECHET} on {_INCEPTION}"),
+        _info("kid", "KID", 1, 5, f"{_KERNEL}, on {_INCEPTION}"),
+        _info("fd-st-alex", "FD[st-alex]", 21, 4, f"{_FRECHET} on {_st_features('alex')}; not FID"),
+        _info("fd-st-vgg", "FD[st-vgg]", 18, 4, f"{_FRECHET} on {_st_features('vgg')}; not FID"),
+        _info("kid-st-alex", "KD[st-alex]", 21, 6, f"{_KERNEL}, on {_st_features('alex')}; not KID"),
+    )
+}
+
+
+class FeatureDistance(DistributionMetric):
+    """A Fréchet or kernel distance on the features of one network.
+
+    Args:
+        name: one of `INFO`; it decides the distance.
+        network: what gives the features.
+    """
+
+    def __init__(self, name: str, network: InceptionFeatures | StFeatures) -> None:
+        self.info = INFO[name]
+        self.network = network
+        self.features_name = network.name
+        self.is_kernel = name.startswith("kid")
+        self.needs = _KID_NEEDS if self.is_kernel else network.dimensions
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Features and SHA-256 of the network's weights: the same for metrics that share features."""
+        return {"features": self.features_name, "weights": self.network.sha256}
+
+    def features(self, images: Tensor) -> np.ndarray:
+        """Feature vectors of (B, 3, H, W) in [0, 1]: float32 (B, D), NaN where a pixel is not finite."""
+        return self.network.features(images)
+
+    def distance(self, sr: np.ndarray, gt: np.ndarray) -> float:
+        """Distance between (N, D) and (M, D); NaN where a feature is not finite."""
+        return kernel_distance(sr, gt)[0] if self.is_kernel else frechet_distance(sr, gt)
+
+    def spread(self, sr: np.ndarray, gt: np.ndarray) -> float | None:
+        """Standard error of a kernel distance; None for a Fréchet distance, which is biased instead."""
+        return kernel_distance(sr, gt)[1] if self.is_kernel else None
+
+
+class InceptionFeatures:
+    """Features of pytorch-fid's Inception network."""
+
+    name = "inception-2048"
+    dimensions = 2048
+
+    def __init__(self) -> None:
+        from benchmarks.metrics.inception import build_inception  # brings torchvision: 2 s
+
+        backbone = load_backbone("fid-inception")
+        self.sha256 = backbone.sha256
+        self.net = build_inception(backbone.tensors, backbone.path)
+
+    def features(self, images: Tensor) -> np.ndarray:
+        """Float32 (B, 2048) of (B, 3, H, W) in [0, 1]."""
+        from benchmarks.metrics.inception import inception_features
+
+        return inception_features(self.net, images).numpy()
+
+
+class StFeatures:
+    """Mean over positions of the last layer of a shift-tolerant trunk."""
+
+    def __init__(self, net: str) -> None:
+        self.dimensions = stlpips.FEATURES[net]
+        self.name = f"st-{net}-{self.dimensions}"
+        self.trunk = stlpips.load_trunk(net)
+        self.sha256 = self.trunk.sha256
+
+    def features(self, images: Tensor) -> np.ndarray:
+        """Float32 (B, 256 or 512) of (B, 3, H, W) in [0, 1]."""
+        return stlpips.pooled_features(self.trunk, images).numpy()
+
+
+def create(name: str) -> FeatureDistance:
+    """Build one of `INFO`; raises CasarbiError where the weights are missing or not the ones they should be."""
+    return FeatureDistance(name, StFeatures(name.rpartition("-")[2]) if "-st-" in name else InceptionFeatures())

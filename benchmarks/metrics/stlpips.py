@@ -1,0 +1,130 @@
+"""ST-LPIPS (Ghildyal and Liu, ECCV 2022): LPIPS on trunks that a one-pixel shift hardly changes.
+
+The weight files of the `stlpips-pytorch` 0.0.2 wheel, with a forward pass of our own: the wheel cannot be imported as
+it is shipped, and sources bundled with it are under non-commercial terms. Kernel sizes come from the tensors' shapes,
+strides and paddings are facts of the published networks (spec/protocol.md §6.1 has the figures it must give).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d, max_pool2d, pad, relu
+
+from benchmarks.metrics.backbones import Backbone, load_backbone
+from benchmarks.metrics.base import ImageMetric, MetricInfo, check_pair, check_range
+
+_MIN_SIDES = {"alex": 21, "vgg": 18}  # below, a map is too small for its mirrored border
+_NETS = {"alex": "AlexNet", "vgg": "VGG-16"}
+FEATURES = {"alex": 256, "vgg": 512}
+"""Channels of the last layer, whose mean over positions is the feature vector of an image."""
+
+INFO = {
+    f"st-lpips-{net}": MetricInfo(
+        f"st-lpips-{net}",
+        f"ST-LPIPS ({net})",
+        False,
+        0.0,
+        math.inf,
+        _MIN_SIDES[net],
+        4,
+        f"shift-tolerant LPIPS, {network} trunk, weights of stlpips-pytorch 0.0.2; its scale is not that of LPIPS",
+    )
+    for net, network in _NETS.items()
+}
+
+# One entry a layer that is compared: the blur that halves the image before it, and its convolutions.
+_SLICES: dict[str, tuple[tuple[int | None, tuple[int, ...]], ...]] = {
+    "alex": ((None, (0,)), (4, (5,)), (8, (9,)), (None, (11,)), (None, (13,))),
+    "vgg": ((None, (0, 2)), (5, (6, 8)), (11, (12, 14, 16)), (19, (20, 22, 24)), (27, (28, 30, 32))),
+}
+_POOL = {"alex": 3, "vgg": 2}
+
+
+class ShiftTolerantTrunk:
+    """AlexNet or VGG-16 with blurred downsampling, and the linear layers that weigh its channels."""
+
+    def __init__(self, net: str, backbone: Backbone) -> None:
+        self.net = net
+        self.sha256 = backbone.sha256
+        self._tensors = backbone.tensors
+
+    def layers(self, images: Tensor) -> Iterator[Tensor]:
+        """The five layers that are compared, of (B, 3, H, W) in [0, 1]: each (B, C, h, w)."""
+        self._move(images.device)
+        w = self._tensors
+        x = (2 * images.float() - 1 - w["scaling_layer.shift"]) / w["scaling_layer.scale"]
+        for number, (blur, convolutions) in enumerate(_SLICES[self.net], start=1):
+            if blur is not None:
+                x = self._blur(max_pool2d(x, _POOL[self.net], stride=1), f"net.slice{number}.{blur}")
+            for index in convolutions:
+                x = self._convolve(x, f"net.slice{number}.{index}")
+            yield x
+
+    def distance(self, a: Tensor, b: Tensor) -> float:
+        """Distance of one (3, H, W) from another: weighted squared differences of unit-length features."""
+        total = torch.zeros((), device=a.device)
+        for number, layer in enumerate(self.layers(torch.stack((a, b)))):
+            unit = layer / (layer.square().sum(1, keepdim=True).sqrt() + 1e-10)
+            weights = self._tensors[f"lin{number}.model.1.weight"]
+            total = total + conv2d((unit[:1] - unit[1:]).square(), weights).mean()
+        return float(total)
+
+    def pooled(self, image: Tensor) -> Tensor:
+        """Mean over positions of the last layer of one (3, H, W) in [0, 1]: (C,)."""
+        *_, last = self.layers(image[None])
+        return last.mean((-2, -1))[0]
+
+    def _convolve(self, x: Tensor, key: str) -> Tensor:
+        weight, bias = self._tensors[f"{key}.weight"], self._tensors[f"{key}.bias"]
+        # The 11 px kernel keeps AlexNet's padding of 2; its stride of 4 became 1, and a blur that halves.
+        x = conv2d(x, weight, bias, padding=min(weight.shape[-1] // 2, 2))
+        return relu(self._blur(x, "net.slice1.1") if weight.shape[-1] == 11 else x)
+
+    def _blur(self, x: Tensor, key: str) -> Tensor:
+        taps = self._tensors[f"{key}.filt"]
+        return conv2d(pad(x, (2, 2, 2, 2), mode="reflect"), taps, stride=2, groups=taps.shape[0])
+
+    def _move(self, device: torch.device) -> None:
+        if self._tensors["lin0.model.1.weight"].device != device:
+            self._tensors = {key: tensor.to(device) for key, tensor in self._tensors.items()}
+
+
+class StLpips(ImageMetric):
+    """ST-LPIPS of each image; 0 where identical, NaN where a pixel is not finite."""
+
+    def __init__(self, trunk: ShiftTolerantTrunk) -> None:
+        self.info = INFO[f"st-lpips-{trunk.net}"]
+        self.trunk = trunk
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Name and SHA-256 of the weights."""
+        return {"name": self.info.name, "weights": self.trunk.sha256}
+
+    def scores(self, sr: Tensor, gt: Tensor) -> list[float]:
+        """Score each image of (B, 3, H, W) in [0, 1], one by one: neighbours never change a digit."""
+        check_pair(self.info, sr, gt)
+        with torch.inference_mode():
+            return [self.trunk.distance(a, b) for a, b in zip(sr, gt, strict=True)]
+
+
+def pooled_features(trunk: ShiftTolerantTrunk, images: Tensor) -> Tensor:
+    """Feature vectors of (B, 3, H, W) in [0, 1]: float32 (B, C) on the CPU, each image by itself."""
+    check_range(f"the {trunk.net} trunk of ST-LPIPS", images)
+    with torch.inference_mode():
+        return torch.stack([trunk.pooled(image) for image in images]).cpu()
+
+
+def load_trunk(net: str) -> ShiftTolerantTrunk:
+    """Load "alex" or "vgg"; raises CasarbiError with the command that fetches the weights where they are missing."""
+    return ShiftTolerantTrunk(net, load_backbone(f"stlpips-{net}"))
+
+
+def create(name: str) -> StLpips:
+    """Build one of `INFO`."""
+    return StLpips(load_trunk(name.removeprefix("st-lpips-")))
