@@ -15,15 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.datasets.base import Dataset
-from benchmarks.datasets.portrait_parts import dress, head, mouth, skin
-from benchmarks.datasets.portrait_parts.backdrop import backdrop
-from benchmarks.datasets.portrait_parts.exact import Array, Draw, colour, mix
-from benchmarks.datasets.portrait_parts.eyes import eyes
-from benchmarks.datasets.portrait_parts.frame import Frame, edge
-from benchmarks.datasets.portrait_parts.glasses import glasses
-from benchmarks.datasets.portrait_parts.hair import Hair, cut_of
-from benchmarks.datasets.portrait_parts.light import Surface, shade, shadows
+from benchmarks.datasets.portrait_parts.exact import Array, Draw
+from benchmarks.datasets.portrait_parts.frame import Frame
 from benchmarks.datasets.portrait_parts.person import draw_person
+from benchmarks.datasets.portrait_parts.scene import scene
 from casarbi.errors import CasarbiError
 
 VERSION = "portraits-0.1"
@@ -35,71 +30,26 @@ SPLITS: dict[str, tuple[int, int]] = {"train": (0, 60_000), "val": (100_000, 2_0
 def render(seed: int, size: int = 256) -> NDArray[np.uint8]:
     """Render the portrait of a seed as sRGB (size, size, 3)."""
     oversample = 2 if size <= 256 else 1
-    frame = Frame(draw_person(seed), size * oversample)
-    picture = _develop(_scene(frame), frame)
+    person = draw_person(seed)
+    picture = scene(Frame(person, size * oversample))
     if oversample == 2:
         picture = (picture[:, ::2] + picture[:, 1::2]) * np.float32(0.5)
         picture = (picture[:, :, ::2] + picture[:, :, 1::2]) * np.float32(0.5)
+    picture = _develop(picture, person.exposure)
     picture += Draw(seed, 3).field(size, size) * np.float32(0.004)
     picture = np.floor(np.clip(picture, 0, 1) * 255 + np.float32(0.5))
     return np.ascontiguousarray(picture.transpose(1, 2, 0).astype(np.uint8))
 
 
-def _scene(frame: Frame) -> Array:
-    """Put backdrop, body, head, hair and glasses together in linear light, (3, n, n)."""
-    p = frame.person
-    relief = skin.pores(frame)
-    bare = skin.albedo(frame, relief)
-    surface = Surface(frame.n)
-    dress.neck(frame, surface, bare)
-    dress.garment(frame, surface)
-    dress.ears(frame, surface, bare)
-    z = head.height(frame)
-    mouth.lip_height(frame, z)
-    cover = edge((1 - np.sqrt(frame.q)) * 0.5, frame.px)
-    gloss = np.clip(0.3 + 0.12 * relief, 0.05, 1)
-    surface.put(cover, bare, z + relief * np.float32(0.0011), frame.px, gloss, 1.0)
-    mouth.mouth(frame, surface)
-    eyes(frame, surface)
-    _paint_hairs(frame, surface)
-    cut = cut_of(p)
-    hair = Hair(frame, cut) if cut else None
-    z = surface.z if hair is None else mix(surface.z, np.maximum(hair.z * 0.8, surface.z + 0.04), hair.front)
-    key, sky = shadows(z, frame)
-    picture = backdrop(frame)
-    if hair is not None and hair.back is not None:
-        picture = mix(picture, hair.light(key * 0.5 + 0.2, sky * 0.6, 0.35), hair.back[None])
-    picture = mix(picture, shade(surface, frame, key, sky), surface.cover[None])
-    if hair is not None:
-        picture = mix(picture, hair.light(key, sky), hair.front[None])
-    return glasses(frame, picture, key)
-
-
-def _paint_hairs(frame: Frame, surface: Surface) -> None:
-    everywhere = (slice(None), slice(None))
-    for hairs in (skin.brows(frame), skin.beard(frame)):
-        if hairs is not None:
-            cover, tone = hairs
-            dark = colour([c * 0.75 for c in frame.person.hair])
-            cover = cover * edge((1 - np.sqrt(frame.q)) * 0.5, frame.px)
-            surface.tint(everywhere, cover, dark * tone)
-            surface.gloss *= 1 - 0.8 * cover
-
-
-def _develop(picture: Array, frame: Frame) -> Array:
+def _develop(picture: Array, exposure: float) -> Array:
     """Expose, compress highlights, encode as sRGB (within 0.003) with square roots only."""
-    x = np.maximum(picture, 0) * np.float32(frame.person.exposure)
-    x = x * (1 + x * 0.16) / (1 + 0.55 * x)
-    x = np.minimum(x, 1)
+    x = np.maximum(picture, 0) * np.float32(exposure)
+    x = np.minimum(x * (1 + x * 0.16) / (1 + 0.55 * x), 1)
     s1 = np.sqrt(x)
     s2 = np.sqrt(s1)
     s3 = np.sqrt(s2)
-    return (
-        np.float32(0.66200269) * s1
-        + np.float32(0.68412206) * s2
-        - np.float32(0.3235836) * s3
-        - np.float32(0.02254115) * x
-    )
+    a, b, c, d = (np.float32(k) for k in (0.66200269, 0.68412206, 0.3235836, 0.02254115))
+    return a * s1 + b * s2 - c * s3 - d * x
 
 
 class Portraits(Dataset):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 
 from benchmarks.datasets.portrait_parts.exact import Array, smooth
@@ -9,6 +11,7 @@ from benchmarks.datasets.portrait_parts.person import Person
 
 EYE = 0.245  # half the distance between the pupils, in face units
 DEPTH = 0.56  # how far the front of the skull lies before its silhouette
+EYE_DEPTH = 0.72 * DEPTH
 
 
 class Frame:
@@ -34,12 +37,24 @@ class Frame:
         dy = (self.rows - np.float32(p.shift[1]))[:, None] * np.float32(1 / p.scale)
         self.x = dx * np.float32(p.cosine) + dy * np.float32(p.sine)
         self.y = dy * np.float32(p.cosine) - dx * np.float32(p.sine)
-        self.q = skull(self.x, self.y, p)
         # The eyes stay where they are when the head turns, as in FFHQ's alignment: depth counts from them.
-        depth = np.sqrt(np.maximum(1 - self.q, 0)) * np.float32(DEPTH) - np.float32(0.72 * DEPTH)
+        depth = _depth(skull(self.x, self.y, p)) - np.float32(EYE_DEPTH)
         self.u = self.x - depth * np.float32(p.yaw)
         self.v = self.y - depth * np.float32(p.pitch)
         self.q = skull(self.u, self.v, p)
+
+    def crop(self, where: tuple[slice, slice]) -> Frame:
+        """Return the frame of a window: the same fields, cut to it (views)."""
+        part = copy.copy(self)
+        for name in ("x", "y", "u", "v", "q"):
+            setattr(part, name, getattr(self, name)[where])
+        part.rows, part.columns = self.rows[where[0]], self.columns[where[1]]
+        return part
+
+    def below(self, y: float) -> tuple[slice, slice]:
+        """Slices of all rows that can reach under the upright height y, whatever the roll."""
+        p = self.person
+        return self._slice(2.0, 2.0 - p.scale * y - p.shift[1] + abs(p.sine)), slice(0, self.n)
 
     def window(self, u: float, v: float, ru: float, rv: float) -> tuple[slice, slice]:
         """Slices of rows and columns that hold the face ellipse at (u, v), pose included."""
@@ -56,6 +71,12 @@ class Frame:
         return slice(max(low, 0), min(max(high, 1), self.n))
 
 
+def _depth(q: Array) -> Array:
+    """Depth of the skull over its silhouette: rounded in front, smooth across it, flattening out behind."""
+    g = (1 - q * q) / (1 + q * q)
+    return np.where(g > 0, g, g / (1 - 4 * g)) * np.float32(DEPTH)
+
+
 def skull(u: Array, v: Array, p: Person, grow: float = 0.0) -> Array:
     """Squared radius of the head's egg: 1 on its silhouette, 0 at its middle; `grow` widens it all round."""
     top, jaw = 0.9 + grow, p.chin - 0.05 + grow
@@ -63,9 +84,11 @@ def skull(u: Array, v: Array, p: Person, grow: float = 0.0) -> Array:
     below = t > 0
     t = np.where(below, t * np.float32(1 / jaw), t * np.float32(1 / top))
     t2 = t * t
-    taper = np.where(below, np.minimum(t2 * np.float32(p.taper), 0.8), t2 * np.float32(0.04))
+    # Above the eyes the head widens to the temples, then closes rounder than an ellipse.
+    taper = np.where(below, np.minimum(t2 * np.float32(p.taper), 0.8), -0.05 * t2 * (2 - t2))
     across = u / ((p.width + grow) * (1 - taper))
-    along = np.where(below, t2 * (1 - p.square) + t2 * t2 * np.float32(p.square), t2)
+    round_off = np.where(below, np.float32(p.square), np.float32(0.45))
+    along = t2 * (1 - round_off) + t2 * t2 * round_off
     return across * across + along
 
 

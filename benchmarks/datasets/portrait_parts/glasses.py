@@ -13,8 +13,8 @@ def glasses(frame: Frame, picture: Array, key: Array) -> Array:
     p, px = frame.person, frame.px
     if p.glasses == "none":
         return picture
-    # They stand before the face, so they move further than it when the head turns.
-    u, v = frame.x - np.float32(0.27 * p.yaw), frame.y - np.float32(0.22 * p.pitch)
+    # They stand a little before the eyes, which do not move when the head turns.
+    u, v = frame.x - np.float32(0.07 * p.yaw), frame.y - np.float32(0.07 * p.pitch)
     rim, lens = _rim(frame, u, v)
     fall, _ = _rim(frame, u + np.float32(0.03 * p.light[0]), v - np.float32(0.03))
     shade = smooth(0.02, -0.012, fall)

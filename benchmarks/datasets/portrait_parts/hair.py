@@ -43,6 +43,12 @@ def cut_of(p: Person) -> Cut | None:
     return cuts.get(p.style)
 
 
+def _window(frame: Frame, cut: Cut) -> tuple[slice, slice]:
+    top, end = -0.95 - cut.top - cut.rag, cut.end + 0.1 + 0.4 * cut.rag
+    wide = (frame.person.width + 0.1 + cut.side + cut.rag) * (1 + max(cut.flare * min(cut.end, 1.4), 0))
+    return frame.window(0.0, (top + end) / 2, wide, (end - top) / 2)
+
+
 class Hair:
     """One person's hair on the frame.
 
@@ -54,10 +60,12 @@ class Hair:
     """
 
     def __init__(self, frame: Frame, cut: Cut) -> None:
+        p = frame.person
+        self.where = _window(frame, cut)
+        frame = frame.crop(self.where)
         self.frame, self.cut = frame, cut
-        p, u, v = frame.person, frame.u, frame.v
-        x = mix(frame.x, u, 0.6)
-        y = mix(frame.y, v, 0.6)
+        u, v = frame.u, frame.v
+        x, y = u, v
         self._flow(x, y)
         outer = self._outline(x, y) + cut.rag * self.locks
         ragged = outer + 0.012 * self.strands
@@ -112,10 +120,11 @@ class Hair:
     def _outline(self, x: Array, y: Array) -> Array:
         """Signed distance inside the outer outline, roughly in face units."""
         p, cut = self.frame.person, self.cut
-        wide = (p.width + 0.015 + cut.side) * (1 + cut.flare * np.maximum(y, 0))
+        wide = (p.width + 0.02 + cut.side) * (1 + cut.flare * np.maximum(y, 0))
         high = np.where(y < 0, y * np.float32(1 / (0.9 + cut.top)), 0)
-        across = x / np.maximum(wide, 0.2)
-        return (1 - np.sqrt(across * across + high * high)) * 0.6
+        h2 = high * high
+        across = x / np.maximum(wide, 0.2) * (1 - 0.05 * h2)
+        return (1 - np.sqrt(across * across + 0.5 * h2 + 0.5 * h2 * h2)) * 0.6
 
     def _opening(self, u: Array, v: Array) -> Array:
         """Signed distance outside the opening that leaves the face free."""
@@ -135,11 +144,15 @@ class Hair:
         across = u * (1 / wide)
         up = np.where(v < 0, v / line, np.maximum(v - 0.3, 0) * (0.9 if cut.end > 0.2 else 0.0))
         a2, u2 = across * across, up * up
-        return (np.sqrt(np.sqrt(a2 * a2 + u2 * u2)) - 1) * 0.5
+        # Curtains leave an arch free, a fringe or a cropped hairline something squarer.
+        boxy = 1.0 if cut.flow != "fall" or p.fringe > 0.3 else 0.25
+        round_norm, square_norm = np.sqrt(a2 + u2), np.sqrt(np.sqrt(a2 * a2 + u2 * u2))
+        return (mix(round_norm, square_norm, boxy) - 1) * 0.5
 
-    def light(self, key: Array, sky: Array, deep: float = 0.0) -> Array:
+    def light(self, key: Array, sky: Array) -> Array:
         """Kajiya-Kay light on the strands, (3, n, n): sheen across them, darkness between locks and by the skin."""
         p, frame = self.frame.person, self.frame
+        key, sky = key[self.where], sky[self.where]
         ax, ay = slope(self.across, frame.px)
         inverse = 1 / np.sqrt(ax * ax + ay * ay + 1e-4)
         tx, ty = -ay * inverse, ax * inverse
@@ -166,4 +179,4 @@ class Hair:
         if p.rim > 0:
             edge_on = smooth(0.16, 0.0, self.outer) * (frame.x * (-1 if p.light[0] > 0 else 1) > 0)
             lit = lit + (colour(p.hair) * 1.2 + 0.05) * (edge_on * np.float32(p.rim * 0.8) * fibre)[None]
-        return lit * np.float32(1 - deep)
+        return lit

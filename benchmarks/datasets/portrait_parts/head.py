@@ -31,18 +31,20 @@ def height(frame: Frame) -> Array:
 def nose(frame: Frame) -> Array:
     """Height of the nose over the face; its own parallax included, since it stands before the skull."""
     p = frame.person
-    tip, base = p.nose_length - 0.055, p.nose_length
+    tip, base = p.nose_length - 0.06, p.nose_length
     v = frame.v
     along = np.clip((v + 0.05) / (tip + 0.05), 0, 1)
-    ridge = mix(0.055, 0.17 * p.nose_height, along * along * (0.4 + 0.6 * along))
-    ridge = ridge * smooth(base + 0.03, tip + 0.005, v) * smooth(-0.16, 0.03, v)
+    ridge = mix(0.05, 0.15 * p.nose_height, along * along * (0.4 + 0.6 * along))
+    # The underside is short: long at the columella, short above the wings.
+    under = base + 0.03 - 1.1 * frame.u * frame.u
+    ridge = ridge * smooth(under, under - 0.075, v) * smooth(-0.16, 0.03, v)
     u = frame.u - ridge * np.float32(p.yaw)
-    half = mix(0.085, 0.15 * p.nose_width, along * along)
+    half = mix(0.085, 0.145 * p.nose_width, along * along)
     across = u / half
-    z = ridge * bump(0.62 * across * across)
-    z += hill(u, v, (0.0, tip - 0.005), (0.095 * p.nose_width, 0.085)) * np.float32(0.055 * p.nose_height)
-    wing = hill(np.abs(u), v, (0.093 * p.nose_width, base - 0.042), (0.055, 0.058))
-    return z + wing * np.float32(0.075)
+    z = ridge * bump(0.6 * across * across)
+    z += hill(u, v, (0.0, tip - 0.005), (0.1 * p.nose_width, 0.085)) * np.float32(0.05 * p.nose_height)
+    wing = hill(np.abs(u), v, (0.092 * p.nose_width, base - 0.04), (0.058, 0.062))
+    return z + wing * np.float32(0.07)
 
 
 def fold_line(frame: Frame) -> Array:
@@ -54,13 +56,13 @@ def fold_line(frame: Frame) -> Array:
 def folds(frame: Frame) -> Array:
     """Depth of the lines that age and smiling draw: nose to mouth, forehead, crow's feet, bags."""
     p, v, au = frame.person, frame.v, np.abs(frame.u)
-    strength = 0.004 + 0.012 * p.age + 0.012 * max(p.smile, 0)
+    strength = 0.002 + 0.01 * p.age + 0.009 * max(p.smile, 0)
     d = fold_line(frame) * (1 / 0.045)
     z = bump(d * d) * smooth(0.24, 0.32, v) * smooth(0.62, 0.45, v) * np.float32(strength)
     bag = v - 0.085 - 0.9 * (au - EYE) * (au - EYE) * -1
     z += bump(bag * bag * (1 / 0.02**2)) * smooth(0.17, 0.06, np.abs(au - EYE)) * np.float32(0.004 + 0.008 * p.age)
     if p.age > 0.3:
-        z += _wrinkles(frame) * np.float32(0.009 * (p.age - 0.3))
+        z += _wrinkles(frame) * np.float32(0.006 * (p.age - 0.3))
     return z
 
 

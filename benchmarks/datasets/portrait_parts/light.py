@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 
 from benchmarks.datasets.portrait_parts.exact import Array, box, colour, resample, slope, smooth
@@ -32,6 +34,13 @@ class Surface:
         self.blood = np.zeros((n, n), np.float32)
         self.cover = np.zeros((n, n), np.float32)
         self.glow = np.zeros((n, n), np.float32)
+
+    def crop(self, where: tuple[slice, slice]) -> Surface:
+        """Return the surface of a window; painting on it paints on this one (views)."""
+        part = copy.copy(self)
+        for name in ("albedo", "normal", "z", "gloss", "blood", "cover", "glow"):
+            setattr(part, name, getattr(self, name)[..., where[0], where[1]])
+        return part
 
     def put(self, cover: Array, albedo: Array, z: Array, px: float, gloss: Array | float, blood: float) -> None:
         """Lay a shape over what is there; its normal is the slope of its own z."""

@@ -136,7 +136,7 @@ def _hair_colour(draw: Draw, tone: float, age: float) -> tuple[RGB, float]:
     fair = max(0.0, 1 - tone / 2.6)
     weights = [1 + tone, 1.5, 0.4 + 1.2 * fair, 1.2 * fair, fair, 1.1 * fair, 0.35 * fair, 0.5 * fair, 0.0, 0.0]
     base = HAIR[draw.pick(names, weights)]
-    grey = min(max((age - 0.45) * 2.4 + draw.bell(0, 0.2), 0.0), 1.0) if age > 0.4 else 0.0
+    grey = min(max((age - 0.55) * 2.2 + draw.bell(0, 0.2), 0.0), 1.0) if age > 0.45 else 0.0
     return _blend(base, HAIR["white" if age > 0.8 else "grey"], grey * 0.9), grey
 
 
@@ -158,7 +158,7 @@ def draw_person(seed: int) -> Person:
     """Draw a person and sitting from a seed; the same seed is the same person for ever under one VERSION."""
     draw = Draw(seed, 1)
     woman = draw.chance(0.55)
-    age = draw.unit() ** 2 if draw.chance(0.75) else draw.between(0.4, 1.0)
+    age = draw.unit() ** 2 * 0.7 if draw.chance(0.8) else draw.between(0.4, 1.0)
     tone, skin = _skin(draw)
     hair, grey = _hair_colour(draw, tone, age)
     smile = min(max(draw.bell(0.5, 0.4), -0.15), 1.1)

@@ -1,0 +1,71 @@
+"""The whole picture: backdrop, body, head, hair and spectacles, each worked out only where it can be seen."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.datasets.portrait_parts import dress, head, mouth, skin
+from benchmarks.datasets.portrait_parts.backdrop import backdrop
+from benchmarks.datasets.portrait_parts.exact import Array, colour
+from benchmarks.datasets.portrait_parts.eyes import eyes
+from benchmarks.datasets.portrait_parts.frame import Frame, edge
+from benchmarks.datasets.portrait_parts.glasses import glasses
+from benchmarks.datasets.portrait_parts.hair import Hair, cut_of
+from benchmarks.datasets.portrait_parts.light import Surface, shade, shadows
+
+
+def scene(frame: Frame) -> Array:
+    """Render a frame's person in linear light, (3, n, n)."""
+    surface = Surface(frame.n)
+    dress.neck(frame, surface)
+    dress.garment(frame, surface)
+    dress.ears(frame, surface)
+    _face(frame, surface)
+    cut = cut_of(frame.person)
+    hair = Hair(frame, cut) if cut else None
+    z = surface.z.copy()
+    if hair is not None:
+        part = z[hair.where]
+        part += (np.maximum(hair.z * 0.8, part + 0.035) - part) * hair.front
+    key, sky = shadows(z, frame)
+    picture = backdrop(frame)
+    lit = None if hair is None else hair.light(key, sky)
+    if hair is not None and hair.back is not None:
+        behind = picture[:, hair.where[0], hair.where[1]]
+        behind += (lit * np.float32(0.42) - behind) * hair.back
+    picture += (shade(surface, frame, key, sky) - picture) * surface.cover
+    if hair is not None:
+        before = picture[:, hair.where[0], hair.where[1]]
+        before += (lit - before) * hair.front
+    where = frame.window(0.0, 0.03, 0.75, 0.25)
+    part = picture[:, where[0], where[1]]
+    part[:] = glasses(frame.crop(where), part, key[where])
+    return picture
+
+
+def _face(frame: Frame, surface: Surface) -> None:
+    """Lay the bare head, then paint mouth, eyes, brows and beard on it."""
+    where = frame.window(0.0, 0.0, 0.75, 1.02)
+    near, on = frame.crop(where), surface.crop(where)
+    relief = skin.pores(near)
+    z = head.height(near)
+    mouth.lip_height(near, z)
+    cover = edge((1 - np.sqrt(near.q)) * 0.5, frame.px)
+    gloss = np.clip(0.27 + 0.12 * relief, 0.05, 1)
+    on.put(cover, skin.albedo(near, relief), z + relief * np.float32(0.0006), frame.px, gloss, 1.0)
+    mouth.mouth(frame, surface)
+    eyes(frame, surface)
+    p = frame.person
+    where = frame.window(0.0, -0.17 - p.brow_raise, 0.46, 0.12)
+    _paint_hairs(frame.crop(where), surface.crop(where), skin.brows(frame.crop(where)))
+    if p.beard != "none":
+        where = frame.window(0.0, 0.55, 0.66, 0.48)
+        _paint_hairs(frame.crop(where), surface.crop(where), skin.beard(frame.crop(where)))
+
+
+def _paint_hairs(frame: Frame, surface: Surface, hairs: tuple[Array, Array]) -> None:
+    """Paint brows or a beard in the colour of the hair, a little darker."""
+    cover, tone = hairs
+    cover = cover * edge((1 - np.sqrt(frame.q)) * 0.5, frame.px)
+    surface.albedo += (colour([c * 0.75 for c in frame.person.hair]) * tone - surface.albedo) * cover
+    surface.gloss *= 1 - 0.8 * cover
