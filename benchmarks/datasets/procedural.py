@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,15 +12,13 @@ from torch import Tensor
 
 from benchmarks.datasets.base import Dataset
 from casarbi.errors import CasarbiError
-
-SPLIT_SEEDS = 2**30
-"""Seeds of a split: training may draw without end and never meets a seed of val or test."""
-
-SPLITS = {"train": 0, "val": SPLIT_SEEDS, "test": 2 * SPLIT_SEEDS}
-"""First seed of each split."""
+from casarbi.images import from_uint8
 
 Render = Callable[[int, int], np.ndarray]
 """render(seed, size) -> uint8 (size, size, 3); pure, and the same bytes on every run."""
+
+SPLITS: Mapping[str, tuple[int, int]] = {"train": (0, 2**30), "val": (2**30, 2**20), "test": (2**31, 2**20)}
+"""First seed and number of images of each split: training may draw without end and never meets val or test."""
 
 
 @dataclass(frozen=True)
@@ -29,22 +27,25 @@ class Procedural(Dataset):
 
     Attributes:
         name: such as "portraits".
-        version: raised whenever `render` draws other pixels, so that stored results go stale.
+        version: changed whenever `render` draws other pixels, so that stored results go stale.
         render: the generator.
-        split: "train", "val" or "test".
+        split: one of `splits`.
         n: number of images.
         size: side in pixels.
         sizes: smallest and largest side that `render` was made for.
+        splits: first seed and number of images of each split.
     """
 
     name: str
-    version: int
+    version: str
     render: Render
     split: str = "test"
     n: int = 32
     size: int = 256
-    sizes: tuple[int, int] = (32, 1024)
+    sizes: tuple[int, int] = (32, 512)
+    splits: Mapping[str, tuple[int, int]] = field(default_factory=lambda: SPLITS)
     ids: tuple[str, ...] = field(init=False)
+    notes: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         """Check the options and name the images.
@@ -52,28 +53,34 @@ class Procedural(Dataset):
         Raises:
             CasarbiError: on an unknown split, or n or size out of range.
         """
-        if self.split not in SPLITS:
-            raise CasarbiError(f"{self.name} has no split '{self.split}': choose {', '.join(SPLITS)}.")
-        if not 1 <= self.n <= SPLIT_SEEDS:
-            raise CasarbiError(f"{self.name} cannot draw n={self.n} images: ask for 1 to {SPLIT_SEEDS}.")
+        if self.split not in self.splits:
+            raise CasarbiError(f"{self.name} has no split '{self.split}': choose {', '.join(self.splits)}.")
+        available = self.splits[self.split][1]
+        if not 1 <= self.n <= available:
+            raise CasarbiError(
+                f"{self.name} has 1 to {available:,} images in its {self.split} split, but n={self.n} was asked for."
+            )
         smallest, largest = self.sizes
         if not smallest <= self.size <= largest:
-            raise CasarbiError(f"{self.name} draws {smallest} to {largest} px, not size={self.size}.")
+            raise CasarbiError(
+                f"{self.name} draws images of {smallest} to {largest} px, but size={self.size} was asked for."
+            )
         object.__setattr__(self, "ids", tuple(f"{self.split}-{index:05d}" for index in range(self.n)))
+        object.__setattr__(self, "notes", (f"{self.name} ({self.version}) are drawn by a program, not photographs.",))
 
     def seed(self, image_id: str) -> int:
         """Seed of an image; raises CasarbiError where the id is none of `ids`."""
-        split, _, index = image_id.rpartition("-")
-        if split != self.split or not index.isdecimal() or int(index) >= self.n or len(index) < 5:
+        index = image_id.rpartition("-")[2]
+        if not index.isdecimal() or int(index) >= self.n or image_id != f"{self.split}-{int(index):05d}":
             raise CasarbiError(f"{self.name} has no image '{image_id}': its ids run {self.ids[0]} to {self.ids[-1]}.")
-        return SPLITS[split] + int(index)
+        return self.splits[self.split][0] + int(index)
 
     def image(self, image_id: str) -> Tensor:
         """Draw an image: float32 (3, size, size), values k/255."""
         pixels = self.render(self.seed(image_id), self.size)
-        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float() / 255
+        return from_uint8(torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))))
 
     def digest(self, image_id: str) -> str:
         """SHA-256 of the generator's name, version, seed and size."""
-        decides = f"{self.name} v{self.version} seed={self.seed(image_id)} size={self.size}"
+        decides = f"{self.name} {self.version} seed={self.seed(image_id)} size={self.size}"
         return hashlib.sha256(decides.encode()).hexdigest()
