@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import struct
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -19,7 +20,7 @@ from casarbi.errors import CasarbiError
 from casarbi.folders import Listing, list_images
 from casarbi.pixels import channels, profile_space
 
-__all__ = (
+__all__ = [
     "MAX_INPUT_PIXELS",
     "Listing",
     "Picture",
@@ -32,7 +33,7 @@ __all__ = (
     "to_uint8",
     "unblend",
     "write_image",
-)
+]
 
 MAX_INPUT_PIXELS = 178_956_970
 """Largest picture read without asking: the limit at which Pillow refuses, because 33 kB can unpack to gigabytes."""
@@ -280,7 +281,7 @@ def write_image(
     image = Image.fromarray(np.ascontiguousarray(to_uint8(planes).cpu().permute(1, 2, 0).numpy()))
     if icc and format_name != "BMP":
         options = options | {"icc_profile": icc}
-    draft = path.with_name(f".{os.getpid()}.{path.name[-80:]}.tmp")
+    draft = path.with_name(f".casarbi-{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         image.save(draft, format_name, **options)
@@ -289,7 +290,8 @@ def write_image(
         reason = getattr(error, "strerror", None) or str(error)
         raise CasarbiError(f"{path} cannot be written: {reason}.") from None
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
 
 
 def unblend(rgb: Tensor, alpha: Tensor, background: Tensor) -> Tensor:
