@@ -1,0 +1,223 @@
+"""Small pictures of a report: metric over scale as inline SVG, and contact sheets of samples as PNG."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from PIL import Image, ImageDraw, ImageFont
+
+from casarbi.scales import scale_label
+from reports.blocks import one_line
+from reports.document import MetricColumn, Panel
+
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#aa4499", "#b8860b", "#3a9bd9", "#882255", "#6a7b2f")
+"""Colours of the methods, after Okabe and Ito; the page's style sheet may lighten them on a dark ground."""
+
+INK, FAINT, SHADE = "#1b1f24", "#9aa0a6", "#eef0f2"
+STYLE: dict[Any, Any] = {
+    "text.parse_math": False,  # a dollar sign in a method's name is no formula
+    "svg.fonttype": "none",
+    "svg.hashsalt": "casarbi",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+}
+FONT = str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf")
+"""Ships with Matplotlib, so that a sheet is the same everywhere; Pillow's own font lacks the times sign."""
+
+MARKERS = "osD^vPX*"
+
+Line = tuple[str, int, bool, list[tuple[float, float, float, float]]]
+"""(label, series, cited, points (scale, value, low, high))."""
+
+
+def metric_chart(panel: Panel, metric: MetricColumn) -> str:
+    """Draw a metric over the scales as SVG: measured lines solid with intervals, the paper's dashed and hollow.
+
+    Returns "" where there are fewer than two scales or nothing to draw. Equal input gives equal text.
+    """
+    lines = _lines(panel, metric)
+    if not any(len(points) > 1 for *_, points in lines):
+        return ""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(5.2, 3.0))
+        figure.subplots_adjust(left=0.11, right=0.74, top=0.93, bottom=0.15)
+        axes = figure.add_subplot()
+        for line in lines:
+            _draw(axes, line)
+        _dress(axes, panel, metric)
+        _label_ends(axes, lines)
+        stream = io.StringIO()
+        FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None, "Creator": None})
+    return _inline(stream.getvalue(), f"{panel.name}-{metric.name}", f"{metric.label} over the scale")
+
+
+def contact_sheet(images: Sequence[tuple[str, np.ndarray]], columns: int) -> bytes:
+    """Lay labelled images out in rows, pixel for pixel, as PNG bytes.
+
+    Args:
+        images: (label, uint8 (H, W, 3)); smaller images are centred in their tile, never resampled.
+        columns: images in a row.
+
+    Raises:
+        ValueError: without images or columns, or where an array is not uint8 (H, W, 3).
+    """
+    if not images or columns < 1:
+        raise ValueError(f"A contact sheet of {len(images)} images in {columns} columns is empty.")
+    for label, array in images:
+        if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
+            raise ValueError(f"'{label}' is {array.dtype} {array.shape}, wanted uint8 (H, W, 3).")
+    gap, strip = 8, 22
+    height = max(array.shape[0] for _, array in images)
+    width = max(array.shape[1] for _, array in images)
+    columns = min(columns, len(images))
+    rows = math.ceil(len(images) / columns)
+    sheet = Image.new("RGB", (columns * (width + gap) + gap, rows * (height + strip + gap) + gap), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.truetype(FONT, 12)
+    for place, (label, array) in enumerate(images):
+        left = gap + place % columns * (width + gap)
+        top = gap + place // columns * (height + strip + gap)
+        offset = (left + (width - array.shape[1]) // 2, top + (height - array.shape[0]) // 2)
+        sheet.paste(Image.fromarray(array), offset)
+        text = _fitted(one_line(label), draw, font, width)
+        draw.text((left + width / 2, top + height + strip / 2 + 1), text, "#1b1f24", font, anchor="mm")
+    stream = io.BytesIO()
+    sheet.save(stream, "PNG", optimize=True)
+    return stream.getvalue()
+
+
+def nearest(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Enlarge (H, W, C) to size (height, width) by repeating pixels: how an LR image is shown, never scored."""
+    rows = np.arange(size[0]) * image.shape[0] // size[0]
+    columns = np.arange(size[1]) * image.shape[1] // size[1]
+    return image[rows[:, None], columns]
+
+
+def _lines(panel: Panel, metric: MetricColumn) -> list[Line]:
+    frame = panel.frame[panel.frame["metric"] == metric.name]
+    titles = _short_titles([one_line(method.title) for method in panel.methods])
+    lines: list[Line] = []
+    for series, method in enumerate(panel.methods):
+        rows = frame[frame["method"] == method.name].sort_values("scale")
+        measured = rows[(rows["source"] == "measured") & np.isfinite(rows["value"].astype(float))]
+        points = list(zip(measured["scale"], measured["value"], measured["ci_low"], measured["ci_high"], strict=True))
+        if points:
+            lines.append((titles[series], series, False, points))
+        paper = rows["paper_value"].where(rows["source"] != "cited", rows["value"]).astype(float)
+        cited = [
+            (scale, value, math.nan, math.nan)
+            for scale, value in zip(rows["scale"], paper, strict=True)
+            if math.isfinite(value) and metric.paper_metric
+        ]
+        if cited:
+            lines.append((f"{titles[series]}, paper", series, True, cited))
+    return lines
+
+
+def _short_titles(titles: list[str]) -> list[str]:
+    """Drop what stands in brackets where the rest still tells the methods apart, and cut what is left to 16 signs."""
+    bare = [re.sub(r"\s*\([^)]*\)", "", title) or title for title in titles]
+    short = [plain if bare.count(plain) == 1 else title for plain, title in zip(bare, titles, strict=True)]
+    return [title if len(title) <= 16 else f"{title[:15]}…" for title in short]
+
+
+def _draw(axes: Axes, line: Line) -> None:
+    _, series, cited, points = line
+    scale, value, low, high = np.array(points, float).T
+    colour, marker = SERIES[series % len(SERIES)], MARKERS[series % len(MARKERS)]
+    if cited:
+        axes.plot(scale, value, color=colour, marker=marker, ms=4, mfc="none", lw=1, ls=(0, (3, 2)), alpha=0.75)
+        return
+    axes.fill_between(scale, low, high, color=colour, alpha=0.15, lw=0)
+    axes.plot(scale, value, color=colour, marker=marker, ms=4.5, lw=1.8)
+
+
+def _dress(axes: Axes, panel: Panel, metric: MetricColumn) -> None:
+    scales = sorted(panel.scales)
+    span = scales[-1] - scales[0] or 1.0
+    axes.set_xlim(scales[0] - 0.04 * span, scales[-1] + 0.04 * span)
+    shown: list[float] = []
+    for scale in scales:
+        if not shown or scale - shown[-1] > 0.12 * span:
+            shown.append(scale)
+    axes.set_xticks(shown, [f"×{scale_label(scale)}" for scale in shown])
+    axes.set_xticks(scales, minor=True)
+    axes.tick_params(which="both", length=3)
+    axes.grid(axis="y", color=SHADE, lw=0.8)
+    axes.set_axisbelow(True)
+    axes.margins(y=0.08)
+    arrow = "higher is better" if metric.higher_is_better else "lower is better"
+    axes.set_title(f"{one_line(metric.label)}, {arrow}", loc="left", fontsize=9)
+    if panel.split is not None and scales[0] <= panel.split < scales[-1]:
+        axes.axvspan(panel.split, scales[-1] + 0.04 * span, color=SHADE, alpha=0.6, lw=0, zorder=0)
+
+
+def _label_ends(axes: Axes, lines: list[Line]) -> None:
+    """Write each line's name beside its last point, pushed apart where they would cover each other."""
+    low, high = axes.get_ylim()
+    step = 0.062 * (high - low)
+    ends = sorted((points[-1][1], place) for place, (*_, points) in enumerate(lines))
+    heights: list[float] = []
+    for value, _ in ends:
+        heights.append(max(value, heights[-1] + step) if heights else value)
+    # Pushing upwards may leave the axes at the top: move the pile down as far as it stuck out.
+    over = max(0.0, heights[-1] - high)
+    for place in range(len(heights) - 1, -1, -1):
+        ceiling = heights[place + 1] - step if place + 1 < len(heights) else high
+        heights[place] = min(heights[place], ceiling) if over else heights[place]
+    for height, (_, place) in zip(heights, ends, strict=True):
+        label, series, cited, _ = lines[place]
+        axes.annotate(
+            label,
+            (1.02, height),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=8,
+            color=SERIES[series % len(SERIES)],
+            fontstyle="italic" if cited else "normal",
+            annotation_clip=False,
+        )
+
+
+def _inline(svg: str, name: str, words: str) -> str:
+    """Make a Matplotlib SVG fit to stand among others in one page: own ids, page colours, no global style."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<!--.*?-->", "", svg, flags=re.S)
+    prefix = re.sub(r"[^a-zA-Z0-9-]", "-", name)
+    svg = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{prefix}-", svg)
+    for place, colour in enumerate(SERIES):
+        svg = svg.replace(colour, f"var(--s{place}, {colour})")
+    for colour, variable in ((INK, "ink"), (FAINT, "faint"), (SHADE, "shade")):
+        svg = svg.replace(colour, f"var(--{variable}, {colour})")
+    svg = re.sub(r"<svg ([^>]*)>", rf'<svg role="img" aria-label="{_attribute(words)}" \1>', svg, count=1)
+    return re.sub(r"\n\s*", "\n", svg).strip()
+
+
+def _attribute(text: str) -> str:
+    return one_line(text).replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;").replace("\\", "\\\\")
+
+
+def _fitted(text: str, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room: int) -> str:
+    if draw.textlength(text, font) <= room:
+        return text
+    while text and draw.textlength(f"{text}…", font) > room:
+        text = text[:-1]
+    return f"{text}…"

@@ -1,0 +1,104 @@
+"""LaTeX tables with booktabs."""
+
+from __future__ import annotations
+
+import re
+
+from casarbi.scales import scale_label
+from reports.blocks import Block, Cell, Row, one_line
+from reports.document import Document, Matrix, Panel
+from reports.templating import grouped, matrix_rows, render, spans
+
+TEX = {c: "\\" + c for c in "&%$#_{}"}
+TEX |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}"}
+TEX |= {">": r"\textgreater{}", "|": r"\textbar{}", "[": "{[}", "*": "{*}", '"': "''", "`": r"\textasciigrave{}"}
+TEX |= {"±": r"$\pm$", "×": r"$\times$", "†": r"$\dagger$", "∞": r"$\infty$", "↑": r"$\uparrow$", "↓": r"$\downarrow$"}
+TEX |= {
+    "≤": r"$\le$",
+    "≥": r"$\ge$",
+    "→": r"$\to$",
+    "—": "---",
+    "–": "--",
+    "·": r"$\cdot$",
+    "²": r"$^2$",
+    "…": r"\dots{}",
+}
+
+
+def to_latex(document: Document) -> str:
+    r"""LaTeX tables to be read with `\input`; needs the packages booktabs and xcolor."""
+    return render(
+        "report.tex.j2", document, latex_text, _latex_table, _latex_matrix, ("bold", "underlined"), r"\texttt{{{}}}"
+    )
+
+
+def latex_text(text: str) -> str:
+    r"""Escape LaTeX specials and let long hashes break.
+
+    Example:
+        >>> latex_text("edsr_baseline & 50 %")
+        'edsr\\_baseline \\& 50 \\%'
+    """
+    words = []
+    for word in one_line(text).split(" "):
+        pieces = re.findall(".{1,8}", word) if len(word) > 24 else [word]
+        words.append(r"\allowbreak{}".join("".join(TEX.get(c, c) for c in piece) for piece in pieces))
+    return " ".join(words)
+
+
+def _latex_table(block: Block) -> str:
+    wide = len(block.columns) + 1
+    lines = [rf"\begin{{tabular}}{{@{{}}l{'r' * len(block.columns)}@{{}}}}", r"\toprule"]
+    groups = spans([column.group for column in block.columns])
+    if any(name for name, _, _ in groups):
+        heads = " & ".join(rf"\multicolumn{{{last - first + 1}}}{{c}}{{{name}}}" for name, first, last in groups)
+        rules = "".join(rf"\cmidrule(lr){{{first + 2}-{last + 2}}}" for _, first, last in groups)
+        lines += [rf"& {heads} \\", rules]
+    headings = " & ".join(latex_text(f"{column.label} {column.arrow}".strip()) for column in block.columns)
+    lines += [rf"Method & {headings} \\", r"\midrule"]
+    for heading, row in grouped(block.rows):
+        if heading:
+            lines.append(rf"\multicolumn{{{wide}}}{{@{{}}l}}{{\textbf{{{latex_text(heading)}}}}} \\")
+        lines += _latex_row(row)
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+
+
+def _latex_row(row: Row) -> list[str]:
+    note = rf"\textsuperscript{{{row.footnote}}}" if row.footnote else ""
+    title = latex_text(row.title)
+    title = (rf"\textit{{{title}}} (cited)" if row.cited else title) + note
+    lines = [_latex_line(title, [_latex_cell(cell) for cell in row.cells])]
+    if any(cell.interval for cell in row.cells):
+        intervals = [rf"{{\scriptsize [{cell.interval}]}}" if cell.interval else "" for cell in row.cells]
+        lines.append(_latex_line("", intervals))
+    if row.has_paper:
+        paper = [rf"\textcolor{{gray}}{{\textit{{{cell.paper}}}}}" if cell.paper else "" for cell in row.cells]
+        lines.append(_latex_line(r"\quad\textcolor{gray}{\textit{paper}}", paper))
+    return lines
+
+
+def _latex_line(first: str, rest: list[str]) -> str:
+    return " & ".join([first, *rest]) + r" \\"
+
+
+def _latex_cell(cell: Cell) -> str:
+    text = latex_text(cell.text)
+    if cell.state == "cited":
+        return rf"\textit{{{text}}}"
+    text = {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}"}.get(cell.mark, text)
+    n = rf"\textsubscript{{n={cell.n}}}" if cell.n else ""
+    return text + (r"\textsuperscript{$\dagger$}" if cell.outside else "") + n
+
+
+def _latex_matrix(matrix: Matrix, panel: Panel) -> str:
+    lines = [rf"\begin{{tabular}}{{@{{}}l{'r' * len(matrix.labels)}@{{}}}}", r"\toprule"]
+    heads = [latex_text(f"×{scale_label(label)}") for label in matrix.labels]
+    lines += [_latex_line(r"generated $\backslash$ reference", heads), r"\midrule"]
+    for label, values, paper in matrix_rows(matrix, panel):
+        cited = matrix.values is None
+        values = [rf"\textit{{{v}}}" if cited else v for v in map(latex_text, values)]
+        lines.append(_latex_line(latex_text(f"×{label}"), values))
+        if any(paper):
+            cells = [rf"\textcolor{{gray}}{{\textit{{{v}}}}}" if v else "" for v in paper]
+            lines.append(_latex_line(r"\quad\textcolor{gray}{\textit{paper}}", cells))
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])

@@ -1,0 +1,65 @@
+"""Markdown, as GitHub shows it."""
+
+from __future__ import annotations
+
+import re
+
+from casarbi.scales import scale_label
+from reports.blocks import Block, Cell, one_line
+from reports.document import Document, Matrix, Panel
+from reports.templating import grouped, matrix_rows, render
+
+
+def to_markdown(document: Document) -> str:
+    """Markdown for GitHub: one table a metric, the paper's numbers in a row of their own under each method."""
+    return render("report.md.j2", document, markdown_text, _markdown_table, _markdown_matrix, ("bold", "underlined"))
+
+
+def markdown_text(text: str) -> str:
+    r"""Escape what would format, link or split a table cell.
+
+    Example:
+        >>> markdown_text("a|b *c* <i>")
+        'a\\|b \\*c\\* &lt;i&gt;'
+    """
+    escaped = re.sub(r"([\\`*|~#])", r"\\\1", one_line(text).replace("&", "&amp;"))
+    escaped = escaped.replace("<", "&lt;").replace(">", "&gt;").replace("](", "]\\(")
+    return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", escaped)
+
+
+def _markdown_table(block: Block) -> str:
+    header = ["Method", *(_markdown_heading(column.label, column.arrow, column.group) for column in block.columns)]
+    lines = [header, [":--", *("--:" for _ in block.columns)]]
+    for heading, row in grouped(block.rows):
+        if heading:
+            lines.append([f"**{markdown_text(heading)}**", *("" for _ in row.cells)])
+        note = f" <sup>{row.footnote}</sup>" if row.footnote else ""
+        title = markdown_text(row.title)
+        lines.append([(f"_{title}_ (cited)" if row.cited else title) + note, *map(_markdown_cell, row.cells)])
+        if row.has_paper:
+            lines.append(["&emsp;_paper_", *(f"_{cell.paper}_" if cell.paper else "" for cell in row.cells)])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _markdown_heading(label: str, arrow: str, group: str) -> str:
+    return " ".join(part for part in (markdown_text(label), arrow, f"<br><sub>{group}</sub>" if group else "") if part)
+
+
+def _markdown_cell(cell: Cell) -> str:
+    if cell.state == "cited":
+        return f"_{cell.text}_"
+    text = {"best": f"**{cell.text}**", "second": f"<u>{cell.text}</u>"}.get(cell.mark, cell.text)
+    text += "†" if cell.outside else ""
+    text += f" [{cell.interval}]" if cell.interval else ""
+    return text + (f" n={cell.n}" if cell.n else "")
+
+
+def _markdown_matrix(matrix: Matrix, panel: Panel) -> str:
+    lines = [["generated \\ reference", *(f"×{scale_label(label)}" for label in matrix.labels)]]
+    lines.append([":--", *("--:" for _ in matrix.labels)])
+    for label, values, paper in matrix_rows(matrix, panel):
+        cited = matrix.values is None
+        lines.append([f"×{label}", *(f"_{v}_" if cited else v for v in values)])
+        if any(paper):
+            lines.append(["&emsp;_paper_", *(f"_{v}_" if v else "" for v in paper)])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,0 +1,50 @@
+"""A document in every format, and the one call that writes them all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from reports.document import Document
+from reports.latex import to_latex
+from reports.markdown import to_markdown
+from reports.pages import to_html
+from reports.terminal import to_text
+from reports.tidy import to_csv
+
+__all__ = ["to_csv", "to_html", "to_latex", "to_markdown", "to_text", "write_report"]
+
+
+def write_report(document: Document, out_dir: str | Path) -> list[Path]:
+    """Write EXPERIMENT.html, .md, .tex and .csv; equal documents give equal bytes.
+
+    Everything is drawn before the first file is touched, and each file is moved into place whole.
+    """
+    contents = {
+        "html": to_html(document).encode(),
+        "md": to_markdown(document).encode(),
+        "tex": to_latex(document).encode(),
+        "csv": to_csv(document),
+    }
+    folder = Path(out_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for suffix, content in contents.items():
+        path = folder / f"{document.experiment}.{suffix}"
+        write_whole(path, content)
+        paths.append(path)
+    return paths
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        os.chmod(name, 0o644)  # mkstemp gives 0600, and a report is to be shared
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,116 @@
+"""What the text formats share: the template engine, rows under headings, rows of a matrix."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+
+import jinja2
+import numpy as np
+
+from casarbi.scales import scale_label
+from reports.blocks import MISSING, Block, Row, fixed, footnotes, legend, panel_blocks
+from reports.document import Document, Matrix, Panel
+
+
+def render(
+    template: str,
+    document: Document,
+    escape: Callable[[str], str],
+    table: Callable[[Block], str],
+    matrix: Callable[[Matrix, Panel], str],
+    marks: tuple[str, str],
+    code: str = "`{}`",
+) -> str:
+    """Draw a document through a template with << >> and <% %>, which neither LaTeX nor Markdown uses.
+
+    Args:
+        template: file name in reports/templates.
+        document: what to draw.
+        escape: the format's escape, called `e` in the template.
+        table: draws a block.
+        matrix: draws a matrix.
+        marks: how the format marks best and second best, in words.
+        code: how it sets a command or file name; {} holds the escaped text.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("reports"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        block_start_string="<%",
+        block_end_string="%>",
+        variable_start_string="<<",
+        variable_end_string=">>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+        autoescape=False,
+    )
+
+    def prose_filter(text: str) -> str:
+        return prose(text, escape, code)
+
+    environment.filters |= {"e": escape, "prose": prose_filter, "label": _label, "short": _short_hashes}
+    interval = "±" if template.endswith("txt.j2") else "[low, high]"
+
+    def notes(blocks: tuple[Block, ...], panel: Panel) -> list[str]:
+        return legend(blocks, panel, *marks, interval)
+
+    return environment.get_template(template).render(
+        document=document, blocks=panel_blocks, table=table, matrix=matrix, legend=notes, footnotes=footnotes
+    )
+
+
+def grouped(rows: tuple[Row, ...]) -> Iterator[tuple[str, Row]]:
+    """Rows with the heading to print before each, or ""."""
+    last = ""
+    for row in rows:
+        yield (row.group if row.group != last else ""), row
+        last = row.group
+
+
+def matrix_rows(matrix: Matrix, panel: Panel) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Printed rows of a matrix: (scale, values, the paper's values or blanks).
+
+    Where only the paper has values, they stand in the place of the measured ones and the third part is blank.
+    """
+    blank = np.full((len(matrix.labels), len(matrix.labels)), np.nan)
+    paper = blank if matrix.paper is None else np.asarray(matrix.paper, float)
+    values = paper if matrix.values is None else np.asarray(matrix.values, float)
+    beside = blank if matrix.values is None else paper
+    for place, label in enumerate(matrix.labels):
+        yield (
+            scale_label(label),
+            [MISSING if math.isnan(v) else fixed(v, panel.matrix_decimals) for v in values[place]],
+            ["" if math.isnan(v) else fixed(v, panel.matrix_decimals) for v in beside[place]],
+        )
+
+
+def spans(names: list[str]) -> list[tuple[str, int, int]]:
+    """Runs of equal neighbours: (name, first, last)."""
+    runs: list[tuple[str, int, int]] = []
+    for place, name in enumerate(names):
+        if runs and runs[-1][0] == name:
+            runs[-1] = (name, runs[-1][1], place)
+        else:
+            runs.append((name, place, place))
+    return runs
+
+
+def prose(text: str, escape: Callable[[str], str], code: str) -> str:
+    """Escape a sentence in which `backticks` enclose commands and file names."""
+    pieces = re.split("`([^`]+)`", text)
+    lead = [piece[: len(piece) - len(piece.lstrip())] for piece in pieces]
+    tail = [piece[len(piece.rstrip()) :] for piece in pieces]
+    inner = [code.format(escape(piece)) if place % 2 else escape(piece) for place, piece in enumerate(pieces)]
+    return "".join(a + b + c if c or b else a for a, b, c in zip(lead, inner, tail, strict=True))
+
+
+def _label(text: str) -> str:
+    return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def _short_hashes(text: str) -> str:
+    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b", r"\1…", text)

@@ -1,0 +1,103 @@
+"""Plain text for a terminal, whatever its encoding."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+
+import tabulate
+
+from casarbi.scales import scale_label
+from reports.blocks import Block, Cell, one_line
+from reports.document import Document, Matrix, Panel
+from reports.templating import grouped, matrix_rows, render
+
+ASCII = {"±": "+/-", "×": "x", "†": "#", "—": "-", "–": "-", "∞": "inf", "…": "...", "·": "*", "≤": "<=", "≥": ">="}
+ASCII |= {"↑": "(higher is better)", "↓": "(lower is better)", "“": '"', "”": '"', "’": "'", "→": "->", "²": "^2"}
+
+PAD = "\ue000"
+"""Stands for a space until the table is laid out: tabulate strips real ones."""
+
+
+def to_text(document: Document, encoding: str | None = "utf-8") -> str:
+    """Text for a terminal, with only characters that its encoding has (±, ×, † become +/-, x, #).
+
+    Args:
+        document: what to print.
+        encoding: encoding of the stream, as in `sys.stdout.encoding`; None means ASCII.
+    """
+    text = render("report.txt.j2", document, one_line, _text_table, _text_matrix, ("marked *", "marked +"))
+    return encodable(text, encoding or "ascii")
+
+
+def encodable(text: str, encoding: str) -> str:
+    """Replace what an encoding lacks by its nearest plain sign.
+
+    Example:
+        >>> encodable("24.91 ±0.31 at ×7", "ascii")
+        '24.91 +/-0.31 at x7'
+    """
+
+    def plain(character: str) -> str:
+        try:
+            character.encode(encoding)
+            return character
+        except UnicodeEncodeError:
+            stripped = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
+            return ASCII.get(character, stripped or "?")
+
+    return "".join(map(plain, text))
+
+
+def _text_table(block: Block) -> str:
+    groups = any(column.group for column in block.columns)
+    short = {"in distribution": "in distr.", "out of distribution": "out of distr."}
+    header = ["\nMethod" if groups else "Method"]
+    for column in block.columns:
+        label = f"{column.label} {column.arrow}".strip()
+        header.append(f"{short.get(column.group, '')}\n{label}" if groups else label)
+    widths = _column_widths(block)
+    lines: list[list[str]] = []
+    for heading, row in grouped(block.rows):
+        if heading:
+            lines.append([f"[{heading}]", *("" for _ in row.cells)])
+        note = f" ({row.footnote})" if row.footnote else ""
+        lines.append(
+            [row.title + (" cited" if row.cited else "") + note, *_padded(map(_cell_parts, row.cells), widths)]
+        )
+        if row.has_paper:
+            lines.append([f"{PAD}{PAD}paper", *_padded(((cell.paper, "") for cell in row.cells), widths)])
+    return _tabulate(lines, header)
+
+
+def _cell_parts(cell: Cell) -> tuple[str, str]:
+    """Split a cell into the number and what follows it, so that numbers can stand under each other."""
+    half = f" ±{cell.half}" if cell.half else ""
+    mark = {"best": "*", "second": "+", "": ""}[cell.mark]
+    return cell.text, half + mark + ("†" if cell.outside else "") + (f" n={cell.n}" if cell.n else "")
+
+
+def _column_widths(block: Block) -> list[int]:
+    """Room behind the number in each column."""
+    rows = [[len(_cell_parts(cell)[1]) for cell in row.cells] for row in block.rows]
+    return [max(column) for column in zip(*rows, strict=True)]
+
+
+def _padded(parts: Iterable[tuple[str, str]], widths: list[int]) -> list[str]:
+    return [text + tail + PAD * (width - len(tail)) for (text, tail), width in zip(parts, widths, strict=True)]
+
+
+def _text_matrix(matrix: Matrix, panel: Panel) -> str:
+    header = ["generated \\ reference", *(f"×{scale_label(label)}" for label in matrix.labels)]
+    lines: list[list[str]] = []
+    for label, values, paper in matrix_rows(matrix, panel):
+        lines.append([f"×{label}", *values])
+        if any(paper):
+            lines.append([f"{PAD}{PAD}paper", *paper])
+    return _tabulate(lines, header)
+
+
+def _tabulate(lines: list[list[str]], header: list[str]) -> str:
+    align = ("left", *("right" for _ in header[1:]))
+    table = tabulate.tabulate(lines, header, tablefmt="simple", disable_numparse=True, colalign=align)
+    return "\n".join(line.replace(PAD, " ").rstrip() for line in table.split("\n"))
