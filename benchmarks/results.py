@@ -1,4 +1,4 @@
-"""From the store to a report's plain data: means, intervals, distances, the paper's numbers, and every fact behind them."""
+"""From the store to a report's plain data: means, intervals, distances, the paper's numbers, and the facts behind."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ class Store:
         for path in sorted(self.folder.glob("cells/*/cell.json")):
             try:
                 yield json.loads(path.read_text(encoding="utf-8"))["key"]
-            except (OSError, ValueError, KeyError):
+            except (OSError, ValueError, KeyError, TypeError):
                 continue
 
 
@@ -155,7 +155,7 @@ class Cell:
         for path in sorted((self.folder / "parts").glob("*.json")):
             try:
                 headers.append(json.loads(path.read_text(encoding="utf-8"))["header"])
-            except (OSError, ValueError, KeyError):
+            except (OSError, ValueError, KeyError, TypeError):
                 continue
         return headers
 
