@@ -1,0 +1,182 @@
+"""LIIF (Chen et al., CVPR 2021; yinboc/liif): local implicit image functions, with the official checkpoints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from baselines.liif_network import RDN, EDSRBaseline, LIIFNetwork
+from casarbi.checkpoints import Checkpoint, find_state, load_strict, read_checkpoint, write_checkpoint
+from casarbi.errors import CasarbiError
+from casarbi.scales import Size
+from casarbi.sr import ModelInfo, SRModel
+from casarbi.weights import CATALOGUE, find_weights
+
+OFFICIAL_SCALES = (1.0, 4.0)
+CPU_CHUNK = 4096
+"""Predictions at once on a CPU: few enough that the hidden layers stay in its cache, which saves a quarter of the time."""
+GPU_CHUNK = 2**18
+FLAGS = ("local_ensemble", "feat_unfold", "cell_decode")
+
+
+class LIIF(SRModel):
+    """LIIF behind the common interface.
+
+    Images of a batch are enlarged one after another: the decoder, nearly all of the work, gains nothing from a batch,
+    and an image's result cannot depend on its neighbours. The chunk size and the device change a result by rounding
+    alone (about 1e-6), so they are no part of its identity.
+    """
+
+    def __init__(self, network: LIIFNetwork, checkpoint: Checkpoint, chunk: int | None = None) -> None:
+        self.network = network.eval()
+        self.path, self.metadata, self.sha256 = checkpoint.path, checkpoint.metadata, checkpoint.sha256
+        self.chunk = chunk
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Method and weights; there are no options that change a result."""
+        return {"method": "liif", "weights": self.sha256, "precision": "float32"}
+
+    @property
+    def info(self) -> ModelInfo:
+        """Facts for reports; a torch file does not record its trained scales, which are taken as the official ones."""
+        header, sha256 = self.metadata, self.sha256
+        known = next((weights for weights in CATALOGUE.values() if weights.sha256 == sha256), None)
+        low, high = json.loads(header["trained_scales"]) if "trained_scales" in header else OFFICIAL_SCALES
+        return ModelInfo(
+            parameters=sum(p.numel() for p in self.network.parameters() if p.requires_grad),
+            trained_scales=(float(low), float(high)),
+            stochastic=False,
+            weights=f"{self.path.name}, SHA-256 {sha256}",
+            licence=known.licence if known else header.get("licence", "not recorded in the file"),
+            source=known.source if known else header.get("source", "not recorded in the file"),
+        )
+
+    def to(self, device: str) -> LIIF:
+        """Move the network to a device; returns self."""
+        self.network.to(device)
+        return self
+
+    def upscale(self, lr: Tensor, size: Size, seeds: Sequence[int]) -> Tensor:
+        """Enlarge (B, 3, h, w) in [0, 1] to any size; nothing is drawn, so the seeds are not used."""
+        return self.upscale_many(lr, [size], seeds)[0]
+
+    def upscale_many(self, lr: Tensor, sizes: Sequence[Size], seeds: Sequence[int]) -> list[Tensor]:
+        """Enlarge to several sizes, encoding each image once.
+
+        Raises:
+            CasarbiError: where an output would have 2^31 values or more, the limit of many GPU kernels
+                (pytorch/pytorch#141831).
+        """
+        for height, width in sizes:
+            if 3 * height * width >= 2**31:
+                raise CasarbiError(f"LIIF cannot make {width}x{height} px: an image may hold at most 2^31 values.")
+        device = next(self.network.parameters()).device
+        chunk = self.chunk or (CPU_CHUNK if device.type == "cpu" else GPU_CHUNK)
+        outputs = [lr.new_empty(len(lr), 3, *size) for size in sizes]
+        with torch.no_grad():
+            for i, image in enumerate(lr):
+                normalised = (image.to(device) - 0.5) / 0.5
+                for output, made in zip(outputs, self.network.render(normalised, sizes, chunk), strict=True):
+                    output[i] = made.mul_(0.5).add_(0.5).clamp_(0, 1)
+        return outputs
+
+
+def liif(weights: str = "edsr-baseline-div2k", *, chunk: int | None = None) -> LIIF:
+    """Build the model that `liif[:WEIGHTS][?chunk=N]` names.
+
+    Args:
+        weights: a file as yinboc/liif saves them, a safetensors file of ours, or a name of the weights catalogue.
+        chunk: predictions made at once, which bounds memory (about 4 kB each); a result does not depend on it.
+
+    Raises:
+        CasarbiError: where the weights are missing, unreadable, or not of a LIIF that is known here.
+    """
+    if chunk is not None and chunk < 4:
+        raise CasarbiError(f"Option chunk={chunk} must be at least 4, the predictions that one pixel takes.")
+    checkpoint = read_checkpoint(find_weights(weights))
+    spec, tensors = _spec_and_tensors(checkpoint)
+    network = build_network(spec, checkpoint.path)
+    load_strict(network, tensors, checkpoint.path)
+    return LIIF(network, checkpoint, chunk)
+
+
+def save_liif(path: Path, network: LIIFNetwork, spec: Mapping[str, Any], header: Mapping[str, str]) -> None:
+    """Write a network as safetensors, its spec under `model` in the header beside the given texts.
+
+    The header may hold `trained_scales` (a JSON pair), `licence` and `source`, which reports print.
+    """
+    write_checkpoint(path, network.state_dict(), {**header, "model": json.dumps(dict(spec))})
+
+
+def build_network(spec: Mapping[str, Any], path: Path) -> LIIFNetwork:
+    """Build the network that a checkpoint's spec describes (spec/liif.md §4), its weights still random.
+
+    Args:
+        spec: `{"name": "liif", "args": {"encoder_spec": …, "imnet_spec": …, flags}}`.
+        path: the file, for messages.
+
+    Raises:
+        CasarbiError: naming the part of the spec that is not known here.
+    """
+    args = dict(_args(spec, "liif", path))
+    encoder_spec, imnet_spec = args.pop("encoder_spec", None), args.pop("imnet_spec", None)
+    flags = {name: bool(args.pop(name, True)) for name in FLAGS}
+    _refuse_rest(args, "liif", path)
+    mlp = dict(_args(imnet_spec, "mlp", path))
+    hidden, outputs = mlp.pop("hidden_list", None), mlp.pop("out_dim", None)
+    mlp.pop("in_dim", None)  # follows from the encoder and the flags; strict loading checks it
+    _refuse_rest(mlp, "mlp", path)
+    if outputs != 3 or not isinstance(hidden, list) or not all(isinstance(n, int) and n > 0 for n in hidden):
+        raise CasarbiError(f"{path} has an unknown decoder (hidden_list {hidden}, out_dim {outputs}), wanted RGB.")
+    return LIIFNetwork(_encoder(encoder_spec, path), hidden, **flags)
+
+
+def _encoder(spec: Any, path: Path) -> EDSRBaseline | RDN:
+    name = spec.get("name") if isinstance(spec, Mapping) else None
+    if name not in ("edsr-baseline", "rdn"):
+        raise CasarbiError(f"{path} has the encoder '{name}', which is unknown here: wanted edsr-baseline or rdn.")
+    args = dict(_args(spec, name, path))
+    if args.pop("no_upsampling", False) is not True:
+        raise CasarbiError(f"{path} has an encoder that enlarges by itself: LIIF wants one with no_upsampling.")
+    if name == "rdn":
+        _refuse_rest(args, "rdn", path)
+        return RDN()
+    sizes = {"blocks": args.pop("n_resblocks", 16), "features": args.pop("n_feats", 64)}
+    res_scale = args.pop("res_scale", 1.0)
+    _refuse_rest(args, "edsr-baseline", path)
+    if not all(isinstance(n, int) and n > 0 for n in sizes.values()) or not isinstance(res_scale, int | float):
+        raise CasarbiError(f"{path} has an encoder of impossible size: {sizes}, res_scale {res_scale}.")
+    return EDSRBaseline(**sizes, res_scale=res_scale)
+
+
+def _spec_and_tensors(checkpoint: Checkpoint) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
+    """Spec and tensors: in a torch file under `model` and its `sd`, in safetensors the spec is in the header."""
+    path, content = checkpoint.path, checkpoint.content
+    try:
+        spec = json.loads(checkpoint.metadata["model"]) if "model" in checkpoint.metadata else content.get("model")
+    except json.JSONDecodeError:
+        spec = None
+    if not isinstance(spec, Mapping) or "name" not in spec:
+        keys = ", ".join(list(content)[:3]) or "nothing"
+        raise CasarbiError(f"{path} is not a LIIF checkpoint: it holds {keys}, wanted 'model' with name, args and sd.")
+    tensors = spec.get("sd", content)
+    return spec, find_state(tensors if isinstance(tensors, Mapping) else {}, path).tensors
+
+
+def _args(spec: Any, name: str, path: Path) -> Mapping[str, Any]:
+    found = spec.get("name") if isinstance(spec, Mapping) else None
+    args = spec.get("args", {}) if isinstance(spec, Mapping) else None
+    if found != name or not isinstance(args, Mapping):
+        raise CasarbiError(f"{path} has '{found}' where a spec of '{name}' with its args is wanted.")
+    return args
+
+
+def _refuse_rest(args: Mapping[str, Any], name: str, path: Path) -> None:
+    if args:
+        raise CasarbiError(f"{path} gives {name} the unknown settings {dict(args)}: this layout cannot be built here.")
