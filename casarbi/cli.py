@@ -1,0 +1,191 @@
+"""`casarbi`: enlarge photographs, and say what a model is. Heavy imports stay in the bodies: `--help` is instant."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from casarbi.console import CasarbiGroup, make_console, make_progress, say
+from casarbi.errors import CasarbiError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from casarbi.enlarge import Enlarged, Plan
+    from casarbi.sr import SRModel
+
+DEFAULT_MODEL = "bicubic"
+
+
+@click.group(cls=CasarbiGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="casarbi", prog_name="casarbi")
+def main() -> None:
+    """Enlarge pictures by any factor, whole or not.
+
+    \b
+    Examples, all offline:
+      casarbi upscale photo.jpg --scale 3.7
+      casarbi upscale holiday/ --width 3840 -o large/
+      casarbi info bicubic
+    """
+
+
+def _model_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from casarbi.sr import MODELS
+
+    return [CompletionItem(name) for name in MODELS.names() if name.startswith(incomplete)]
+
+
+@main.command()
+@click.argument("photos", metavar="PHOTO…", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-m", "--model", metavar="REF", default=DEFAULT_MODEL, show_default=True, shell_complete=_model_names,
+    help="Method and weights: NAME[:WEIGHTS][?option=value&…]."
+)  # fmt: skip
+@click.option("-s", "--scale", metavar="FACTOR", help="Factor for both sides, at least 1, such as 3.7.  [default: 4]")
+@click.option("--size", metavar="WxH", help="Exact size in pixels, WIDTH first: 640x480 is wider than high.")
+@click.option("--width", metavar="N", type=click.IntRange(min=1), help="Width in pixels; the height follows.")
+@click.option("--height", metavar="N", type=click.IntRange(min=1), help="Height in pixels; the width follows.")
+@click.option(
+    "-o", "--out", metavar="OUT", type=click.Path(path_type=Path),
+    help="Folder for the results or, of one picture, a file: .png .tif .webp .jpg .bmp."
+)  # fmt: skip
+@click.option("-r", "--recursive", is_flag=True, help="Look into sub-folders too.")
+@click.option(
+    "--background", metavar="COLOUR", default="white", show_default=True,
+    help="Under see-through parts, while enlarging and where the output cannot keep them: a name or #rrggbb."
+)  # fmt: skip
+@click.option(
+    "--max-pixels", metavar="N", type=click.IntRange(min=1),
+    help="Refuse larger pictures.  [default: 178,956,970 read, 268,435,456 written]"
+)  # fmt: skip
+@click.option("--seed", metavar="N", type=int, default=0, show_default=True, help="Of methods that draw noise.")
+@click.option("--device", metavar="NAME", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps.")
+def upscale(photos: tuple[Path, ...], model: str, out: Path | None, recursive: bool, **options: Any) -> None:
+    """Enlarge pictures and folders of pictures to an exact size.
+
+    Results are upright (EXIF orientation is applied), keep the colour profile and see-through parts, and are named
+    NAME_x3.7.png: beside the picture, for a folder in a new folder FOLDER_x3.7 beside it, or in OUT. Inputs are never
+    overwritten. A picture that cannot be read does not stop the others; the exit code is then 1.
+
+    \b
+    Examples, all offline:
+      casarbi upscale photo.jpg --scale 3.7
+      casarbi upscale photo.jpg --size 1920x1080 -o wallpaper.webp
+      casarbi upscale holiday/ more/*.tif --width 3840 -o large/
+    """
+    from casarbi.wanted import WantedSize
+
+    wanted = WantedSize.parse(**{name: options[name] for name in ("scale", "size", "width", "height", "max_pixels")})
+    from casarbi.enlarge import plan
+
+    todo = plan(photos, wanted.label, out, recursive=recursive)
+    if not todo.jobs and len(todo.failed) == 1:
+        raise CasarbiError(todo.failed[0][1])
+    device = _device(options["device"])
+    method = _load(model, device)
+    say(make_console(), _describe(model, method))
+    settings = {name: options[name] for name in ("background", "max_pixels", "seed")} | {"device": device}
+    _run_all(todo, method, wanted, settings)
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError):
+        raise CasarbiError(f"There is no device '{name}' here: use --device cpu or auto.") from None
+    return name
+
+
+def _load(reference: str, device: str) -> SRModel:
+    from casarbi.sr import create_model
+
+    return create_model(reference).to(device)
+
+
+def _describe(reference: str, model: SRModel) -> str:
+    info = model.info
+    return f"model {reference} · weights {info.weights} · {info.parameters:,} parameters · {info.licence}"
+
+
+def _run_all(todo: Plan, model: SRModel, wanted: Any, settings: dict[str, Any]) -> None:
+    """Enlarge picture by picture; raises CasarbiError at the end where any failed."""
+    from casarbi.enlarge import enlarge
+
+    console, errors = make_console(), make_console(stderr=True)
+    failed = list(todo.failed)
+    total = len(todo.jobs) + len(failed)
+    warned: set[str] = set()
+    with make_progress(errors, disable=len(todo.jobs) < 2) as progress:
+        for source, target in progress.track(todo.jobs, description="enlarging"):
+            try:
+                done = enlarge(source, target, model, wanted, **settings)
+            except CasarbiError as error:
+                failed.append((source, str(error)))
+                continue
+            _report(console, errors, source, target, done, warned)
+    if todo.skipped:
+        say(console, f"skipped {todo.skipped} file{'s' * (todo.skipped != 1)} that are no pictures")
+    if failed and total == 1:
+        raise CasarbiError(failed[0][1])
+    if failed:
+        lines = "".join(f"\n  {reason}" for _, reason in failed)
+        raise CasarbiError(f"{len(failed)} of {total} failed, the others are written:{lines}")
+
+
+def _report(console: Console, errors: Console, source: Path, target: Path, done: Enlarged, warned: set[str]) -> None:
+    sizes = [f"{width}x{height}" for height, width in (done.size_in, done.size_out)]
+    notes = f" ({'; '.join(done.notes)})" if done.notes else ""
+    say(console, f"{source} {sizes[0]} → {target} {sizes[1]}{notes}")
+    for warning in done.warnings:
+        if warning not in warned:
+            warned.add(warning)
+            say(errors, f"Warning: {warning}", style="yellow")
+
+
+@main.command()
+@click.argument("reference", metavar="[REF]", required=False, shell_complete=_model_names)
+def info(reference: str | None) -> None:
+    """Say what a model is: weights, trained scales, licence, and what decides its output.
+
+    Without REF the names of all methods are listed.
+
+    \b
+    Examples, all offline:
+      casarbi info
+      casarbi info bicubic
+    """
+    from casarbi.sr import MODELS, create_model
+
+    console = make_console()
+    if reference is None:
+        for name in MODELS.names():
+            say(console, name)
+        return
+    model = create_model(reference)
+    facts = model.info
+    trained = "none" if facts.trained_scales is None else "x{:g} to x{:g}".format(*facts.trained_scales)
+    lines = {
+        "model": reference,
+        "parameters": f"{facts.parameters:,}",
+        "trained scales": trained,
+        "stochastic": "yes, by --seed" if facts.stochastic else "no",
+        "weights": facts.weights,
+        "licence": facts.licence,
+        "source": facts.source,
+        "identity": json.dumps(model.identity, ensure_ascii=False, sort_keys=True),
+    }
+    for name, value in lines.items():
+        say(console, f"{name:<15}{value}")
+
+
+if __name__ == "__main__":
+    main()

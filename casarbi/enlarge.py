@@ -1,0 +1,219 @@
+"""Enlarging picture files with any model: where results go, and one file to another."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from casarbi.errors import CasarbiError
+from casarbi.folders import PICTURE_SUFFIXES, list_images
+from casarbi.images import MAX_INPUT_PIXELS, Picture, keeps_alpha, read_picture, unblend, write_image
+from casarbi.resize import resize
+from casarbi.scales import Size
+from casarbi.sr import SRModel
+from casarbi.wanted import WantedSize
+
+COLOUR_SHIFT_LIMIT = 5.0
+"""Mean colour error, in levels of 255, from which a result is said to have another hue than its input."""
+
+
+@dataclass
+class Plan:
+    """What will be written where.
+
+    Attributes:
+        jobs: pairs of input and output file; no output is an input or another output.
+        failed: arguments that gave no picture, with the reason.
+        skipped: files in the folders that are no pictures.
+    """
+
+    jobs: list[tuple[Path, Path]] = field(default_factory=list)
+    failed: list[tuple[Path, str]] = field(default_factory=list)
+    skipped: int = 0
+
+
+@dataclass(frozen=True)
+class Enlarged:
+    """One picture done: sizes are (height, width), notes and warnings are for the user to read."""
+
+    size_in: Size
+    size_out: Size
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def plan(photos: Sequence[Path], label: str, out: Path | None, *, recursive: bool = False) -> Plan:
+    """Decide which files are read and where each result goes.
+
+    Without `out` the result of `a.jpg` is `a_LABEL.png` beside it, and those of a folder `f` go to a folder `f_LABEL`
+    beside it, so that a second run does not take results for inputs.
+
+    Args:
+        photos: files and folders.
+        label: what the names of results bear, such as `x3.7`.
+        out: a folder, or for a single picture a file with a suffix that can be written.
+        recursive: look into the folders' sub-folders.
+
+    Raises:
+        CasarbiError: where `out` is a file and there are several pictures, or its suffix names no format.
+    """
+    result = Plan()
+    as_file = out is not None and out.suffix.lower() in PICTURE_SUFFIXES and not out.is_dir()
+    if as_file and out is not None:
+        keeps_alpha(out)  # an unknown format is found before any work
+    wanted: list[tuple[Path, Path]] = []
+    for photo in photos:
+        if not photo.is_dir():
+            wanted.append((photo, (out or photo.parent) / f"{photo.stem}_{label}.png"))
+            continue
+        try:
+            listing = list_images(photo, recursive=recursive)
+        except CasarbiError as error:
+            result.failed.append((photo, str(error)))
+            continue
+        result.skipped += len(listing.skipped)
+        root = out or photo.resolve().with_name(f"{photo.resolve().name}_{label}")
+        for path in listing.paths:
+            wanted.append((path, root / path.relative_to(photo).with_name(f"{path.stem}_{label}.png")))
+    unique: dict[str, tuple[Path, Path]] = {}
+    for source, target in wanted:  # a file named twice, or by itself and by its folder, is enlarged once
+        unique.setdefault(os.path.abspath(source), (source, target))
+    pairs = list(unique.values())
+    if as_file and out is not None:
+        if len(pairs) + len(result.failed) > 1:
+            raise CasarbiError(f"-o {out} names one file, but there are {len(pairs)} pictures: name a folder.")
+        pairs = [(source, out) for source, _ in pairs]
+    _settle(pairs, label, result)
+    return result
+
+
+def _settle(pairs: list[tuple[Path, Path]], label: str, result: Plan) -> None:
+    """Give every result a name of its own, and refuse those that would replace an input."""
+    sources = {source.resolve() for source, _ in pairs}
+    taken: set[str] = set()
+    for source, target in pairs:
+        names = [target, target.with_name(f"{source.name}_{label}.png")]  # of a.jpg and a.png the second is told apart
+        names += [target.with_name(f"{target.stem}-{n}.png") for n in range(2, len(pairs) + 2)]
+        # File systems that fold case would take A.png and a.png for one file.
+        free = next(name for name in names if str(name).casefold() not in taken)
+        taken.add(str(free).casefold())
+        if free.resolve() in sources or (free.exists() and source.exists() and free.samefile(source)):
+            result.failed.append((source, f"{free} is an input and is not overwritten: name another file with -o."))
+        else:
+            result.jobs.append((source, free))
+
+
+def enlarge(
+    source: Path,
+    target: Path,
+    model: SRModel,
+    wanted: WantedSize,
+    *,
+    background: str = "white",
+    max_pixels: int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+) -> Enlarged:
+    """Enlarge one file into another, upright, with its RGB profile, and with alpha where the format keeps it.
+
+    Args:
+        source: picture to read.
+        target: picture to write.
+        model: the method, already on the device.
+        wanted: the size.
+        background: colour under see-through parts.
+        max_pixels: limit on the pixels of the input; None for the usual one.
+        seed: of a stochastic method; the result does not depend on the file's name.
+        device: where the model is.
+
+    Raises:
+        CasarbiError: where the picture cannot be read or written, the size is refused, or memory or the model fails.
+    """
+    limit = MAX_INPUT_PIXELS if max_pixels is None else max_pixels
+    picture = read_picture(source, background=background, max_pixels=limit)
+    size_in = (picture.rgb.shape[1], picture.rgb.shape[2])
+    size = wanted.target(size_in)
+    rgb = _run(model.bind([source.stem]), picture.rgb.to(device), size, seed, source)
+    warnings = [wanted.warning(size_in), _out_of_range(model, size_in, size), _shifted(picture.rgb, rgb, source)]
+    notes = list(picture.notes)
+    _write(target, rgb, picture, notes)
+    return Enlarged(size_in, size, tuple(notes), tuple(warning for warning in warnings if warning))
+
+
+def _run(model: SRModel, rgb: Tensor, size: Size, seed: int, source: Path) -> Tensor:
+    try:
+        with torch.inference_mode():
+            out = model.upscale(rgb[None], size, [seed])[0].float().cpu()
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+        raise CasarbiError(
+            f"There is not enough memory to make {size[1]}x{size[0]} px of {source}: ask for a smaller size."
+        ) from None
+    if tuple(out.shape) != (3, *size):
+        raise CasarbiError(f"The model made {tuple(out.shape)} of {source} where (3, {size[0]}, {size[1]}) was asked.")
+    return out
+
+
+def _write(target: Path, rgb: Tensor, picture: Picture, notes: list[str]) -> None:
+    alpha = None
+    if picture.alpha is not None and keeps_alpha(target):
+        alpha = resize(picture.alpha, (rgb.shape[1], rgb.shape[2])).clamp(0, 1)
+        rgb = unblend(rgb, alpha, picture.background)
+        notes[:] = [note for note in notes if not note.startswith("see-through")] + ["see-through parts kept"]
+    write_image(target, rgb, alpha=alpha, icc=picture.icc)
+
+
+def _out_of_range(model: SRModel, size_in: Size, size: Size) -> str | None:
+    trained = model.info.trained_scales
+    scale = max(size[0] / size_in[0], size[1] / size_in[1])
+    # Rounding to whole pixels moves the scale by less than a hundredth on all but tiny pictures.
+    if trained is None or trained[0] - 0.01 <= scale <= trained[1] + 0.01:
+        return None
+    return f"the model was trained for x{trained[0]:g} to x{trained[1]:g}, and x{scale:.3g} lies outside that."
+
+
+def _shifted(rgb: Tensor, out: Tensor, source: Path) -> str | None:
+    shift = colour_shift(rgb, out)
+    if not shift.max() > COLOUR_SHIFT_LIMIT:
+        return None
+    red, green, blue = shift.tolist()
+    return (
+        f"the colours of {source.name} moved: mean error R {red:.0f}, G {green:.0f}, B {blue:.0f} of 255 between the "
+        "input and the result shrunk back."
+    )
+
+
+def colour_shift(lr: Tensor, sr: Tensor, grid: int = 16) -> Tensor:
+    """Mean colour error of a result against its input, in levels of 255, a value a channel.
+
+    Both are shrunk by box means to at most `grid` x `grid` patches, so that a change of hue is seen and texture is not.
+
+    Args:
+        lr: (3, h, w) in [0, 1], the input.
+        sr: (3, H, W) in [0, 1], the result.
+        grid: patches along a side.
+
+    Returns:
+        (3,) mean absolute errors (the hue deviation of Janspiry/Image-Super-Resolution-via-Iterative-Refinement#69).
+    """
+    patches = (min(grid, lr.shape[1]), min(grid, lr.shape[2]))
+    return (_box_means(sr, patches) - _box_means(lr, patches)).abs().mean((1, 2)) * 255
+
+
+def _box_means(image: Tensor, patches: Size) -> Tensor:
+    """Means of (C, H, W) over patches of equal size, pixels on an edge shared: exact where sides do not divide."""
+    rows, columns = (_box(side, count) for side, count in zip(image.shape[1:], patches, strict=True))
+    return rows @ image @ columns.T
+
+
+def _box(side: int, count: int) -> Tensor:
+    edges = torch.arange(count + 1, dtype=torch.float64)[:, None] * side / count
+    pixels = torch.arange(side, dtype=torch.float64)
+    overlap = torch.minimum(edges[1:], pixels + 1) - torch.maximum(edges[:-1], pixels)
+    return (overlap.clamp_min(0) * count / side).float()
