@@ -1,0 +1,172 @@
+"""Data sets whose images are files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from torch import Tensor
+
+from benchmarks.datasets.base import Dataset
+from benchmarks.datasets.fingerprints import file_digests
+from benchmarks.datasets.headers import read_header
+from casarbi.errors import CasarbiError
+from casarbi.images import read_image
+from casarbi.scales import scale_label
+
+
+@dataclass(frozen=True)
+class LrFiles:
+    """LR images that a data set ships, as `X2/babyx2.png` in one folder.
+
+    Attributes:
+        folder: such as `LR_bicubic` or `DIV2K_valid_LR_bicubic`.
+        files: file of each (image id, scale label).
+    """
+
+    folder: Path
+    files: Mapping[tuple[str, str], Path]
+
+    @classmethod
+    def find(cls, folder: Path, ids: Sequence[str]) -> LrFiles:
+        """Look for the files of some images; a folder that is not there holds none."""
+        files = {}
+        names = {Path(image_id).name: image_id for image_id in ids}
+        for scale_folder in sorted(folder.glob("[Xx]*")) if folder.is_dir() else ():
+            label = scale_folder.name[1:]
+            for path in sorted(scale_folder.iterdir()) if scale_folder.is_dir() else ():
+                name = path.stem.removesuffix(f"x{label}")
+                if name != path.stem and name in names:
+                    files[names[name], label] = path
+        return cls(folder, files)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Scales there are files for, smallest first, as labels."""
+        return tuple(sorted({label for _, label in self.files}, key=lambda label: (len(label), label)))
+
+
+class FileDataset(Dataset):
+    """Images that are files; a file is opened only when its image is asked for, so a damaged one harms no other."""
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        files: Mapping[str, Path],
+        *,
+        notes: Sequence[str] = (),
+        lr: LrFiles | None = None,
+        side: int | None = None,
+    ) -> None:
+        """Describe a data set.
+
+        Args:
+            name: short name.
+            folder: where it lies.
+            files: file of each image id, in the order of the ids.
+            notes: sentences for reports.
+            lr: LR images that come with it.
+            side: refuse images other than squares of this side.
+        """
+        self.name = name
+        self.folder = folder.resolve()
+        self.ids = tuple(files)
+        self.notes = tuple(notes)
+        self._files = {image_id: path.resolve() for image_id, path in files.items()}
+        self._lr = lr
+        self._side = side
+
+    def path(self, image_id: str) -> Path:
+        """The image's file; raises CasarbiError on an unknown id."""
+        try:
+            return self._files[image_id]
+        except KeyError:
+            raise CasarbiError(f"{self.folder} holds no image '{image_id}' among its {len(self.ids)}.") from None
+
+    def image(self, image_id: str) -> Tensor:
+        """Read an image: float32 (3, H, W) in [0, 1].
+
+        Raises:
+            CasarbiError: where the file is missing, damaged, no picture, too large, or of another size than the data
+                set's images have.
+        """
+        path = self.path(image_id)
+        image = read_image(path)
+        height, width = image.shape[-2:]
+        if self._side and (height, width) != (self._side, self._side):
+            raise CasarbiError(
+                f"{path} is {width}x{height} px where {self.name} has {self._side}x{self._side}: "
+                "take it out of the folder or resize the copy anew."
+            )
+        return image
+
+    def lr(self, image_id: str, scale: float) -> Tensor | None:
+        """Read the shipped LR image, (3, h, w), or None where there is none for this scale.
+
+        Raises:
+            CasarbiError: where it cannot be read, or its size times the scale is not the image's, give or take the
+                pixels that are cut off when the image is no multiple of the scale.
+        """
+        path = self._lr.files.get((image_id, scale_label(scale))) if self._lr else None
+        if path is None:
+            return None
+        lr, header = read_image(path), read_header(self.path(image_id))
+        if header and any(abs(h - n * scale) >= scale for h, n in zip(header.size, lr.shape[-2:], strict=True)):
+            (height, width), (h, w) = header.size, lr.shape[-2:]
+            raise CasarbiError(
+                f"{path} is {w}x{h} px, which is not 1/{scale_label(scale)} of the {width}x{height} px of "
+                f"{self.path(image_id)}: the two files do not belong together."
+            )
+        return lr
+
+    def digest(self, image_id: str) -> str:
+        """SHA-256 of the file's content and of the LR files that come with it, of the first time it was asked for."""
+        self.path(image_id)
+        return self._digests[image_id]
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        shipped = self._lr.files if self._lr else {}
+        by_path = file_digests([*self._files.values(), *shipped.values()], self.folder)
+        parts = {image_id: [by_path[path]] for image_id, path in self._files.items()}
+        for (image_id, label), path in sorted(shipped.items()):
+            parts[image_id].append(f"x{label} {by_path[path]}")
+        return {
+            image_id: part[0] if len(part) == 1 else hashlib.sha256("\n".join(part).encode()).hexdigest()
+            for image_id, part in parts.items()
+        }
+
+
+def name_files(paths: Sequence[Path], folder: Path) -> dict[str, Path]:
+    """Give files ids: the path in the folder without the suffix; files whose ids would be the same keep their suffix.
+
+    Upper and lower case count as the same here, because outputs are named by ids and many disks fold case.
+
+    Example:
+        >>> paths = [Path("f/a.jpg"), Path("f/A.png"), Path("f/b.TIF")]
+        >>> list(name_files(paths, Path("f")))
+        ['a.jpg', 'A.png', 'b']
+    """
+    names = {path: path.relative_to(folder) for path in paths}
+    ids = {path: name.with_suffix("").as_posix() for path, name in names.items()}
+    while True:
+        # Once more, because `a.png` beside `a.jpg` keeps a suffix that `a.png.tif` loses.
+        count = Counter(image_id.casefold() for image_id in ids.values())
+        full = {path: names[path].as_posix() for path, image_id in ids.items() if count[image_id.casefold()] > 1}
+        if all(ids[path] == name for path, name in full.items()):
+            return {image_id: path for path, image_id in ids.items()}
+        ids |= full
+
+
+def first(files: Mapping[str, Path], n: int | None, place: object) -> dict[str, Path]:
+    """The first n files; all where n is None; raises CasarbiError where n is not between 1 and their number."""
+    if n is None:
+        return dict(files)
+    if not 1 <= n <= len(files):
+        raise CasarbiError(f"n={n} images were asked for, but {place} holds {len(files)}: ask for 1 to {len(files)}.")
+    return dict(list(files.items())[:n])
