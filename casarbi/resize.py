@@ -53,9 +53,27 @@ def resize(images: Tensor, size: Size) -> Tensor:
     return out.reshape(*images.shape[:-2], *size)
 
 
-def _resize_pillow(planes: Tensor, size: Size) -> Tensor:
+def resize_bytes(images: Tensor, size: Size, kernel: str) -> Tensor:
+    """Pillow's resize of 8-bit images with a named kernel: for SelfSSIM's options alone (spec/protocol.md §3.3).
+
+    Args:
+        images: (..., H, W) uint8.
+        size: (height, width) wanted.
+        kernel: "bicubic", "bilinear" (both antialiased) or "nearest".
+
+    Returns:
+        (..., height, width) uint8.
+    """
+    if images.dtype != torch.uint8 or kernel not in ("bicubic", "bilinear", "nearest"):
+        raise CasarbiError(f"Only bicubic, bilinear and nearest of uint8 are known, not {kernel} of {images.dtype}.")
+    _check(images, size)
+    planes = _resize_pillow(images.reshape(-1, *images.shape[-2:]), size, Image.Resampling[kernel.upper()])
+    return planes.reshape(*images.shape[:-2], *size)
+
+
+def _resize_pillow(planes: Tensor, size: Size, kernel: Image.Resampling = Image.Resampling.BICUBIC) -> Tensor:
     height, width = size
-    small = [Image.fromarray(plane.numpy()).resize((width, height), Image.Resampling.BICUBIC) for plane in planes.cpu()]
+    small = [Image.fromarray(plane.numpy()).resize((width, height), kernel) for plane in planes.cpu()]
     stacked = np.stack([np.asarray(plane) for plane in small]) if small else np.empty((0, *size), np.uint8)
     return torch.from_numpy(stacked).to(planes.device)
 

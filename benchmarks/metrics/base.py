@@ -104,7 +104,22 @@ class DerivedMetric(ABC):
         """Reduce the source's values, one an image in id order, to one figure; NaN rows (failed) are left out."""
 
 
-Metric = ImageMetric | DistributionMetric | DerivedMetric
+class ConsistencyMetric(ABC):
+    """Compares a method's outputs for one image at two scales, such as SelfSSIM."""
+
+    info: MetricInfo
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides the value as plain JSON."""
+        return {"name": self.info.name}
+
+    @abstractmethod
+    def score(self, sr: Tensor, reference: Tensor) -> float:
+        """Resize one output (3, H, W) to the size of the reference (3, h, w), both in [0, 1], and compare them."""
+
+
+Metric = ImageMetric | DistributionMetric | DerivedMetric | ConsistencyMetric
 
 
 class FiniteMean(NamedTuple):

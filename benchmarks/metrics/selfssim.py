@@ -1,0 +1,63 @@
+"""SelfSSIM: how far a method's outputs of one input at two scales agree (Ntavelis et al. 2022; spec/protocol.md §3.3).
+
+Rows of a matrix are the scale a whose output is resized, columns the scale b at whose size SSIM is taken; the two
+triangles differ because of that alone.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from benchmarks.metrics.base import check_range, missing_reason
+from benchmarks.metrics.ssim import INFO, ssim_variant
+from casarbi.errors import CasarbiError
+from casarbi.images import from_uint8, to_uint8
+from casarbi.references import near_names
+from casarbi.resize import resize_bytes
+
+RESIZERS = ("bicubic", "bilinear", "nearest")
+VARIANTS = tuple(INFO)
+"""The SSIM variants of `benchmarks.metrics.ssim`: window and colour are chosen together, such as "ssim-y"."""
+
+
+def selfssim_pair(sr_a: Tensor, sr_b: Tensor, resizer: str = "bicubic", variant: str = "ssim") -> list[float]:
+    """SelfSSIM(a -> b) of each image: SSIM of the output at scale a, resized to the size of b, with that at scale b.
+
+    Both are rounded to 8 bits first; the resize is Pillow's, antialiased, on 8 bits. Equal sizes are not resized.
+
+    Args:
+        sr_a: (B, 3, Ha, Wa) in [0, 1], the outputs at scale a.
+        sr_b: (B, 3, Hb, Wb) in [0, 1], those of the same LR images, in the same order, at scale b.
+        resizer: one of `RESIZERS`.
+        variant: one of `VARIANTS`.
+
+    Returns:
+        B values; NaN where a pixel of either output is not finite.
+
+    Raises:
+        CasarbiError: on unknown options, different numbers of images, or sides below the variant's window.
+    """
+    _check(sr_a, sr_b, resizer, variant)
+    return [_one(a, b, resizer, variant) for a, b in zip(sr_a, sr_b, strict=True)]
+
+
+def _one(a: Tensor, b: Tensor, resizer: str, variant: str) -> float:
+    if not (a.isfinite().all() and b.isfinite().all()):
+        return float("nan")
+    bytes_a, bytes_b = to_uint8(a), to_uint8(b)
+    if a.shape != b.shape:
+        bytes_a = resize_bytes(bytes_a, (b.shape[-2], b.shape[-1]), resizer)
+    return ssim_variant(variant, from_uint8(bytes_a), from_uint8(bytes_b))
+
+
+def _check(sr_a: Tensor, sr_b: Tensor, resizer: str, variant: str) -> None:
+    for kind, name, known in (("resizer", resizer, RESIZERS), ("SSIM variant", variant, VARIANTS)):
+        if name not in known:
+            raise CasarbiError(f"SelfSSIM has no {kind} '{name}': {near_names(name, known)}")
+    if len(sr_a) != len(sr_b):
+        raise CasarbiError(f"SelfSSIM compares outputs of the same images, found {len(sr_a)} and {len(sr_b)}.")
+    reason = missing_reason(INFO[variant], (sr_b.shape[-2], sr_b.shape[-1]))
+    if reason:
+        raise CasarbiError(f"SelfSSIM has no value here: {reason}.")
+    for images in (sr_a, sr_b):
+        check_range("SelfSSIM", images)
