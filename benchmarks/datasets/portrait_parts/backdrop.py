@@ -43,8 +43,10 @@ def _discs(draw: Draw, picture: Array, axis: Array, count: int, radius: tuple[fl
         r = size * draw.between(0.7, 1.15)
         cx, cy = draw.between(-1.1, 1.1), draw.between(-1.1, 1.0)
         d = np.sqrt((x - cx) * (x - cx) + (y - cy) * (y - cy)) * np.float32(1 / r)
-        disc = smooth(1.1, 0.9, d) * (0.75 + 0.25 * d * d)
-        picture += _tint(draw, power * draw.unit() ** 2, 0.55) * disc
+        disc = smooth(1.12, 0.88, d) * (0.75 + 0.25 * d * d)
+        warmth = draw.between(0, 1)
+        tint = colour((1.0, 0.55 + 0.4 * draw.unit(), 0.25 + 0.5 * draw.unit())) if warmth < 0.6 else _tint(draw, 0.8)
+        picture += tint * disc * np.float32(power * draw.unit() ** 3)
 
 
 def _foliage(draw: Draw, axis: Array) -> Array:
@@ -64,7 +66,7 @@ def _foliage(draw: Draw, axis: Array) -> Array:
 def _bokeh(draw: Draw, axis: Array) -> Array:
     dark = cloud(axis, axis, (1.0, 0.5, 0.25), draw.between(0, 200), 0.016)
     picture = _tint(draw, draw.between(0.02, 0.09), 0.5) * (1 + 0.7 * dark)
-    _discs(draw, picture, axis, 34, (0.07, 0.17), 0.75)
+    _discs(draw, picture, axis, 40, (0.06, 0.15), 0.9)
     return np.stack([box(channel, 1) for channel in picture])
 
 
@@ -76,17 +78,18 @@ def _indoor(draw: Draw, axis: Array) -> Array:
     x, y = axis[None, :], axis[:, None]
     level = draw.between(0.3, 0.75)
     picture = _tint(draw, level * level, 0.2) * (1 - 0.25 * y + 0 * x) * (1 + 0.3 * draw.between(-1, 1) * x)
-    soft = draw.between(0.02, 0.09)
+    soft = draw.between(0.05, 0.16)
     for _ in range(9):
         cx, cy = draw.between(-1, 1), draw.between(-1, 1)
         w, h = draw.between(0.05, 0.4), draw.between(0.08, 0.7)
         slab = _slab(x, cx - w, cx + w, soft) * _slab(y, cy - h, cy + h, soft)
-        picture = mix(picture, _tint(draw, draw.between(0.1, 0.8) ** 2, 0.45), slab * draw.between(0.5, 1))
+        picture = mix(picture, _tint(draw, draw.between(0.15, 0.7) ** 2, 0.35), slab * draw.between(0.3, 0.8))
     if draw.chance(0.6):
         cx, w = draw.between(-1, 1), draw.between(0.15, 0.4)
         window = _slab(x, cx - w, cx + w, soft) * _slab(y, -1.2, draw.between(-0.3, 0.5), soft)
         picture = mix(picture, colour((0.95, 1.0, 1.05)), window * 0.85)
-    return picture
+    mottle = cloud(axis, axis, (0.6, 0.3, 0.15), draw.between(0, 200), 0.016)
+    return np.maximum(picture * (1 + 0.15 * mottle), 0)
 
 
 def _street(draw: Draw, axis: Array) -> Array:
@@ -95,7 +98,7 @@ def _street(draw: Draw, axis: Array) -> Array:
     sky = colour((draw.between(0.35, 0.7), draw.between(0.5, 0.75), draw.between(0.65, 0.95)))
     ground = _tint(draw, draw.between(0.06, 0.2), 0.3)
     picture = mix(sky * (1 - 0.15 * y + 0 * x), ground * (1 + 0 * x), smooth(skyline - 0.1, skyline + 0.1, y))
-    soft = draw.between(0.03, 0.1)
+    soft = draw.between(0.05, 0.14)
     for _ in range(8):
         cx, w = draw.between(-1.1, 1.1), draw.between(0.08, 0.35)
         slab = _slab(x, cx - w, cx + w, soft) * _slab(y, skyline - draw.between(0, 0.6), 0.9, soft)

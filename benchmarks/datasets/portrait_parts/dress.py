@@ -19,7 +19,7 @@ def neck(frame: Frame, surface: Surface) -> None:
     x, y = frame.x + np.float32(0.22 * p.yaw), frame.y
     half = p.width * (0.6 if p.woman else 0.72) + 0.9 * smooth(0.88, 1.75, y) + 0.03 * smooth(0.85, 0.55, y)
     s = x / half
-    z = np.sqrt(np.maximum(1 - s * s, 0)) * 0.3 - 0.13 + 0.16 * smooth(0.9, 1.5, y)
+    z = np.sqrt(np.maximum(1 - s * s, 0)) * 0.28 - 0.42 + 0.2 * smooth(0.9, 1.6, y)
     cord = np.abs(x) - 0.24 * smooth(1.35, 0.7, y) - 0.03
     z += bump(cord * cord * (1 / 0.07**2)) * np.float32(0.014)
     z -= hill(x, y, (0.0, 1.22), (0.07, 0.08)) * np.float32(0.03)
@@ -40,7 +40,7 @@ def ears(frame: Frame, surface: Surface) -> None:
         r2 = x * x * (1 / 0.08**2) + y * y * (1 / 0.19**2) * (1 - 0.9 * y)
         r = np.sqrt(np.maximum(r2, 0))
         rim = bump((r - 0.8) * (r - 0.8) * 18)
-        z = 0.02 * bump(r2 * 0.5) - 0.05 + 0.025 * rim - 0.02 * bump((r - 0.5) * (r - 0.5) * 20)
+        z = 0.02 * bump(r2 * 0.5) - 0.12 + 0.025 * rim - 0.02 * bump((r - 0.5) * (r - 0.5) * 20)
         deep = 0.5 * bump((r - 0.5) * (r - 0.5) * 14) + 0.25 * hill(x, y, (-0.02, 0.02), (0.05, 0.09))
         red = colour([c * f for c, f in zip(p.skin, (1.0, 0.84, 0.82), strict=True)]) * (1 - deep)
         surface.crop(where).put(edge((1 - r) * 0.08, px), red, z, px, 0.1, 1.0)
@@ -55,7 +55,7 @@ def garment(frame: Frame, surface: Surface) -> None:
     ax = np.abs(x)
     crumple = cloud(frame.columns, frame.rows, (0.5, 0.25, 0.13), offset(frame, 8), 2.0 / frame.n, 0.5)
     shoulder = 0.82 + 0.3 * ax * ax + (0.05 if p.woman else 0.0) + 0.012 * crumple
-    z = 0.08 + 0.3 * smooth(0.8, 1.6, y) - 0.2 * ax * ax + 0.03 * crumple
+    z = -0.2 + 0.3 * smooth(0.8, 1.6, y) - 0.2 * ax * ax + 0.03 * crumple
     body, tone, relief = _cloth(frame, p.garment_colour, p.second_colour)
     z = z + relief * np.float32(0.0018)
     neckline = _neckline(frame, x, ax, y)
@@ -84,7 +84,7 @@ def _collar(frame: Frame, surface: Surface, ax: Array, y: Array, z: Array) -> No
     d = ax - 0.43 * smooth(1.36, 0.72, y)
     wide = 0.13 if p.garment == "shirt" else 0.2
     flap = edge(d + 0.012, px) * edge(wide - d - 0.35 * np.maximum(y - 1.0, 0), px)
-    flap = flap * edge(y - 0.78 - 0.35 * d, px) * edge(1.14 + 0.5 * d - y, px)
+    flap = flap * edge(y - 0.85 - 0.3 * d, px) * edge(1.14 + 0.5 * d - y, px)
     base = p.garment_colour if p.garment == "shirt" else p.second_colour
     body, tone, relief = _cloth(frame, base, base)
     stitch = 0.004 * bump((d - wide + 0.03) * (d - wide + 0.03) * (1 / 0.012**2))

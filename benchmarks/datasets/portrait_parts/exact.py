@@ -60,21 +60,38 @@ class Draw:
 
 def smooth(low: float | Array, high: float | Array, x: Array) -> Array:
     """Rise from 0 at `low` to 1 at `high` as 3t² - 2t³; falls where high < low."""
-    t = np.clip((x - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)
+    t = x - low
+    if isinstance(low, np.ndarray) or isinstance(high, np.ndarray):
+        t /= high - low
+    else:
+        t *= np.float32(1 / (high - low))
+    np.maximum(t, 0, out=t)
+    np.minimum(t, 1, out=t)
+    rest = t * -2
+    rest += 3
+    rest *= t
+    rest *= t
+    return rest
 
 
 def bump(r2: Array) -> Array:
     """Bell over squared radius with compact support: (1 - r²)³ inside the unit circle, 0 outside."""
-    t = np.maximum(1 - r2, 0)
-    return t * t * t
+    t = 1 - r2
+    np.maximum(t, 0, out=t)
+    cube = t * t
+    cube *= t
+    return cube
 
 
 def hill(u: Array, v: Array, at: tuple[float, float], radius: tuple[float, float]) -> Array:
     """`bump` over the ellipse at `at` with half-axes `radius`, both (u, v)."""
-    a = (u - at[0]) * (1 / radius[0])
-    b = (v - at[1]) * (1 / radius[1])
-    return bump(a * a + b * b)
+    a = u - np.float32(at[0])
+    a *= np.float32(1 / radius[0])
+    a *= a
+    b = v - np.float32(at[1])
+    b *= np.float32(1 / radius[1])
+    b *= b
+    return bump(a + b)
 
 
 def mix(a: float | Array, b: float | Array, t: float | Array) -> Array:

@@ -9,8 +9,8 @@ from benchmarks.datasets.portrait_parts.frame import EYE, Frame, edge
 from benchmarks.datasets.portrait_parts.lattice import noise
 from benchmarks.datasets.portrait_parts.light import Surface
 
-HALF = 0.118  # half the width of the opening
-IRIS = 0.051
+HALF = 0.124  # half the width of the opening
+IRIS = 0.053
 
 
 def eyes(frame: Frame, surface: Surface) -> None:
@@ -26,8 +26,8 @@ def _eye(frame: Frame, surface: Surface, where: tuple[slice, slice], side: int) 
     ey = frame.v[where] + np.float32(p.eye_tilt) * ex
     x = ex * (1 / HALF)
     arch = 1 - x * x
-    upper = -0.05 * p.eye_open * arch * (1 - 0.22 * x)
-    lower = (0.03 + 0.004 * p.eye_open) * arch * (1 + 0.25 * x) - 0.006 * max(p.smile, 0)
+    upper = -0.053 * p.eye_open * arch * (1 - 0.22 * x)
+    lower = (0.032 + 0.004 * p.eye_open) * arch * (1 + 0.25 * x) - 0.006 * max(p.smile, 0)
     hole = edge(ey - upper, frame.px) * edge(lower - ey, frame.px)
     _lids(frame, surface, where, x, ey, upper, lower)
     _ball(frame, surface, where, side, (ex, ey), hole, upper)
@@ -128,8 +128,8 @@ def _lashes(
     away = upper - ey
     length = (0.026 + 0.022 * np.clip(x, -0.5, 1)) * p.lashes + 0.004
     s = away / length
-    hairs = noise((x - 0.35 * x * np.clip(s, 0, 1)) * 17, x * 0 + 2.5, 8)
-    upward = smooth(-0.1, 0.5, hairs - np.clip(s, 0, 1)) * (s > -0.2) * (s < 1) * smooth(1.18, 0.9, np.abs(x))
+    hairs = noise((x - 0.35 * x * np.clip(s, 0, 1)) * 21, x * 0 + 2.5, 8)
+    upward = smooth(-0.5, 0.3, hairs - np.clip(s, 0, 1)) * (s > -0.2) * (s < 1) * smooth(1.18, 0.9, np.abs(x))
     below = (ey - lower - 0.006) * (1 / 0.014)
     downward = smooth(0.1, 0.7, noise(x * 15, x * 0 + 7.5, 8) - below) * (below > 0) * (below < 1) * span
     cover = np.maximum(np.maximum(line, upward * 0.8), downward * np.float32(0.3 * p.lashes))

@@ -6,7 +6,7 @@ import copy
 
 import numpy as np
 
-from benchmarks.datasets.portrait_parts.exact import Array, smooth
+from benchmarks.datasets.portrait_parts.exact import Array, hill, smooth
 from benchmarks.datasets.portrait_parts.person import Person
 
 EYE = 0.245  # half the distance between the pupils, in face units
@@ -29,6 +29,7 @@ class Frame:
     def __init__(self, person: Person, n: int) -> None:
         p = person
         self.n = n
+        self._origin = (0, 0)
         self.person = p
         self.px = 2.0 / n / p.scale
         self.columns = ((2 * np.arange(n) + 1) / n - 1).astype(np.float32)
@@ -49,26 +50,34 @@ class Frame:
         for name in ("x", "y", "u", "v", "q"):
             setattr(part, name, getattr(self, name)[where])
         part.rows, part.columns = self.rows[where[0]], self.columns[where[1]]
+        part._origin = (self._origin[0] + where[0].start, self._origin[1] + where[1].start)
         return part
+
+    def stamp(self, field: Array, at: tuple[float, float], radius: tuple[float, float], amount: float) -> None:
+        """Add a `hill` to a field of this frame; a hill off the middle is added on both sides of the face."""
+        for side in (-1, 1) if at[0] else (1,):
+            where = self.window(side * at[0], at[1], *radius)
+            field[where] += hill(self.u[where], self.v[where], (side * at[0], at[1]), radius) * np.float32(amount)
 
     def below(self, y: float) -> tuple[slice, slice]:
         """Slices of all rows that can reach under the upright height y, whatever the roll."""
         p = self.person
-        return self._slice(2.0, 2.0 - p.scale * y - p.shift[1] + abs(p.sine)), slice(0, self.n)
+        return self._slice(2.0, 2.0 - p.scale * y - p.shift[1] + abs(p.sine), 0), slice(0, self.n)
 
     def window(self, u: float, v: float, ru: float, rv: float) -> tuple[slice, slice]:
-        """Slices of rows and columns that hold the face ellipse at (u, v), pose included."""
+        """Slices of this frame's rows and columns that hold the face ellipse at (u, v), pose included."""
         p = self.person
         x = p.scale * (p.cosine * u - p.sine * v) + p.shift[0]
         y = p.scale * (p.sine * u + p.cosine * v) + p.shift[1]
         ry = p.scale * (rv + 0.08 * ru) + 0.3 * abs(p.pitch) * 0.5
         rx = p.scale * (ru + 0.08 * rv) + 0.3 * abs(p.yaw) * 0.5
-        return self._slice(y, ry), self._slice(x, rx)
+        return self._slice(y, ry, 0), self._slice(x, rx, 1)
 
-    def _slice(self, at: float, radius: float) -> slice:
-        low = int((at - radius + 1) * self.n / 2) - 2
-        high = int((at + radius + 1) * self.n / 2) + 3
-        return slice(max(low, 0), min(max(high, 1), self.n))
+    def _slice(self, at: float, radius: float, axis: int) -> slice:
+        low = int((at - radius + 1) * self.n / 2) - 2 - self._origin[axis]
+        high = int((at + radius + 1) * self.n / 2) + 3 - self._origin[axis]
+        length = self.rows.size if axis == 0 else self.columns.size
+        return slice(min(max(low, 0), length), min(max(high, 0), length))
 
 
 def _depth(q: Array) -> Array:

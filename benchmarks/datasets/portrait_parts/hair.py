@@ -8,8 +8,9 @@ import numpy as np
 
 from benchmarks.datasets.portrait_parts.exact import Array, bump, colour, mix, slope, smooth
 from benchmarks.datasets.portrait_parts.frame import Frame
-from benchmarks.datasets.portrait_parts.lattice import noise
+from benchmarks.datasets.portrait_parts.lattice import noise, sheet
 from benchmarks.datasets.portrait_parts.person import Person
+from benchmarks.datasets.portrait_parts.skin import offset
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,12 @@ def cut_of(p: Person) -> Cut | None:
         "buzz": Cut(0.012, 0.015, 0.02, -0.3, "radial", 0.0, 0.01, False),
         "short": Cut(0.02 + 0.03 * w, 0.04 + 0.07 * w, 0.06, -0.25, "radial", 0.1, 0.03, False),
         "swept": Cut(0.03 + 0.04 * w, 0.07 + 0.09 * w, 0.08, -0.2, "sweep", 0.15, 0.025, False),
-        "curly": Cut(0.07 + 0.08 * w, 0.1 + 0.1 * w, 0.15 + 0.5 * g, 0.05, "radial", 1.0, 0.07, g > 0.5),
+        "curly": Cut(0.07 + 0.08 * w, 0.08 + 0.08 * w, 0.15 + 0.5 * g, 0.05, "radial", 1.0, 0.05, g > 0.5),
         "afro": Cut(0.14 + 0.16 * w, 0.14 + 0.12 * w, 0.2 + 0.15 * g, -0.1, "radial", 1.6, 0.05, False),
         "tied": Cut(0.0, 0.02 + 0.02 * w, 0.06, -0.3, "radial", 0.06, 0.015, False),
-        "bob": Cut(0.07 + 0.05 * w, 0.06 + 0.04 * w, 0.5 + 0.3 * g, 0.1, "fall", 0.12, 0.02, True),
-        "long": Cut(0.06 + 0.05 * w, 0.05 + 0.04 * w, 1.6, 0.12 + 0.1 * g, "fall", 0.15 + 0.2 * p.curl, 0.025, True),
-        "wavy": Cut(0.09 + 0.08 * w, 0.07 + 0.05 * w, 1.6, 0.2 + 0.12 * g, "fall", 0.6 + 0.5 * p.curl, 0.05, True),
+        "bob": Cut(0.07 + 0.05 * w, 0.06 + 0.04 * w, 0.5 + 0.3 * g, 0.1, "fall", 0.12, 0.01, True),
+        "long": Cut(0.06 + 0.05 * w, 0.05 + 0.04 * w, 1.6, 0.12 + 0.1 * g, "fall", 0.15 + 0.2 * p.curl, 0.012, True),
+        "wavy": Cut(0.09 + 0.08 * w, 0.07 + 0.05 * w, 1.6, 0.2 + 0.12 * g, "fall", 0.6 + 0.5 * p.curl, 0.03, True),
     }
     return cuts.get(p.style)
 
@@ -73,8 +74,9 @@ class Hair:
         body = smooth(-soft, soft, ragged)
         end = smooth(0.05 + cut.rag, -0.05 - cut.rag, y - cut.end + 0.12 * self.locks + 0.03 * self.strands)
         opening = self._opening(u, v)
-        soft = 0.012 if p.style not in ("buzz", "short") else 0.03
-        self.front = body * end * smooth(-soft, soft, opening + 0.02 * self.strands + 0.03 * self.locks)
+        soft = 0.022 if p.style not in ("buzz", "short") else 0.04
+        thin = 0.013 if cut.flow == "radial" else 0.022
+        self.front = body * end * smooth(-soft, soft, opening + thin * self.strands + 0.025 * self.locks)
         if p.style == "buzz":
             self.front = self.front * np.clip(0.72 + 0.2 * self.strands, 0, 1)
         self.back = body * end if cut.back else None
@@ -102,11 +104,12 @@ class Hair:
                 np.where(dy < 0, dx / r, np.sign(dx) * (2 - np.abs(dx) / r)) * 1.25,
                 np.sqrt(dx * dx + dy * dy),
             )
-        bend = noise(x * 2.3, y * 2.3 + 3, 1) * (0.05 + 0.09 * cut.curl) + noise(x * 6, y * 5, 2) * (
-            0.012 + 0.04 * cut.curl
-        )
+        grid = self.frame.columns, self.frame.rows
+        start = offset(self.frame, 11)
+        bend = sheet(*grid, 0.37, start, 1) * np.float32(0.05 + 0.09 * cut.curl)
+        bend += sheet(*grid, 0.15, start, 2) * np.float32(0.012 + 0.04 * cut.curl)
         across = across + bend
-        along = along + 0.2 * cut.curl * noise(x * 7 + 5, y * 7, 4)
+        along = along + sheet(*grid, 0.12, start, 4) * np.float32(0.2 * cut.curl)
         self.across = across
         tall = 1.0 + 4.0 * min(cut.curl, 1.0)
         self.locks = noise(across * 11, along * 1.3 * tall, 3) + 0.6 * noise(across * 23, along * 2.2 * tall, 4)
@@ -114,8 +117,9 @@ class Hair:
             across * 104 + 1.5 * bend, along * 4.5 * tall, 6
         )
         if cut.curl > 0.9:
-            ring = np.abs(noise(x * 24, y * 24, 7)) * 2 - 0.6
-            self.strands = 0.55 * self.strands + ring + 0.7 * noise(x * 52, y * 52, 8)
+            ring = sheet(*grid, 0.035, start, 7)
+            ring = 3 * ring * ring - 0.7
+            self.strands = 0.55 * self.strands + ring + 0.7 * sheet(*grid, 0.0165, start, 8)
 
     def _outline(self, x: Array, y: Array) -> Array:
         """Signed distance inside the outer outline, roughly in face units."""
@@ -139,7 +143,7 @@ class Hair:
             line = (
                 line
                 - 0.5 * lower
-                + 0.05 * bump((np.abs(u) - 0.3) * (np.abs(u) - 0.3) * 30) * (0 if p.woman else 1 + p.age)
+                + 0.05 * bump((np.abs(u) - 0.3) * (np.abs(u) - 0.3) * 30) * (0 if p.woman else 0.4 + 1.6 * p.age)
             )
         across = u * (1 / wide)
         up = np.where(v < 0, v / line, np.maximum(v - 0.3, 0) * (0.9 if cut.end > 0.2 else 0.0))

@@ -24,27 +24,39 @@ def _table(seed: int) -> Array:
 
 def noise(x: Array, y: Array, seed: int = 0) -> Array:
     """Noise in [-1, 1] at any points, one lattice cell a unit of x and y."""
-    x, y = np.broadcast_arrays(x, y)
     x0, y0 = np.floor(x), np.floor(y)
-    fx, fy = x - x0, y - y0
-    fx = fx * fx * (3 - 2 * fx)
-    fy = fy * fy * (3 - 2 * fy)
+    fx, fy = _ease(x - x0), _ease(y - y0)
     mask = PERIOD - 1
     at = (y0.astype(np.int32) & mask) * (PERIOD + 1) + (x0.astype(np.int32) & mask)
     flat = _table(seed).ravel()
-    a = flat.take(at)
-    top = a + (flat.take(at + 1) - a) * fx
+    top = _between(flat.take(at), flat.take(at + 1), fx)
     at += PERIOD + 1
-    b = flat.take(at)
-    bottom = b + (flat.take(at + 1) - b) * fx
-    return top + (bottom - top) * fy
+    bottom = _between(flat.take(at), flat.take(at + 1), fx)
+    return _between(top, bottom, fy)
+
+
+def _ease(t: Array) -> Array:
+    """Smooth a fraction as 3t² - 2t³."""
+    rest = t * -2
+    rest += 3
+    rest *= t
+    rest *= t
+    return rest
+
+
+def _between(a: Array, b: Array, t: Array) -> Array:
+    """Go from a to b in place of b."""
+    b -= a
+    b *= t
+    b += a
+    return b
 
 
 def _axis(at: Array, cell: float, offset: float) -> tuple[np.ndarray, Array]:
     t = (at.astype(np.float64) / cell + offset).astype(np.float32)
     low = np.floor(t)
     part = t - low
-    return low.astype(np.int32) & (PERIOD - 1), part * part * (3 - 2 * part)
+    return low.astype(np.int32) & (PERIOD - 1), _ease(part)
 
 
 def sheet(x: Array, y: Array, cell: float, offset: float, seed: int = 0) -> Array:
@@ -52,10 +64,8 @@ def sheet(x: Array, y: Array, cell: float, offset: float, seed: int = 0) -> Arra
     table = _table(seed)
     row, fy = _axis(y, cell, offset)
     column, fx = _axis(x, cell, offset * 1.7 + 11.3)
-    a = table.take(row, axis=0)
-    lines = a + (table.take(row + 1, axis=0) - a) * fy[:, None]
-    left = lines.take(column, axis=1)
-    return left + (lines.take(column + 1, axis=1) - left) * fx[None, :]
+    lines = _between(table.take(row, axis=0), table.take(row + 1, axis=0), fy[:, None])
+    return _between(lines.take(column, axis=1), lines.take(column + 1, axis=1), fx[None, :])
 
 
 def cloud(

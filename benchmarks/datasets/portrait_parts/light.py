@@ -104,7 +104,7 @@ def shade(surface: Surface, frame: Frame, key: Array, sky: Array) -> Array:
         open_key = key + (1 - key) * wrap * np.float32(0.35)
         light.append(t * open_key)
     sun = np.stack(light) * colour([c * 1.12 for c in p.light_colour])
-    up = (0.62 - 0.38 * ny) * sky
+    up = (0.66 - 0.3 * ny) * sky
     total = s.albedo * (sun + colour(p.fill) * up)
     total += (_highlight(nx, ny, nz, p.light) * key * s.gloss)[None] * colour([c * 0.5 for c in p.light_colour])
     if p.rim > 0:

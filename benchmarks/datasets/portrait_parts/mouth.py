@@ -49,7 +49,7 @@ def lip_height(frame: Frame, z: Array) -> None:
     for low, high, lift in ((m.top, m.parting, 0.02), (m.under, m.bottom, 0.028)):
         half = np.maximum((high - low) * 0.5, 0.004)
         s = (m.v - (low + high) * 0.5) / (half * 1.25)
-        part += bump(s * s * 0.8) * np.float32(lift * frame.person.lips) * np.maximum(1 - m.x * m.x, 0)
+        part += bump(s * s * 0.7) * (np.float32(lift * frame.person.lips) * smooth(1.0, 0.5, np.abs(m.x)))
     corner = hill(np.abs(m.x), m.v, (1.02, LEVEL + 0.02 - 0.045 * frame.person.smile), (0.2, 0.04))
     part -= corner * np.float32(0.02)
 
@@ -77,8 +77,8 @@ def mouth(frame: Frame, surface: Surface) -> None:
 
 def _inside(frame: Frame, surface: Surface, m: Mouth) -> None:
     """Darkness, and a row of teeth that fades towards the corners."""
-    p, px = frame.person, frame.px
-    hole = edge(m.v - m.parting, px) * edge(m.under - m.v, px)
+    px = frame.px
+    hole = edge(m.v - m.parting, px) * edge(m.under - m.v, px) * smooth(1.0, 0.97, np.abs(m.x))
     dark = colour((0.035, 0.009, 0.008))
     tooth = m.x * (0.19 * 1 / 0.052)
     tooth = tooth * (1 + 0.1 * np.abs(tooth))
@@ -87,7 +87,7 @@ def _inside(frame: Frame, surface: Surface, m: Mouth) -> None:
     low = m.parting + 0.046 - 0.012 * m.x * m.x * 2 - 0.006 * (1 - smooth(0.3, 0.5, np.abs(within)))
     row = edge(low - m.v, px) * smooth(1.0, 0.72, np.abs(m.x))
     shade = gap * (1 - 0.55 * smooth(0.25, 0.85, np.abs(m.x))) * (0.55 + 0.45 * smooth(0.0, 0.014, m.v - m.parting))
-    inside = mix(dark * np.ones_like(shade), colour((0.62, 0.58, 0.5)) * shade, row[None])
+    inside = mix(dark * np.ones_like(shade), colour((0.8, 0.76, 0.68)) * shade, row[None])
     surface.tint(m.where, hole, inside)
     gloss = surface.gloss[m.where]
     gloss += (0.25 - gloss) * hole
@@ -101,7 +101,7 @@ def _nostrils(frame: Frame, surface: Surface) -> None:
     hole = hill(au, v + 0.25 * (au - 0.05), (0.052 * p.nose_width, p.nose_length - 0.012), (0.042, 0.021))
     side = au - 0.14 * p.nose_width
     d = (side + 2.2 * (v - p.nose_length + 0.045) * (v - p.nose_length + 0.045) * 3) * (1 / 0.016)
-    wing = bump(d * d) * smooth(0.075, 0.03, np.abs(v - p.nose_length + 0.04)) * 0.3
+    wing = bump(d * d) * smooth(0.075, 0.03, np.abs(v - p.nose_length + 0.04)) * 0.22
     surface.tint(
         where, np.clip(hole * 1.3, 0, 0.86), colour([c * f for c, f in zip(p.skin, (0.1, 0.05, 0.05), strict=True)])
     )

@@ -117,7 +117,7 @@ def _any_colour(draw: Draw, low: float, high: float) -> RGB:
     """Draw a colour that is rarely loud: a grey tinted by three independent factors."""
     level = draw.between(low, high)
     level *= level
-    tint = draw.between(0.0, 1.0)
+    tint = draw.between(0.0, 0.75)
     return (
         level * mix(1.0, draw.between(0.3, 2.2), tint),
         level * mix(1.0, draw.between(0.35, 1.5), tint),
@@ -149,7 +149,7 @@ def _style(draw: Draw, woman: bool, age: float, tone: float) -> str:
 
 def _light(draw: Draw) -> tuple[float, float, float]:
     """Unit vector to the key light: from either side, mostly above and in front (y points down)."""
-    x, y, z = draw.between(-0.95, 0.95), draw.between(-0.85, -0.12), draw.between(0.55, 1.1)
+    x, y, z = draw.between(-0.95, 0.95), draw.between(-0.72, -0.1), draw.between(0.65, 1.2)
     norm = (x * x + y * y + z * z) ** 0.5
     return (x / norm, y / norm, z / norm)
 
@@ -158,14 +158,14 @@ def draw_person(seed: int) -> Person:
     """Draw a person and sitting from a seed; the same seed is the same person for ever under one VERSION."""
     draw = Draw(seed, 1)
     woman = draw.chance(0.55)
-    age = draw.unit() ** 2 * 0.7 if draw.chance(0.8) else draw.between(0.4, 1.0)
+    age = draw.unit() ** 2 * 0.6 if draw.chance(0.86) else draw.between(0.4, 1.0)
     tone, skin = _skin(draw)
     hair, grey = _hair_colour(draw, tone, age)
     smile = min(max(draw.bell(0.5, 0.4), -0.15), 1.1)
     roll = draw.bell(0, 0.045)
     light = _light(draw)
     warm = draw.pick(LIGHTS, (3, 2, 1, 1.5))
-    fill = draw.between(0.16, 0.42)
+    fill = draw.between(0.2, 0.5)
     beard = "none" if woman else draw.pick(("none", "stubble", "moustache", "goatee", "full"), (3.2, 2, 0.5, 0.7, 1.6))
     lip = _blend(skin, (skin[0] * 0.78, skin[1] * 0.42, skin[2] * 0.44), 0.95)
     makeup = draw.between(0.2, 1.0) if woman and draw.chance(0.7) else 0.0
@@ -183,15 +183,15 @@ def draw_person(seed: int) -> Person:
         cosine=round(1 - roll * roll / 2, 9),
         scale=draw.between(0.79, 0.9),
         shift=(draw.bell(0, 0.012), draw.bell(-0.09, 0.016)),
-        width=draw.bell(0.535, 0.018) + (0.0 if woman else 0.012),
-        chin=draw.bell(0.86, 0.025) + (0.0 if woman else 0.02),
-        taper=draw.bell(0.41, 0.035) + (0.03 if woman else -0.03),
+        width=draw.bell(0.535, 0.024) + (0.0 if woman else 0.012),
+        chin=draw.bell(0.86, 0.035) + (0.0 if woman else 0.02),
+        taper=draw.bell(0.41, 0.05) + (0.03 if woman else -0.03),
         square=draw.between(0.2, 0.55) + (0.0 if woman else 0.2),
         cheek=draw.between(0.3, 1.0),
         nose_length=draw.bell(0.325, 0.014),
-        nose_width=draw.bell(1.0, 0.09) + 0.05 * (tone / 3 - 1) + (-0.05 if woman else 0.05),
+        nose_width=draw.bell(1.0, 0.1) + 0.08 * (tone / 3 - 1) + (-0.05 if woman else 0.05),
         nose_height=draw.bell(1.0, 0.1),
-        lips=draw.bell(0.95, 0.13) + 0.07 * tone - 0.2 * age,
+        lips=draw.bell(0.93, 0.15) + 0.08 * tone - 0.2 * age,
         eye_open=draw.bell(1.0, 0.08) - 0.14 * max(smile, 0) - 0.1 * age,
         eye_tilt=draw.bell(0.07, 0.05),
         crease=draw.between(0.25, 1.0),

@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks.datasets.portrait_parts import dress, head, mouth, skin
 from benchmarks.datasets.portrait_parts.backdrop import backdrop
-from benchmarks.datasets.portrait_parts.exact import Array, colour
+from benchmarks.datasets.portrait_parts.exact import Array, box, colour, resample
 from benchmarks.datasets.portrait_parts.eyes import eyes
 from benchmarks.datasets.portrait_parts.frame import Frame, edge
 from benchmarks.datasets.portrait_parts.glasses import glasses
@@ -28,6 +28,8 @@ def scene(frame: Frame) -> Array:
         part = z[hair.where]
         part += (np.maximum(hair.z * 0.8, part + 0.035) - part) * hair.front
     key, sky = shadows(z, frame)
+    if hair is not None:
+        sky[hair.where] *= 1 - 0.4 * _near(hair.front)
     picture = backdrop(frame)
     lit = None if hair is None else hair.light(key, sky)
     if hair is not None and hair.back is not None:
@@ -43,6 +45,12 @@ def scene(frame: Frame) -> Array:
     return picture
 
 
+def _near(cover: Array) -> Array:
+    """Blur a cover over a twentieth of the face: where hair keeps the sky off the skin beside it."""
+    coarse = resample(cover, (max(cover.shape[0] // 8, 4), max(cover.shape[1] // 8, 4)))
+    return resample(box(coarse, 1), cover.shape)  # type: ignore[arg-type]
+
+
 def _face(frame: Frame, surface: Surface) -> None:
     """Lay the bare head, then paint mouth, eyes, brows and beard on it."""
     where = frame.window(0.0, 0.0, 0.75, 1.02)
@@ -51,7 +59,7 @@ def _face(frame: Frame, surface: Surface) -> None:
     z = head.height(near)
     mouth.lip_height(near, z)
     cover = edge((1 - np.sqrt(near.q)) * 0.5, frame.px)
-    gloss = np.clip(0.27 + 0.12 * relief, 0.05, 1)
+    gloss = np.clip(0.26 + 0.05 * relief, 0.05, 1)
     on.put(cover, skin.albedo(near, relief), z + relief * np.float32(0.0006), frame.px, gloss, 1.0)
     mouth.mouth(frame, surface)
     eyes(frame, surface)

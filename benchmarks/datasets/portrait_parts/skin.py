@@ -24,21 +24,25 @@ def pores(frame: Frame) -> Array:
 
 def albedo(frame: Frame, relief: Array) -> Array:
     """Linear-light reflectance of bare facial skin, (3, n, n)."""
-    p, u, v = frame.person, frame.u, frame.v
-    au = np.abs(u)
+    p = frame.person
     blotch = cloud(frame.columns, frame.rows, (0.34, 0.17, 0.085, 0.04, 0.02), offset(frame, 2), 2.0 / frame.n, 0.72)
     tone = 1 + 0.05 * blotch + 0.035 * relief
-    red = hill(au, v, (0.31, 0.24), (0.2, 0.18)) + 0.9 * hill(u, v, (0, p.nose_length - 0.06), (0.13, 0.1))
-    red += 0.4 * hill(u, v, (0, p.chin - 0.12), (0.15, 0.12)) + 0.22 * blotch
-    red *= np.float32(0.32 * p.redness + 0.25 * p.makeup)
-    shade = hill(au, v, (EYE - 0.02, 0.075), (0.15, 0.07)) * np.float32(0.1 + 0.16 * p.age)
-    shade += 0.14 * hill(au, v, (EYE - 0.01, -0.05), (0.16, 0.07)) * (1 + p.makeup * 1.2)
-    fold = fold_line(frame) * (1 / 0.022)
-    shade += bump(fold * fold) * smooth(0.26, 0.34, v) * smooth(0.56, 0.42, v) * (0.05 + 0.1 * p.age)
-    shade += _spots(frame)
-    skin = colour(p.skin) * tone
-    skin *= 1 - colour((0.1, 0.62, 0.58)) * np.clip(red, -0.2, 0.9) * np.float32(0.5)
-    skin *= 1 - colour((0.62, 0.85, 0.9)) * shade
+    red = blotch * np.float32(0.22)
+    frame.stamp(red, (0.31, 0.24), (0.2, 0.18), 1.0)
+    frame.stamp(red, (0.0, p.nose_length - 0.06), (0.13, 0.1), 0.9)
+    frame.stamp(red, (0.0, p.chin - 0.12), (0.15, 0.12), 0.4)
+    red *= np.float32(0.16 * p.redness + 0.12 * p.makeup)
+    np.clip(red, -0.1, 0.45, out=red)
+    shade = _spots(frame)
+    frame.stamp(shade, (EYE - 0.02, 0.075), (0.15, 0.07), 0.1 + 0.16 * p.age)
+    frame.stamp(shade, (EYE - 0.01, -0.05), (0.16, 0.07), 0.06 + 0.12 * p.makeup)
+    where = frame.window(0.0, 0.43, 0.36, 0.2)
+    fold = fold_line(frame.crop(where)) * (1 / 0.022)
+    v = frame.v[where]
+    shade[where] += bump(fold * fold) * smooth(0.26, 0.34, v) * smooth(0.56, 0.42, v) * np.float32(0.05 + 0.1 * p.age)
+    skin = np.stack([tone * np.float32(c) for c in p.skin])
+    for channel, (blood, dark) in zip(skin, ((0.1, 0.62), (0.62, 0.85), (0.58, 0.9)), strict=True):
+        channel *= (1 - np.float32(blood) * red) * (1 - np.float32(dark) * shade)
     return skin
 
 
@@ -61,35 +65,33 @@ def brows(frame: Frame) -> tuple[Array, Array]:
     au, v = np.abs(frame.u), frame.v
     t = (au - 0.09) * (1 / 0.31)
     arch = -0.155 - p.brow_raise - 0.03 * smooth(0.0, 0.62, t) + 0.055 * smooth(0.55, 1.05, t)
-    half = 0.021 * p.brow_thick * (0.35 + 0.65 * smooth(1.02, 0.35, t)) * smooth(-0.12, 0.16, t)
+    half = 0.025 * p.brow_thick * (0.35 + 0.65 * smooth(1.02, 0.35, t)) * smooth(-0.12, 0.16, t)
     d = v - arch
     # Hairs rise steeply by the nose and lie along the brow towards the temple.
     lean = mix(0.5, 2.4, np.clip(t, 0, 1))
     across = (au + d * lean) * 62
     hairs = noise(across, v * 11 + np.sign(frame.u) * 3, 3) + 0.7 * noise(across * 2.1, v * 17, 4)
     inside = 1 - np.abs(d) / np.maximum(half, 0.004)
-    cover = smooth(-0.55, 0.85, inside + 0.6 * hairs) * smooth(-0.06, 0.08, t) * smooth(1.06, 0.9, t)
+    cover = smooth(-0.75, 0.75, inside + 0.5 * hairs) * smooth(-0.06, 0.08, t) * smooth(1.06, 0.9, t)
     dense = 0.86 if p.style != "bald" and p.grey < 0.6 else 0.6
     return cover * np.float32(dense), np.clip(0.75 + 0.4 * hairs, 0.2, 1.6)
 
 
-def beard(frame: Frame) -> tuple[Array, Array] | None:
-    """Cover and shade of facial hair, or None; strands fall and lean away from the middle."""
+def beard(frame: Frame) -> tuple[Array, Array]:
+    """Cover and shade of facial hair; strands fall and lean away from the middle."""
     p = frame.person
-    if p.beard == "none":
-        return None
     u, v, au = frame.u, frame.v, np.abs(frame.u)
-    mouth = hill(u, v, (0.0, 0.5), (0.2, 0.06 + 0.05 * p.gape))
-    moustache = smooth(0.345, 0.375, v - 0.25 * au * au) * smooth(0.5, 0.46, v - 0.5 * au * au) * smooth(0.24, 0.17, au)
-    goatee = smooth(0.24, 0.16, au) * smooth(0.54, 0.62, v)
-    line = 0.2 + 0.55 * smooth(0.5, 0.2, au)
-    full = smooth(0.0, 0.09, v - line - 0.04 + 0.1 * smooth(0.4, 0.5, au)) * smooth(-0.16, 0.03, v - 0.3 + au * 0.1)
-    area = moustache
-    if p.beard == "goatee":
-        area = np.maximum(moustache, np.maximum(goatee, smooth(0.2, 0.18, au) * smooth(0.16, 0.2, au) * (v > 0.4)))
-    elif p.beard in ("full", "stubble"):
-        area = np.maximum(np.maximum(moustache, full), goatee)
-    area = area * (1 - smooth(0.1, 0.7, mouth))
+    droop = (v - 0.407 - 0.3 * au * au - 0.012 * p.smile) * (1 / 0.062)
+    area = bump(droop * droop * 0.55) * smooth(0.27, 0.1, au)
+    if p.beard in ("goatee", "full", "stubble"):
+        ring = np.sqrt(u * u * (1 / 0.225**2) + (v - 0.55) * (v - 0.55) * (1 / 0.19**2))
+        area = np.maximum(area, bump((ring - 1) * (ring - 1) * 7) * smooth(0.38, 0.5, v))
+        area = np.maximum(area, hill(u, v, (0.0, 0.76), (0.24, 0.26)) * 1.3)
+    if p.beard in ("full", "stubble"):
+        line = 0.1 + 0.46 * (1 - au * au * (1 / 0.52**2))
+        area = np.maximum(area, smooth(-0.06, 0.12, v - line) * smooth(0.06, 0.16, v))
+    lips = hill(u, v, (0.0, 0.51 + 0.02 * p.gape), (0.27, 0.1 + 0.04 * p.gape))
+    area = np.minimum(area, 1) * (1 - smooth(0.25, 0.75, lips))
     if p.beard == "stubble":
         dots = sheet(frame.columns, frame.rows, 0.0095, offset(frame, 6)) + sheet(
             frame.columns, frame.rows, 0.0062, offset(frame, 7), 1
@@ -97,5 +99,5 @@ def beard(frame: Frame) -> tuple[Array, Array] | None:
         return area * np.clip(0.26 + 0.3 * dots, 0, 0.8), np.ones_like(area)
     fall = u * (1.0 - 0.35 * smooth(0.3, 0.9, v)) * 58 + 1.6 * noise(u * 9, v * 9, 5)
     hairs = noise(fall, v * 8, 3) + 0.75 * noise(fall * 2.1, v * 15, 4)
-    cover = smooth(0.1, 0.75, area * 1.15 + 0.22 * hairs) * smooth(0.0, 0.25, area)
-    return cover * np.float32(0.93), np.clip(0.8 + 0.55 * hairs, 0.15, 2.2)
+    cover = smooth(0.05, 0.85, area + 0.3 * hairs * (1.2 - area)) * smooth(0.02, 0.3, area)
+    return cover * np.float32(0.72 + 0.22 * p.length), np.clip(0.8 + 0.55 * hairs, 0.15, 2.2)
