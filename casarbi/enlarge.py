@@ -192,7 +192,8 @@ def _shifted(rgb: Tensor, out: Tensor, source: Path) -> str | None:
 def colour_shift(lr: Tensor, sr: Tensor, grid: int = 16) -> Tensor:
     """Mean colour error of a result against its input, in levels of 255, a value a channel.
 
-    Both are shrunk by box means to at most `grid` x `grid` patches, so that a change of hue is seen and texture is not.
+    Both are shrunk by box means to at most `grid` x `grid` patches of at least 8 x 8 pixels of the input, so that a
+    change of hue is seen and texture is not.
 
     Args:
         lr: (3, h, w) in [0, 1], the input.
@@ -202,7 +203,7 @@ def colour_shift(lr: Tensor, sr: Tensor, grid: int = 16) -> Tensor:
     Returns:
         (3,) mean absolute errors (the hue deviation of Janspiry/Image-Super-Resolution-via-Iterative-Refinement#69).
     """
-    patches = (min(grid, lr.shape[1]), min(grid, lr.shape[2]))
+    patches = (min(grid, max(1, lr.shape[1] // 8)), min(grid, max(1, lr.shape[2] // 8)))
     return (_box_means(sr, patches) - _box_means(lr, patches)).abs().mean((1, 2)) * 255
 
 

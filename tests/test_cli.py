@@ -1,0 +1,171 @@
+"""The `casarbi` command on real files: results, sentences and exit codes."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+from casarbi.cli import main
+from casarbi.resize import resize
+from casarbi.sr import ModelInfo, SRModel
+
+
+class Toy(SRModel):
+    """Bicubic with a flaw."""
+
+    def __init__(self, flaw):
+        self.flaw = flaw
+
+    identity = {"method": "toy"}
+    info = ModelInfo(7, (1, 4), True, "toy.pt abc123", "MIT", "tests")
+
+    def upscale(self, lr, size, seeds):
+        out = resize(lr, size).clamp(0, 1)
+        if self.flaw == "hue":
+            out[:, 0] += 0.2
+        if self.flaw == "nan":
+            out[..., 0] = torch.nan
+        if self.flaw == "memory":
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        if self.flaw == "size":
+            out = out[..., 1:]
+        if self.flaw == "seed":
+            out[:] = seeds[0] / 255
+        return out
+
+
+def toy(flaw: str) -> Toy:
+    return Toy(flaw)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two good pictures, and a cut-off one between them."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (24, 36, 3), np.uint8)
+    for name in ("a.png", "b.png", "c.png"):
+        Image.fromarray(noise).resize((36, 24)).save(folder / name)
+    data = (folder / "b.png").read_bytes()
+    (folder / "b.png").write_bytes(data[: len(data) // 2])
+    return folder
+
+
+def run(*words):
+    return CliRunner().invoke(main, ["upscale", "--device", "cpu", *map(str, words)])
+
+
+def test_one_picture(folder):
+    result = run(folder / "a.png", "--scale", "3.7")
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines() == [
+        "model bicubic · weights none · 0 parameters · MIT",
+        f"{folder / 'a.png'} 36x24 → {folder / 'a_x3.7.png'} 133x89",
+    ]
+    assert Image.open(folder / "a_x3.7.png").size == (133, 89)
+
+
+def test_a_bad_picture_does_not_stop_the_others(folder):
+    result = run(folder, folder / "gone.png", "-o", folder / "out")
+    assert result.exit_code == 1
+    assert sorted(os.listdir(folder / "out")) == ["a_x4.png", "c_x4.png"]
+    assert "Error: 2 of 4 failed, the others are written:" in result.output
+    assert "b.png is cut off or damaged" in result.output and "gone.png: check the name" in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["b.png"], "b.png is cut off or damaged"),
+        (["gone.png"], "There is no file"),
+        (["a.png", "-m", "bicubik"], "There is no model 'bicubik': did you mean bicubic?"),
+        (["a.png", "-s", "0.5"], "at least 1"),
+        (["a.png", "-s", "1250999896766"], "above the limit"),
+        (["a.png", "--size", "64,160"], "write WIDTHxHEIGHT"),
+        (["a.png", "-s", "2", "--width", "90"], "ask for different things"),
+        (["a.png", "-o", "x.gif"], "ends in '.gif'"),
+        (["a.png", "-o", "a.png"], "is an input and is not overwritten"),
+        (["a.png", "--background", "whitish"], "'whitish' is no colour"),
+        (["a.png", "--max-pixels", "100"], "above the limit of 100 pixels"),
+        (["a.png", "--device", "tpu9"], "There is no device 'tpu9'"),
+        (["."], "b.png is cut off"),
+        (["empty"], "holds no picture"),
+        (["a.png", "-m", "test_cli:toy:nan"], "holds NaN"),
+        (["a.png", "-m", "test_cli:toy:memory"], "not enough memory to make 144x96 px"),
+        (["a.png", "-m", "test_cli:toy:size"], "The model made (3, 96, 143)"),
+    ],
+)
+def test_each_mistake_is_one_sentence(folder, monkeypatch, words, sentence):
+    monkeypatch.chdir(folder)
+    (folder / "empty").mkdir()
+    before = (folder / "a.png").read_bytes()
+    result = run(*words)
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
+    assert sentence in result.output and "Error: " in result.output
+    assert (folder / "a.png").read_bytes() == before
+
+
+def test_wrong_usage_exits_with_2(folder):
+    assert run().exit_code == 2
+    assert run(folder / "a.png", "--width", "0").exit_code == 2
+
+
+def test_warnings_for_hue_aspect_and_range(folder):
+    result = run(folder / "a.png", "--size", "216x288", "-m", "test_cli:toy:hue")
+    assert result.exit_code == 0
+    assert "Warning: --size 216x288 (width x height) turns the aspect" in result.output
+    assert "Warning: the colours of a.png moved: mean error R " in result.output
+    assert "Warning: the model was trained for x1 to x4, and x12 lies outside that." in result.output
+    assert "weights toy.pt abc123" in result.output
+    assert "Warning" not in run(folder / "c.png", "-m", "bicubic", "--size", "360x240").output
+
+
+def test_the_seed_reaches_the_model(folder):
+    run(folder / "a.png", "-m", "test_cli:toy:seed", "--seed", "7", "-o", folder / "seven.png")
+    assert np.unique(np.asarray(Image.open(folder / "seven.png"))).tolist() == [7]
+
+
+def test_litter_is_silent_and_others_are_counted(folder):
+    (folder / "b.png").unlink()
+    for name in ("Thumbs.db", "notes.txt", "clip.mp4"):
+        (folder / name).write_bytes(b"x")
+    result = run(folder)
+    assert result.exit_code == 0 and "skipped 1 file that are no pictures" in result.output
+    assert sorted(os.listdir(folder.parent / "in_x4")) == ["a_x4.png", "c_x4.png"]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_output_on_a_poor_code_page(folder, encoding):
+    """F78, F09: a name the console cannot print."""
+    (folder / "a.png").rename(folder / "图 é🙂.png")
+    env = os.environ | {"PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-m", "casarbi.cli", "upscale", str(folder / "图 é🙂.png"), "-s", "2"]
+    done = subprocess.run(command, env=env, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert b"\\u56fe" in done.stdout and b"->" in done.stdout
+    assert (folder / "图 é🙂_x2.png").exists()
+
+
+def test_info_names_methods_and_describes_one():
+    assert "bicubic" in CliRunner().invoke(main, ["info"]).output.splitlines()
+    shown = CliRunner().invoke(main, ["info", "test_cli:toy:hue"])
+    assert shown.exit_code == 0
+    for line in ("parameters     7", "trained scales x1 to x4", 'identity       {"method": "toy"}', "toy.pt abc123"):
+        assert line in shown.output
+    wrong = CliRunner().invoke(main, ["info", "bicubik"])
+    assert wrong.exit_code == 1 and wrong.output.startswith("Error: There is no model 'bicubik'")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["upscale", "--help"]])
+def test_help_imports_nothing_heavy(words):
+    code = (
+        "import sys; from casarbi.cli import main; main(sys.argv[1:], standalone_mode=False)\n"
+        "sys.exit(','.join({'torch', 'numpy', 'PIL', 'rich', 'natsort'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.strip() == "" and "casarbi upscale photo.jpg" in done.stdout

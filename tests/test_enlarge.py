@@ -1,0 +1,139 @@
+"""Where results go, and one picture file to another."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from baselines.bicubic import bicubic
+from casarbi.enlarge import colour_shift, enlarge, plan
+from casarbi.errors import CasarbiError
+from casarbi.images import read_picture, to_uint8
+from casarbi.resize import resize
+from casarbi.wanted import WantedSize
+
+RAMP = np.linspace(0, 255, 24 * 36 * 3).reshape(24, 36, 3).astype(np.uint8)
+
+
+def picture(path: Path, array=RAMP, **options) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path, **options)
+    return path
+
+
+def targets(todo, root):
+    return [target.relative_to(root).as_posix() for _, target in todo.jobs]
+
+
+def test_results_lie_beside_a_file_and_beside_a_folder(tmp_path):
+    one, two = picture(tmp_path / "a.jpg"), picture(tmp_path / "in" / "b.png")
+    todo = plan([one, two.parent], "x3.7", None)
+    assert targets(todo, tmp_path) == ["a_x3.7.png", "in_x3.7/b_x3.7.png"]
+
+
+def test_results_in_out_never_share_a_name(tmp_path):
+    files = [picture(tmp_path / name) for name in ("1/a.jpg", "1/a.png", "1/A.bmp", "2/a.png", "3/a.png")]
+    todo = plan(files, "x2", tmp_path / "out")
+    assert targets(todo, tmp_path / "out") == ["a_x2.png", "a.png_x2.png", "A.bmp_x2.png", "a_x2-2.png", "a_x2-3.png"]
+
+
+def test_sub_folders_are_kept_and_files_taken_once(tmp_path):
+    folder = tmp_path / "in"
+    files = [picture(folder / "b.png"), picture(folder / "sub" / "a.png")]
+    todo = plan([files[0], folder, folder], "x2", tmp_path / "out", recursive=True)
+    assert sorted(targets(todo, tmp_path / "out")) == ["b_x2.png", "sub/a_x2.png"]
+
+
+def test_an_input_is_never_a_target(tmp_path):
+    one, two = picture(tmp_path / "a.png"), picture(tmp_path / "a_x2.png")
+    todo = plan([one, two], "x2", None)
+    assert [source for source, _ in todo.jobs] == [two]
+    assert todo.failed == [(one, f"{two} is an input and is not overwritten: name another file with -o.")]
+    assert not plan([one], "x2", one).jobs
+    (tmp_path / "link.png").symlink_to(one)
+    assert not plan([one], "x2", tmp_path / "link.png").jobs
+
+
+def test_out_as_a_file(tmp_path):
+    one, two = picture(tmp_path / "a.png"), picture(tmp_path / "b.png")
+    assert plan([one], "x2", tmp_path / "big.webp").jobs == [(one, tmp_path / "big.webp")]
+    with pytest.raises(CasarbiError, match="names one file, but there are 2 pictures: name a folder"):
+        plan([one, two], "x2", tmp_path / "big.webp")
+    with pytest.raises(CasarbiError, match="ends in '.gif'"):
+        plan([one], "x2", tmp_path / "big.gif")
+
+
+def test_a_folder_without_pictures_is_listed(tmp_path):
+    todo = plan([tmp_path, picture(tmp_path / "in" / "a.png")], "x2", None)
+    assert len(todo.jobs) == 1 and "name that folder" in todo.failed[0][1]
+
+
+@pytest.mark.parametrize("shape", [(86, 57), (57, 86), (75, 75), (37, 53), (16, 16), (1, 1)])
+def test_exact_size_and_content(tmp_path, shape):
+    """F20, F21: transposed and odd sizes."""
+    noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    source = picture(tmp_path / "a.png", noise)
+    done = enlarge(source, tmp_path / "b.png", bicubic(), WantedSize.parse(scale="4"))
+    size = (4 * shape[0], 4 * shape[1])
+    expected = resize(torch.from_numpy(noise).permute(2, 0, 1), size)
+    assert torch.equal(to_uint8(read_picture(tmp_path / "b.png").rgb), expected)
+    assert (done.size_in, done.size_out) == (shape, size)
+
+
+def rgba(hidden):
+    image = np.dstack([RAMP, np.full((24, 36), 255, np.uint8)])
+    image[6:12, 10:20] = (*hidden, 0)
+    return image
+
+
+def test_alpha_is_kept_and_hidden_colours_stay_hidden(tmp_path):
+    """F03: the same result whatever hides under alpha 0, without a rim on a dark ground."""
+    results = []
+    for hidden in [(0, 0, 0), (255, 0, 255)]:
+        source = picture(tmp_path / "a.png", rgba(hidden))
+        done = enlarge(source, tmp_path / "b.png", bicubic(), WantedSize.parse(scale="2.5"))
+        results.append(np.array(Image.open(tmp_path / "b.png")))
+    assert np.array_equal(*results) and done.notes == ("see-through parts kept",)
+    assert results[0].shape == (60, 90, 4)
+    clear = read_picture(tmp_path / "b.png", background="black").rgb
+    opaque = resize(torch.from_numpy(RAMP.copy()).permute(2, 0, 1) / 255, (60, 90))
+    assert (clear <= opaque + 0.08).all()
+
+
+def test_alpha_is_flattened_where_the_format_has_none(tmp_path):
+    source = picture(tmp_path / "a.png", rgba((0, 0, 0)))
+    done = enlarge(source, tmp_path / "b.bmp", bicubic(), WantedSize.parse(scale="2"), background="red")
+    assert done.notes == ("see-through parts laid over red",)
+    assert read_picture(tmp_path / "b.bmp").rgb[:, 17, 30].tolist() == [1, 0, 0]
+
+
+def test_orientation_is_applied_and_profile_kept(tmp_path):
+    from PIL import ImageCms
+
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[274] = 6
+    source = picture(tmp_path / "a.jpg", exif=exif, icc_profile=profile)
+    enlarge(source, tmp_path / "b.jpg", bicubic(), WantedSize.parse(scale="2"))
+    result = Image.open(tmp_path / "b.jpg")
+    assert result.size == (48, 72) and result.info["icc_profile"] == profile and not result.getexif().get(274)
+
+
+@pytest.mark.parametrize("scale", [1.5, 3.7, 8])
+def test_colour_shift_sees_hue_and_not_texture(scale):
+    texture = torch.randint(0, 2, (3, 37, 53), generator=torch.Generator().manual_seed(0)).float()
+    size = (round(37 * scale), round(53 * scale))
+    assert colour_shift(texture, resize(texture, size).clamp(0, 1)).max() < 4
+    flat = torch.full((3, 37, 53), 0.5)
+    moved = resize(flat, size) + torch.tensor([8 / 255, 0, -20 / 255])[:, None, None]
+    assert torch.allclose(colour_shift(flat, moved), torch.tensor([8.0, 0, 20]), atol=0.02)
+
+
+def test_colour_shift_does_not_cancel_out():
+    flat = torch.full((3, 48, 48), 0.5)
+    halves = flat.clone()
+    halves[..., :24] += 0.1
+    halves[..., 24:] -= 0.1
+    assert torch.allclose(colour_shift(flat, halves), torch.full((3,), 25.5), atol=0.01)
