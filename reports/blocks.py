@@ -206,13 +206,14 @@ def _side_by_side(panel: Panel, rows: dict, footnotes: dict[str, int]) -> Block:
 def _rows(panel: Panel, keys: list[tuple[float, MetricColumn]], rows: dict, footnotes: dict[str, int]) -> tuple:
     marks = [_marks(panel, scale, metric, rows) for scale, metric in keys]
     usual = _usual_n(panel)
+    digits = {metric.name: _cited_decimals(panel, metric) for _, metric in keys}
     built = []
     for series, method in enumerate(panel.methods):
         found = [rows.get((method.name, scale, metric.name)) for scale, metric in keys]
         if not any(row is not None for row in found):
             continue
         cells = tuple(
-            _cell(row, method, scale, metric, marks[place].get(method.name, ""), usual)
+            _cell(row, method, scale, metric, marks[place].get(method.name, ""), usual, digits[metric.name])
             for place, (row, (scale, metric)) in enumerate(zip(found, keys, strict=True))
         )
         states = {cell.state for cell in cells}
@@ -231,14 +232,14 @@ def _rows(panel: Panel, keys: list[tuple[float, MetricColumn]], rows: dict, foot
     return tuple(built)
 
 
-def _cell(row: Any, method: Method, scale: float, metric: MetricColumn, mark: str, usual_n: int) -> Cell:
+def _cell(row: Any, method: Method, scale: float, metric: MetricColumn, mark: str, usual_n: int, cited: int) -> Cell:
     if row is None:
         return Cell("missing", MISSING)
-    paper = "" if math.isnan(row.paper_value) or not metric.paper_metric else fixed(row.paper_value, metric.decimals)
+    paper = "" if math.isnan(row.paper_value) or not metric.paper_metric else fixed(row.paper_value, cited)
     if row.source == "missing" or (row.source == "cited" and math.isnan(row.value)):
         return Cell("missing", MISSING, paper=paper)
     if row.source == "cited":
-        return Cell("cited", fixed(row.value, metric.decimals))
+        return Cell("cited", fixed(row.value, cited))
     outside = method.outside(scale)
     if math.isnan(row.value):
         return Cell("failed", FAILED, paper=paper, outside=outside)
@@ -262,6 +263,14 @@ def _marks(panel: Panel, scale: float, metric: MetricColumn, rows: dict) -> dict
     order = sorted(set(printed.values()), reverse=metric.higher_is_better)
     words = dict(zip(order, ("best", "second"), strict=False))
     return {name: words[value] for name, value in printed.items() if value in words}
+
+
+def _cited_decimals(panel: Panel, metric: MetricColumn) -> int:
+    """Digits the paper prints, so that its 0.83 never looks like our 0.8300."""
+    rows = panel.frame[panel.frame["metric"] == metric.name]
+    cited = [*rows["paper_value"], *rows["value"][rows["source"] == "cited"]]
+    digits = (len(repr(float(value)).partition(".")[2]) for value in cited if math.isfinite(value))
+    return min(metric.decimals, max(digits, default=0))
 
 
 def _usual_n(panel: Panel) -> int:

@@ -61,6 +61,8 @@ def metric_chart(panel: Panel, metric: MetricColumn) -> str:
         figure = Figure(figsize=(5.2, 3.0))
         figure.subplots_adjust(left=0.11, right=0.74, top=0.93, bottom=0.15)
         axes = figure.add_subplot()
+        for ground in (figure.patch, axes.patch):
+            ground.set_visible(False)  # the page shows through, light or dark
         for line in lines:
             _draw(axes, line)
         _dress(axes, panel, metric)

@@ -22,7 +22,7 @@ def markdown_text(text: str) -> str:
         >>> markdown_text("a|b *c* <i>")
         'a\\|b \\*c\\* &lt;i&gt;'
     """
-    escaped = re.sub(r"([\\`*|~#])", r"\\\1", one_line(text).replace("&", "&amp;"))
+    escaped = re.sub(r"([\\`*|~#])", r"\\\1", re.sub(r"&(?=#?\w+;)", "&amp;", one_line(text)))
     escaped = escaped.replace("<", "&lt;").replace(">", "&gt;").replace("](", "]\\(")
     return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", escaped)
 

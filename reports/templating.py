@@ -10,7 +10,7 @@ import jinja2
 import numpy as np
 
 from casarbi.scales import scale_label
-from reports.blocks import MISSING, Block, Row, fixed, footnotes, legend, panel_blocks
+from reports.blocks import MISSING, Block, Row, fixed, footnotes, legend, one_line, panel_blocks
 from reports.document import Document, Matrix, Panel
 
 
@@ -52,15 +52,28 @@ def render(
     def prose_filter(text: str) -> str:
         return prose(text, escape, code)
 
-    environment.filters |= {"e": escape, "prose": prose_filter, "label": _label, "short": _short_hashes}
+    environment.filters |= {
+        "e": escape,
+        "prose": prose_filter,
+        "line": one_line,
+        "label": _label,
+        "short": _short_hashes,
+    }
     interval = "±" if template.endswith("txt.j2") else "[low, high]"
 
     def notes(blocks: tuple[Block, ...], panel: Panel) -> list[str]:
         return legend(blocks, panel, *marks, interval)
 
-    return environment.get_template(template).render(
-        document=document, blocks=panel_blocks, table=table, matrix=matrix, legend=notes, footnotes=footnotes
+    text = environment.get_template(template).render(
+        document=document,
+        blocks=panel_blocks,
+        table=table,
+        matrix=matrix,
+        legend=notes,
+        footnotes=footnotes,
+        status=matrix_status,
     )
+    return re.sub(r"\n{3,}", "\n\n", text).strip("\n") + "\n"
 
 
 def grouped(rows: tuple[Row, ...]) -> Iterator[tuple[str, Row]]:
@@ -97,6 +110,14 @@ def spans(names: list[str]) -> list[tuple[str, int, int]]:
         else:
             runs.append((name, place, place))
     return runs
+
+
+def matrix_status(matrix: Matrix) -> str:
+    """Tell in brackets that a matrix is not measured, and why; "" where it is."""
+    if matrix.values is not None:
+        return ""
+    word = "not measured" if matrix.paper is None else "cited"
+    return f" ({word}: {matrix.reason})" if matrix.reason else f" ({word})"
 
 
 def prose(text: str, escape: Callable[[str], str], code: str) -> str:
