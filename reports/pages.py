@@ -13,7 +13,7 @@ from casarbi.scales import scale_label
 from reports.blocks import MISSING, Block, fixed, footnotes, legend, one_line, panel_blocks
 from reports.document import Document, Matrix, Panel, Picture
 from reports.figures import SERIES, metric_chart
-from reports.templating import grouped, prose, spans
+from reports.templating import TEMPLATES, grouped, prose, spans
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Shade:
 def to_html(document: Document) -> str:
     """Draw a document as one self-contained HTML page; equal documents give equal text."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("reports"),
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=True,

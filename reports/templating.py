@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import jinja2
 import numpy as np
@@ -12,6 +13,8 @@ import numpy as np
 from casarbi.scales import scale_label
 from reports.blocks import MISSING, Block, Row, fixed, footnotes, legend, one_line, panel_blocks
 from reports.document import Document, Matrix, Panel
+
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(
@@ -35,7 +38,7 @@ def render(
         code: how it sets a command or file name; {} holds the escaped text.
     """
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("reports"),
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

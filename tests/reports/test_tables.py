@@ -1,0 +1,208 @@
+"""Each format, and what no name, value, locale or stream may do to it."""
+
+import csv
+import html.parser
+import io
+import locale
+import math
+import os
+import re
+import stat
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from reports.document import COLUMNS, Method
+from reports.tables import to_csv, to_html, to_latex, to_markdown, to_text, write_report
+
+NAN = math.nan
+HOSTILE = ["a,b;c", 'say "hi"', "=SUM(A1)", "+1", "-cmd", "@x", "pipe|new\nline", r"\input{x} & 50 % #_^~", "é<b>"]
+
+
+def hostile_document(build):
+    return build([(name, 5.3, "psnr", 1.5, NAN, NAN, 3, "measured", NAN) for name in HOSTILE])
+
+
+def read(content, **options):
+    return list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), **options))
+
+
+def test_csv_reads_back_with_every_bit(build):
+    values = [0.1 + 0.2, 1e-300, 22.5, 123456789.123456789]
+    rows = [("abcd"[k], 5.3, "psnr", v, v / 3, NAN, 7, "measured", NAN) for k, v in enumerate(values)]
+    content = to_csv(build(rows))
+    frame = pd.DataFrame(read(content)[1:], columns=read(content)[0])
+    assert tuple(frame.columns) == COLUMNS
+    assert [float(v) for v in frame["value"]] == values and [float(v) for v in frame["ci_low"]] == [
+        v / 3 for v in values
+    ]
+    assert b"\r" not in content and not content.startswith(b"\xef\xbb\xbf")
+
+
+def test_csv_tells_missing_failed_and_infinite_apart(build):
+    states = [(NAN, "missing"), (NAN, "measured"), (math.inf, "measured"), (-1e-9, "measured")]
+    rows = [("abcd"[k], 7.0, "psnr", v, NAN, NAN, 0, source, NAN) for k, (v, source) in enumerate(states)]
+    body = read(to_csv(build(rows, scales=(7.0,))))[1:]
+    assert [row[5] for row in body] == ["", "nan", "inf", "-1e-09"] and body[0][3] == "7"
+
+
+def test_csv_keeps_its_columns_and_hands_no_formula_to_a_spreadsheet(build):
+    body = read(to_csv(hostile_document(build)))
+    assert {len(row) for row in body} == {len(COLUMNS)}
+    names = [row[2] for row in body[1:]]
+    assert [name.removeprefix("'") for name in names] == HOSTILE
+    assert not any(name[0] in "=+-@" for name in names)
+
+
+def test_csv_for_a_spreadsheet_with_decimal_comma(document):
+    content = to_csv(document, decimal=",")
+    rows = read(content, delimiter=";")
+    assert content.startswith(b"\xef\xbb\xbf") and content.count(b"\r\n") == len(rows)
+    assert rows[1][3] == "5,3" and rows[1][5] == "24,1"
+
+
+@pytest.mark.parametrize("name", ["C", "de_DE.UTF-8", "tr_TR.UTF-8"])
+def test_csv_has_the_same_bytes_under_every_locale(document, name):
+    plain = to_csv(document)
+    try:
+        locale.setlocale(locale.LC_ALL, name)
+    except locale.Error:
+        pytest.skip(f"locale {name} is not installed")
+    try:
+        assert to_csv(document) == plain
+    finally:
+        locale.setlocale(locale.LC_ALL, "C")
+
+
+def test_markdown_shows_marks_intervals_and_the_paper(document):
+    text = to_markdown(document)
+    assert "| LIIF | **25.30** [24.80, 25.70] | **21.70**† [21.30, 22.20] n=31 |" in text
+    assert "| &emsp;_paper_ | _27.52_ | _22.97_ |" in text
+    assert "| _SR3_ (cited) <sup>1</sup> | — | _20.25_ |" in text
+    assert "Other data than the paper's." in text and "**Data**: portraits, N = 32" in text
+
+
+def test_markdown_tables_keep_their_columns_whatever_the_names(build):
+    lines = [line for line in to_markdown(hostile_document(build)).splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {4}
+    assert len(lines) == len(HOSTILE) + 2
+
+
+def test_latex_escapes_what_would_run_or_break(build):
+    text = to_latex(hostile_document(build))
+    assert r"\textbackslash{}input\{x\} \& 50 \% \#\_\textasciicircum{}\textasciitilde{}" in text
+    assert r"\input" not in text
+    body = re.search(r"\\midrule\n(.*?)\\bottomrule", text, re.S).group(1).splitlines()
+    assert len(body) == len(HOSTILE)
+    assert all(len(re.findall(r"(?<!\\)&", line)) == 2 and line.endswith(r"\\") for line in body)
+
+
+def test_latex_rows_never_open_with_what_the_line_break_would_swallow(build):
+    rows = [(name, 5.3, "psnr", 1.0, NAN, NAN, 1, "measured", NAN) for name in ("[a]", "*b")]
+    text = to_latex(build(rows))
+    assert "\n{[}a]" in text and "\n{*}b" in text
+
+
+def test_text_lines_the_papers_digits_up_with_ours(document):
+    lines = to_text(document).splitlines()
+    liif = next(place for place, line in enumerate(lines) if line.startswith("LIIF"))
+    assert lines[liif].index("25.30") == lines[liif + 1].index("27.52")
+    assert lines[liif].index("21.70") == lines[liif + 1].index("22.97")
+    assert "25.30 ±0.50*" in lines[liif] and "21.70 ±0.50*† n=31" in lines[liif]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8", None])
+def test_text_has_only_signs_that_the_stream_has(document, encoding):
+    text = to_text(document, encoding)
+    text.encode(encoding or "ascii")
+    assert ("±" in text) == (encoding not in ("ascii", None)) and "?" not in text
+    assert "\ue000" not in text
+
+
+def test_text_goes_through_an_ascii_pipe():
+    code = "import sys; from reports.terminal import encodable; print(encodable('±×†—∞↑é', sys.stdout.encoding))"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, check=True)
+    assert done.stdout.split() == b"+/-x#-inf(higher is better)e".split()
+
+
+class Checker(html.parser.HTMLParser):
+    """Counts what a self-contained, well-nested page must get right."""
+
+    VOID = {"meta", "img", "br", "link", "input"}
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.ids, self.images, self.outside, self.scripts = [], [], [], [], 0
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.scripts += tag == "script"
+        self.ids += [found["id"]] if "id" in found else []
+        self.images += [found] if tag == "img" else []
+        links = (found.get(name) or "" for name in ("src", "href", "xlink:href"))
+        self.outside += [link for link in links if link and not link.startswith(("#", "data:"))]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def checked(page):
+    checker = Checker()
+    checker.feed(page)
+    checker.close()
+    return checker
+
+
+def test_html_is_one_page_that_fetches_nothing(document):
+    checker = checked(to_html(document))
+    assert not checker.open and not checker.outside and not checker.scripts
+    assert len(set(checker.ids)) == len(checker.ids) > 0
+    assert [image["alt"] for image in checker.images] == ["LR alone"]
+
+
+def test_html_shows_value_interval_paper_and_reason(document):
+    page = re.sub(r"\s+", " ", to_html(document))
+    assert '<b>25.30</b><small>[24.80, 25.70]</small><small class="paper">paper 27.52</small>' in page
+    assert "<b>21.70</b><sup>†</sup>" in page and "<u>24.10</u>" in page
+    assert "all outputs were NaN, see <code>status</code>" in page
+    assert '<tr class="cited">' in page and "mean off the diagonal 0.850" in page
+
+
+def test_html_shows_names_as_text(build):
+    page = to_html(hostile_document(build))
+    assert "é&lt;b&gt;" in page and "<b>5" not in page and "é<b>" not in page
+    assert not checked(page).open
+
+
+def test_report_files_are_the_same_bytes_each_time(document, tmp_path):
+    first = {path.name: path.read_bytes() for path in write_report(document, tmp_path / "a")}
+    again = {path.name: path.read_bytes() for path in write_report(document, tmp_path / "b")}
+    assert first == again and sorted(first) == ["table1.csv", "table1.html", "table1.md", "table1.tex"]
+
+
+def test_a_report_that_cannot_be_drawn_leaves_the_old_one(document, tmp_path, monkeypatch):
+    paths = write_report(document, tmp_path)
+    before = [path.read_bytes() for path in paths]
+    monkeypatch.setattr("reports.tables.to_csv", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_report(document, tmp_path)
+    assert [path.read_bytes() for path in paths] == before
+    assert sorted(os.listdir(tmp_path)) == sorted(path.name for path in paths)
+    assert stat.S_IMODE(paths[0].stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize("draw", [to_markdown, to_latex, to_text, to_html])
+def test_every_format_says_failed_missing_and_why(build, draw):
+    rows = [
+        ("a", 5.3, "psnr", NAN, NAN, NAN, 0, "measured", NAN),
+        ("a", 10.0, "psnr", NAN, NAN, NAN, 0, "missing", NAN),
+        ("b", 5.3, "psnr", -1e-9, -1e-9, 0.5, 2, "measured", NAN),
+    ]
+    text = draw(build(rows, (Method("a", reason="no weights here"), Method("b"))))
+    assert "failed" in text and "no weights here" in text and "0.00" in text
+    assert "-0.00" not in text and ">nan" not in text and " nan" not in text
