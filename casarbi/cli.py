@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from casarbi.console import CasarbiGroup, make_console, make_progress, say
+from casarbi.console import CasarbiGroup, make_console, make_consoles, make_progress, say
 from casarbi.errors import CasarbiError
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _run_all(todo: Plan, model: SRModel, wanted: Any, settings: dict[str, Any]) 
     """Enlarge picture by picture; raises CasarbiError at the end where any failed."""
     from casarbi.enlarge import enlarge
 
-    console, errors = make_console(), make_console(stderr=True)
+    console, errors = make_consoles()
     failed = list(todo.failed)
     total = len(todo.jobs) + len(failed)
     warned: set[str] = set()

@@ -103,6 +103,15 @@ def make_console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 
+def make_consoles() -> tuple[Console, Console]:
+    """Consoles for results and for progress and warnings: standard output and error.
+
+    They are one where both are terminals, because only the console that draws a bar can print above it.
+    """
+    results, errors = make_console(), make_console(stderr=True)
+    return results, results if results.is_terminal and errors.is_terminal else errors
+
+
 def say(console: Console, text: str, style: str | None = None) -> None:
     """Print one line as it is, however long: a path is never wrapped or cut."""
     console.print(text, style=style, soft_wrap=True)

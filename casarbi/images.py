@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -41,7 +42,18 @@ MAX_INPUT_PIXELS = 178_956_970
 # Still pictures, in the order they are tried. Pillow's others run programs (EPS), hold no pixels or have no signature.
 _FORMATS = "PNG JPEG TIFF WEBP GIF BMP DIB PPM JPEG2000 AVIF HEIF PSD ICO QOI PCX SGI SUN DDS XBM XPM MSP PIXAR TGA"
 _RAW_SUFFIXES = ".3fr .arw .cr2 .cr3 .crw .dng .nef .nrw .orf .pef .raf .rw2 .srw"
-_DAMAGE = (OSError, SyntaxError, ValueError, IndexError, KeyError, TypeError, EOFError, struct.error, OverflowError)
+# What Pillow's readers raise on damaged files; AVIF's a bare RuntimeError.
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    LookupError,
+    TypeError,
+    EOFError,
+    struct.error,
+    ArithmeticError,
+    RuntimeError,
+)
 
 # What a file that is no picture often is, by how it begins.
 _STRANGERS = {
@@ -97,7 +109,8 @@ def read_picture(
     _check_file(path)
     notes: list[str] = []
     try:
-        with path.open("rb") as file, _whole_files_only():
+        with path.open("rb") as file, _whole_files_only(), warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
             image = _open(file, path)
             _check_size(image, path, max_pixels)
             # n_frames of a phone's MPO counts previews and gain maps, of which nobody would want to hear.
@@ -112,6 +125,8 @@ def read_picture(
         raise CasarbiError(f"{path} needs more memory than there is: shrink it first.") from None
     except (*_DAMAGE, Image.DecompressionBombError) as error:
         raise _damaged(path, error) from None
+    # What Pillow warned of in passing, such as a damaged EXIF block, said once and without a line of its source.
+    notes += dict.fromkeys(f"odd file: {str(w.message).split('.')[0].strip()}" for w in caught)
     if frames > 1:
         notes.append(f"first of {frames} frames used")
     if alpha is not None:

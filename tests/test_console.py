@@ -9,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from casarbi.console import CasarbiGroup, make_console, make_progress, make_streams_safe, say
+from casarbi.console import CasarbiGroup, make_console, make_consoles, make_progress, make_streams_safe, say
 from casarbi.errors import CasarbiError
 
 SIGNS = "a → b × 2 ± 1 … 图.png \udcff"
@@ -83,3 +83,19 @@ def test_progress_is_silent_without_a_terminal(capsys):
     with make_progress(make_console(stderr=True)) as progress:
         assert list(progress.track([1, 2])) == [1, 2]
     assert capsys.readouterr().err == ""
+
+
+def test_lines_are_printed_above_the_bar(monkeypatch):
+    """On a terminal, a line printed while a bar is drawn begins on a line of its own."""
+    stream = io.StringIO()
+    stream.isatty = lambda: True
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    results, errors = make_consoles()
+    with make_progress(errors) as progress:
+        for n in progress.track(range(3), description="bar"):
+            say(results, f"line {n}")
+            progress.refresh()
+    printed = [line.rsplit("\x1b[2K")[-1] for line in stream.getvalue().splitlines()]
+    assert [line for line in printed if "line" in line] == ["line 0", "line 1", "line 2"]

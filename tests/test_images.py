@@ -194,6 +194,20 @@ def test_profiles_that_describe_rgb_are_kept(tmp_path):
     assert read_picture(save(tmp_path / "b.tif", mode="CMYK", icc_profile=LAB)).icc is None
 
 
+def test_damaged_metadata_is_a_note_and_no_warning(tmp_path, recwarn):
+    path = save(tmp_path / "a.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x09\x01\x12")
+    assert read_picture(path).notes == ("odd file: Corrupt EXIF data",) and not recwarn
+
+
+def test_damaged_avif(tmp_path):
+    """Its reader raises a bare RuntimeError."""
+    pytest.importorskip("PIL", minversion="11.3")
+    data = save(tmp_path / "a.avif").read_bytes()
+    (tmp_path / "a.avif").write_bytes(data.replace(b"pitm", b"gone"))
+    with pytest.raises(CasarbiError, match="damaged"):
+        read_picture(tmp_path / "a.avif")
+
+
 def test_first_frame_and_page(tmp_path):
     frames = [Image.fromarray(RAMP // n) for n in (1, 2, 3)]  # F17
     for name in ("a.tif", "a.webp", "a.png"):
