@@ -398,13 +398,14 @@ def _print_times(outcome: Outcome, wall: float, workers: int) -> None:
 def _write(session: Session, out: str) -> None:
     import datetime
 
-    from reports.tables import render_text, write_report
+    from reports.tables import write_report
+    from reports.terminal import to_text
 
     command = shlex.join(["casarbi-bench", *sys.argv[1:]])
     date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     document = session.document(date, command)
     # Files first: a console that cannot print a sign must not lose the work.
     paths = write_report(document, Path(out) / session.experiment.name)
-    click.echo(render_text(document))
+    click.echo(to_text(document, sys.stdout.encoding))
     for path in paths:
         click.echo(str(path))

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.job import GROUND_TRUTH, Bench, selfssim_column
-from benchmarks.metrics.base import DistributionMetric, ImageMetric
-from benchmarks.metrics.selfssim import SelfSSIM
+from benchmarks.metrics.base import ConsistencyMetric, DistributionMetric, ImageMetric
 from benchmarks.protocol import Pair
 from benchmarks.store import Row, Store
 from casarbi.errors import CasarbiError
@@ -132,7 +131,7 @@ def _outputs(
 def _needed_scales(bench: Bench, wanted: Mapping[float, Mapping[str, Any]]) -> dict[str, list[float]]:
     """Scales to run for each image; SelfSSIM needs all of them for one value."""
     needed: dict[str, set[float]] = {}
-    has_selfssim = any(isinstance(metric, SelfSSIM) for metric in bench.metrics.values())
+    has_selfssim = any(isinstance(metric, ConsistencyMetric) for metric in bench.metrics.values())
     for scale, images in wanted.items():
         for image in images:
             needed.setdefault(image, set()).update(bench.job.scales if has_selfssim else [scale])
@@ -191,7 +190,10 @@ def _score(
     row.gt = hashlib.sha256(to_uint8(pair.gt).numpy().tobytes()).hexdigest()[:16]
     metrics = bench.columns(method, scale)
     towards = {
-        selfssim_column(m, s): s for m in bench.metrics.values() if isinstance(m, SelfSSIM) for s in bench.job.scales
+        selfssim_column(m, s): s
+        for m in bench.metrics.values()
+        if isinstance(m, ConsistencyMetric)
+        for s in bench.job.scales
     }
     for column in columns:
         metric = metrics[column]
@@ -207,8 +209,10 @@ def _score(
                 continue
             if isinstance(metric, ImageMetric):
                 value = metric.scores(sr[None], gt[None])[0]
-            else:
+            elif isinstance(metric, ConsistencyMetric):
                 value = metric.score(outputs[scale], outputs[towards[column]])
+            else:
+                raise AssertionError(f"{metric.info.name} fills no column")
         except CasarbiError as error:
             row.failures[column] = str(error)
             continue

@@ -8,8 +8,7 @@ from functools import cached_property
 from benchmarks.datasets import create_dataset
 from benchmarks.datasets.base import Dataset
 from benchmarks.metrics import create_metric
-from benchmarks.metrics.base import DerivedMetric, DistributionMetric, ImageMetric, Metric
-from benchmarks.metrics.selfssim import SelfSSIM
+from benchmarks.metrics.base import ConsistencyMetric, DerivedMetric, DistributionMetric, ImageMetric, Metric
 from benchmarks.protocol import Protocol
 from benchmarks.store import CellKey, column_name
 from casarbi.errors import CasarbiError
@@ -47,7 +46,7 @@ class Bench:
     def __post_init__(self) -> None:
         self.job.protocol.check(self.job.scales)
         self.metrics = {name: create_metric(name) for name in self.job.metrics}
-        if any(isinstance(m, SelfSSIM) for m in self.metrics.values()) and not self.job.protocol.one_lr:
+        if any(isinstance(m, ConsistencyMetric) for m in self.metrics.values()) and not self.job.protocol.one_lr:
             raise CasarbiError(
                 f"SelfSSIM compares outputs made from one LR, but protocol {self.job.protocol.name} makes an LR "
                 "for each scale: use --protocol face or photo."
@@ -96,7 +95,7 @@ class Bench:
                 metric = create_metric(metric.source)
             if isinstance(metric, ImageMetric):
                 columns[column_name(metric.info.name, metric.identity)] = metric
-            elif isinstance(metric, SelfSSIM):
+            elif isinstance(metric, ConsistencyMetric):
                 others = [other for other in self.job.scales if other != scale]
                 columns |= {selfssim_column(metric, other): metric for other in others}
         return columns
@@ -107,6 +106,6 @@ class Bench:
         return {column_name(m.features_name, m.identity): m for m in found}
 
 
-def selfssim_column(metric: SelfSSIM, reference_scale: float) -> str:
+def selfssim_column(metric: ConsistencyMetric, reference_scale: float) -> str:
     """Column of a cell that holds SelfSSIM towards another scale."""
     return column_name(f"{metric.info.name}@{scale_label(reference_scale)}", metric.identity)

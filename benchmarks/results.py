@@ -12,8 +12,7 @@ import pandas as pd
 from benchmarks.experiments import Experiment, MethodRow, PanelSpec
 from benchmarks.job import GROUND_TRUTH, Bench, selfssim_column
 from benchmarks.metrics import create_metric
-from benchmarks.metrics.base import DerivedMetric, DistributionMetric, Metric
-from benchmarks.metrics.selfssim import SelfSSIM
+from benchmarks.metrics.base import ConsistencyMetric, DerivedMetric, DistributionMetric, Metric
 from benchmarks.statistics import Interval, mean_interval
 from benchmarks.store import Row, Store, column_name
 from casarbi.errors import CasarbiError
@@ -55,7 +54,7 @@ class PanelResults:
             return Interval(metric.value(values), math.nan, math.nan, len(known)) if known else NOT_HERE
         return mean_interval(self._values(model, rows, column_name(metric.info.name, metric.identity)))
 
-    def selfssim(self, model: str, scale: float, reference_scale: float, metric: SelfSSIM) -> Interval:
+    def selfssim(self, model: str, scale: float, reference_scale: float, metric: ConsistencyMetric) -> Interval:
         """Mean SelfSSIM of outputs at one scale resized to, and compared with, those at another."""
         rows = self.rows(model, scale)
         if scale == reference_scale:
@@ -123,8 +122,8 @@ def collect(
 
 def _panel(results: PanelResults, pictures: Sequence[Picture]) -> Panel:
     experiment, spec, bench = results.experiment, results.spec, results.bench
-    metrics = {name: metric for name, metric in bench.metrics.items() if not isinstance(metric, SelfSSIM)}
-    selfssim = [metric for metric in bench.metrics.values() if isinstance(metric, SelfSSIM)]
+    metrics = {name: metric for name, metric in bench.metrics.items() if not isinstance(metric, ConsistencyMetric)}
+    selfssim = [metric for metric in bench.metrics.values() if isinstance(metric, ConsistencyMetric)]
     columns = tuple(_metric_columns(experiment, metrics, spec.cite))
     methods = tuple(_method(row, bench) for row in experiment.methods if row.model or spec.cite)
     records = [record for row in experiment.methods for record in _records(results, row, columns, metrics)]
@@ -142,7 +141,7 @@ def _panel(results: PanelResults, pictures: Sequence[Picture]) -> Panel:
         methods=methods,
         split=experiment.split,
         paper_note=experiment.paper.note if experiment.paper and spec.cite else "",
-        warnings=tuple(_warnings(results, metrics.values())),
+        warnings=tuple(_warnings(results, list(metrics.values()))),
         facts=_facts(results),
         matrices=tuple(matrices),
         pictures=tuple(pictures),
@@ -195,7 +194,7 @@ def _records(
             }
 
 
-def _matrix(results: PanelResults, row: MethodRow, metric: SelfSSIM) -> Matrix:
+def _matrix(results: PanelResults, row: MethodRow, metric: ConsistencyMetric) -> Matrix:
     experiment, scales = results.experiment, results.experiment.scales
     model = results.bench.model(row.model) if row.model else None
     paper = None

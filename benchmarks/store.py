@@ -168,7 +168,7 @@ class Cell:
         name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
         columns = sorted({column for row in rows for column in row.features})
         if columns:
-            arrays = {}
+            arrays: dict[str, Any] = {}
             for index, column in enumerate(columns):
                 having = [i for i, row in enumerate(rows) if column in row.features]
                 arrays[f"rows{index}"] = np.array(having)

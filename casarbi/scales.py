@@ -79,5 +79,5 @@ def check_pixels(size: Size, max_pixels: int, what: str) -> None:
         gib = height * width * 3 * 4 / 2**30
         raise CasarbiError(
             f"{what} asks for {width}x{height} px ({gib:,.0f} GiB as float32), above the limit of "
-            f"{max_pixels:,} pixels: check the scale (casarbi upscale has --max-pixels for what is meant to be so large)."
+            f"{max_pixels:,} pixels: check the scale (casarbi upscale has --max-pixels for what is meant so)."
         )

@@ -214,7 +214,7 @@ def grid_experiment(
     paper: PaperTable | None = None,
 ) -> Experiment:
     """An experiment made on the command line; without a protocol, each data set's usual one is taken."""
-    panels = []
+    panels: list[PanelSpec] = []
     for reference in data:
         short = Reference.parse(reference).name
         chosen = get_protocol(protocol) if protocol else default_protocol(short)
