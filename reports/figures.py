@@ -122,7 +122,7 @@ def _lines(panel: Panel, metric: MetricColumn) -> list[Line]:
         measured = rows[(rows["source"] == "measured") & np.isfinite(rows["value"].astype(float))]
         points = list(zip(measured["scale"], measured["value"], measured["ci_low"], measured["ci_high"], strict=True))
         if points:
-            lines.append((titles[series], series, False, points))
+            lines.append((_cut(titles[series], 22), series, False, points))
         paper = rows["paper_value"].where(rows["source"] != "cited", rows["value"]).astype(float)
         cited = [
             (scale, value, math.nan, math.nan)
@@ -130,15 +130,19 @@ def _lines(panel: Panel, metric: MetricColumn) -> list[Line]:
             if math.isfinite(value) and metric.paper_metric
         ]
         if cited:
-            lines.append((f"{titles[series]}, paper", series, True, cited))
+            lines.append((f"{_cut(titles[series], 15)}, paper", series, True, cited))
     return lines
 
 
 def _short_titles(titles: list[str]) -> list[str]:
-    """Drop what stands in brackets where the rest still tells the methods apart, and cut what is left to 16 signs."""
+    """Drop what stands in brackets where the rest still tells the methods apart."""
     bare = [re.sub(r"\s*\([^)]*\)", "", title) or title for title in titles]
     short = [plain if bare.count(plain) == 1 else title for plain, title in zip(bare, titles, strict=True)]
-    return [title if len(title) <= 16 else f"{title[:15]}…" for title in short]
+    return short
+
+
+def _cut(text: str, room: int) -> str:
+    return text if len(text) <= room else f"{text[: room - 1]}…"
 
 
 def _draw(axes: Axes, line: Line) -> None:

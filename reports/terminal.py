@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from dataclasses import replace
 
 import tabulate
 
@@ -19,14 +20,19 @@ PAD = "\ue000"
 """Stands for a space until the table is laid out: tabulate strips real ones."""
 
 
-def to_text(document: Document, encoding: str | None = "utf-8") -> str:
+def to_text(document: Document, encoding: str | None = "utf-8", width: int | None = None) -> str:
     """Text for a terminal, with only characters that its encoding has (±, ×, † become +/-, x, #).
 
     Args:
         document: what to print.
         encoding: encoding of the stream, as in `sys.stdout.encoding`; None means ASCII.
+        width: columns of the terminal; wider tables are printed in parts, one under the other. None: never.
     """
-    text = render("report.txt.j2", document, one_line, _text_table, _text_matrix, ("marked *", "marked +"))
+
+    def table(block: Block) -> str:
+        return _fitting(block, width)
+
+    text = render("report.txt.j2", document, one_line, table, _text_matrix, ("marked *", "marked +"))
     return encodable(text, encoding or "ascii")
 
 
@@ -47,6 +53,21 @@ def encodable(text: str, encoding: str) -> str:
             return ASCII.get(character, stripped or "?")
 
     return "".join(map(plain, text))
+
+
+def _fitting(block: Block, width: int | None) -> str:
+    """Table of a block, its columns halved until each part fits."""
+    text = _text_table(block)
+    count = len(block.columns)
+    if width is None or count < 2 or max(map(len, text.split("\n"))) <= width:
+        return text
+    parts = (slice(0, (count + 1) // 2), slice((count + 1) // 2, count))
+    return "\n\n".join(_fitting(_part(block, part), width) for part in parts)
+
+
+def _part(block: Block, part: slice) -> Block:
+    rows = tuple(replace(row, cells=row.cells[part]) for row in block.rows)
+    return replace(block, columns=block.columns[part], rows=rows)
 
 
 def _text_table(block: Block) -> str:

@@ -113,6 +113,16 @@ def test_text_lines_the_papers_digits_up_with_ours(document):
     assert "25.30 ±0.50*" in lines[liif] and "21.70 ±0.50*† n=31" in lines[liif]
 
 
+def test_text_splits_a_table_that_is_wider_than_the_terminal(build):
+    scales = tuple(float(k) for k in range(2, 14))
+    document = build([("a", scale, "psnr", 30 - scale, 1, 40, 3, "measured", NAN) for scale in scales], scales=scales)
+    whole, split = to_text(document), to_text(document, width=80)
+    table = [line for line in split.splitlines() if line.startswith(("Method", "a "))]
+    assert max(map(len, table)) <= 80 < max(map(len, whole.splitlines()))
+    assert re.findall(r"×\d+", split) == re.findall(r"×\d+", whole)
+    assert re.findall(r"\d+\.00 ±", split) == re.findall(r"\d+\.00 ±", whole)
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8", None])
 def test_text_has_only_signs_that_the_stream_has(document, encoding):
     text = to_text(document, encoding)
