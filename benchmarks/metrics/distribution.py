@@ -21,7 +21,7 @@ _INCEPTION = "2048-d features of pytorch-fid's Inception at 299 px"
 
 
 def _st_features(net: str) -> str:
-    return f"{stlpips.FEATURES[net]}-d mean of the last layer of ST-LPIPS ({net}), no resizing"
+    return f"{stlpips.FEATURES[net]}-d mean of the unit-length last layer of ST-LPIPS ({net}), no resizing"
 
 
 def _info(name: str, label: str, min_side: int, decimals: int, description: str) -> MetricInfo:
@@ -33,10 +33,10 @@ INFO = {
     info.name: info
     for info in (
         _info("fid", "FID", 1, 2, f"{_FRECHET} on {_INCEPTION}"),
-        _info("kid", "KID", 1, 5, f"{_KERNEL}, on {_INCEPTION}"),
-        _info("fd-st-alex", "FD[st-alex]", 21, 4, f"{_FRECHET} on {_st_features('alex')}; not FID"),
-        _info("fd-st-vgg", "FD[st-vgg]", 18, 4, f"{_FRECHET} on {_st_features('vgg')}; not FID"),
-        _info("kid-st-alex", "KD[st-alex]", 21, 6, f"{_KERNEL}, on {_st_features('alex')}; not KID"),
+        _info("kid", "KID", 1, 4, f"{_KERNEL}, on {_INCEPTION}"),
+        _info("fd-st-alex", "FD[st-alex]", 21, 2, f"{_FRECHET} on {_st_features('alex')}; not FID"),
+        _info("fd-st-vgg", "FD[st-vgg]", 18, 2, f"{_FRECHET} on {_st_features('vgg')}; not FID"),
+        _info("kid-st-alex", "KD[st-alex]", 21, 4, f"{_KERNEL}, on {_st_features('alex')}; not KID"),
     )
 }
 
@@ -95,11 +95,11 @@ class InceptionFeatures:
 
 
 class StFeatures:
-    """Mean over positions of the last layer of a shift-tolerant trunk."""
+    """Pooled features of a shift-tolerant trunk."""
 
     def __init__(self, net: str) -> None:
         self.dimensions = stlpips.FEATURES[net]
-        self.name = f"st-{net}-{self.dimensions}"
+        self.name = f"st-{net}-unit-{self.dimensions}"
         self.trunk = stlpips.load_trunk(net)
         self.sha256 = self.trunk.sha256
 

@@ -64,7 +64,7 @@ def ssim(a: Tensor, b: Tensor, window: Window = GAUSSIAN) -> float:
 def ms_ssim(a: Tensor, b: Tensor) -> float:
     """Five-level SSIM (Wang, Simoncelli and Bovik 2003), mean over channels.
 
-    Levels are halved by 2x2 means, an odd last row or column is dropped; negative contrast terms count as 0.
+    Levels are halved by 2x2 means, an odd last row or column is dropped, so the smallest side is 16 times the window; negative contrast terms count as 0.
     """
     product = torch.ones(a.shape[0], dtype=torch.float64, device=a.device)
     for level, weight in enumerate(_MS_WEIGHTS):
@@ -150,7 +150,7 @@ INFO = {
         _info("ssim-uniform7", "SSIM uniform 7", 7, f"uniform 7x7, sample covariance (scikit-image), {_RGB}"),
         _info("ssim-zeropad", "SSIM zero-padded", 11, f"{_GAUSS}, zeros around the image, {_RGB}"),
         _info("ssim-y", "SSIM-Y", 11, f"{_GAUSS}, windows inside the image, y601 luma, range 255"),
-        _info("ms-ssim", "MS-SSIM", 161, f"five levels, {_GAUSS}, 2x2 means between levels, {_RGB}", lowest=0.0),
+        _info("ms-ssim", "MS-SSIM", 176, f"five levels, {_GAUSS}, 2x2 means between levels, {_RGB}", lowest=0.0),
     )
 }
 

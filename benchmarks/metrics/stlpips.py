@@ -22,7 +22,7 @@ from benchmarks.metrics.base import ImageMetric, MetricInfo, check_pair, check_r
 _MIN_SIDES = {"alex": 21, "vgg": 18}  # below, a map is too small for its mirrored border
 _NETS = {"alex": "AlexNet", "vgg": "VGG-16"}
 FEATURES = {"alex": 256, "vgg": 512}
-"""Channels of the last layer, whose mean over positions is the feature vector of an image."""
+"""Length of the feature vector of an image: the channels of the last layer."""
 
 INFO = {
     f"st-lpips-{net}": MetricInfo(
@@ -74,15 +74,20 @@ class ShiftTolerantTrunk:
         """Distance of one (3, H, W) from another: weighted squared differences of unit-length features."""
         total = torch.zeros((), device=a.device)
         for number, layer in enumerate(self.layers(torch.stack((a, b)))):
-            unit = layer / (layer.square().sum(1, keepdim=True).sqrt() + 1e-10)
+            unit = _unit_length(layer)
             weights = self._tensors[f"lin{number}.model.1.weight"]
             total = total + conv2d((unit[:1] - unit[1:]).square(), weights).mean()
         return float(total)
 
     def pooled(self, image: Tensor) -> Tensor:
-        """Mean over positions of the last layer of one (3, H, W) in [0, 1]: (C,)."""
+        """Feature vector of one (3, H, W) in [0, 1]: (C,).
+
+        The last layer at unit length, as the metric itself sees it, averaged over positions and times √C, so that both
+        trunks give values of one size. The raw layer, of which a few channels would decide everything, does not rank
+        blurs in order; this does.
+        """
         *_, last = self.layers(image[None])
-        return last.mean((-2, -1))[0]
+        return math.sqrt(last.shape[1]) * _unit_length(last).mean((-2, -1))[0]
 
     def _convolve(self, x: Tensor, key: str) -> Tensor:
         weight, bias = self._tensors[f"{key}.weight"], self._tensors[f"{key}.bias"]
@@ -97,6 +102,11 @@ class ShiftTolerantTrunk:
     def _move(self, device: torch.device) -> None:
         if self._tensors["lin0.model.1.weight"].device != device:
             self._tensors = {key: tensor.to(device) for key, tensor in self._tensors.items()}
+
+
+def _unit_length(layer: Tensor) -> Tensor:
+    """Scale the vector of channels at each position of (B, C, h, w) to length 1."""
+    return layer / (layer.square().sum(1, keepdim=True).sqrt() + 1e-10)
 
 
 def _running_maximum(x: Tensor, k: int) -> Tensor:
