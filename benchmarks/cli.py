@@ -212,8 +212,8 @@ def doctor() -> None:
     width = max(len(check.name) for check in checks)
     for check in checks:
         click.echo(f"{check.status:12} {check.name:{width}}  {check.detail}")
-        if check.remedy:
-            click.echo(f"{'':12} {'':{width}}  {check.remedy}")
+        if check.mend:
+            click.echo(f"{'':12} {'':{width}}  {check.mend}")
     if any(check.status == "failed" for check in checks):
         raise CasarbiError("A check failed: numbers made on this machine cannot be trusted until it is mended.")
 
@@ -324,7 +324,13 @@ def _open(experiment: Experiment, store: str, **settings: Any) -> Session:
     from benchmarks.session import Session
     from benchmarks.store import Store
 
-    return Session(experiment, Store(store), **settings)
+    try:
+        return Session(experiment, Store(store), **settings)
+    except CasarbiError as error:
+        if not experiment.needs:
+            raise
+        needs = "; ".join(experiment.needs)
+        raise CasarbiError(f"{error} Preset {experiment.preset} of {experiment.name} needs: {needs}.") from None
 
 
 def _execute(
@@ -398,8 +404,7 @@ def _print_times(outcome: Outcome, wall: float, workers: int) -> None:
 def _write(session: Session, out: str) -> None:
     import datetime
 
-    from reports.tables import write_report
-    from reports.terminal import to_text
+    from reports.tables import to_text, write_report
 
     command = shlex.join(["casarbi-bench", *sys.argv[1:]])
     date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")

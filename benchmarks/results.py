@@ -79,7 +79,7 @@ class PanelResults:
             for row, gt in zip(rows, truth, strict=True)
             if row and gt and column in row.features and column in gt.features
         ]
-        if len(both) < 2 or (len(both) < metric.needs and not self.experiment.small_n):
+        if len(both) < 2:
             return Interval(math.nan, math.nan, math.nan, len(both))
         sr, gt = (np.stack(vectors) for vectors in zip(*both, strict=True))
         return Interval(metric.distance(sr, gt), math.nan, math.nan, len(both))
@@ -179,7 +179,7 @@ def _records(
             paper = experiment.paper.value(row.name, scale, column.name) if experiment.paper and spec.cite else None
             metric = metrics.get(column.name)
             found = results.interval(row.model, scale, metric) if model and metric else NOT_HERE
-            measured = model is not None and metric is not None
+            measured = model is not None and metric is not None and not _refused(results, metric)
             source = "measured" if measured else "cited" if paper is not None else "missing"
             yield {
                 "method": row.name,
@@ -192,6 +192,12 @@ def _records(
                 "source": source,
                 "paper_value": math.nan if paper is None else paper,
             }
+
+
+def _refused(results: PanelResults, metric: Metric) -> bool:
+    """Whether a distance over so few images is not given (see `Experiment.small_n`)."""
+    few = isinstance(metric, DistributionMetric) and len(results.bench.digests) < metric.needs
+    return few and not results.experiment.small_n
 
 
 def _matrix(results: PanelResults, row: MethodRow, metric: ConsistencyMetric) -> Matrix:

@@ -6,7 +6,9 @@ from casarbi.errors import CasarbiError
 from casarbi.scales import parse_scales, scale_label, target_size
 
 
-@pytest.mark.parametrize("text", ["5.3,7,10", "5.3, 7, 10", "5.3,7,10,", "x5.3,x7,x10", "5.3,7,1e1", "5.3×,7×,10×", "5.3;7;10"])
+@pytest.mark.parametrize(
+    "text", ["5.3,7,10", "5.3, 7, 10", "5.3,7,10,", "x5.3,x7,x10", "5.3,7,1e1", "5.3×,7×,10×", "5.3;7;10"]
+)
 def test_every_spelling_of_a_list_gives_the_same_scales(text):
     assert parse_scales(text) == (5.3, 7.0, 10.0)
 
