@@ -8,7 +8,7 @@ from benchmarks.datasets.portrait_parts.exact import Array, Draw, box, colour, m
 from benchmarks.datasets.portrait_parts.frame import Frame
 from benchmarks.datasets.portrait_parts.lattice import cloud
 
-COARSE = 128  # a blurred backdrop needs no more pixels
+COARSE = 96  # a blurred backdrop needs no more pixels
 
 
 def backdrop(frame: Frame) -> Array:
@@ -19,7 +19,10 @@ def backdrop(frame: Frame) -> Array:
     paint = {"studio": _studio, "foliage": _foliage, "bokeh": _bokeh, "indoor": _indoor, "street": _street}
     picture = paint[p.backdrop](draw, axis)
     picture = picture * np.float32(draw.between(0.75, 1.25))
-    return np.stack([resample(channel, (frame.n, frame.n)) for channel in picture])
+    large = np.empty((3, frame.n, frame.n), np.float32)
+    for channel, small in zip(large, picture, strict=True):
+        channel[:] = resample(small, (frame.n, frame.n))
+    return large
 
 
 def _tint(draw: Draw, level: float, spread: float = 0.35) -> Array:

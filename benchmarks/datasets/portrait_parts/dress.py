@@ -13,7 +13,7 @@ from benchmarks.datasets.portrait_parts.skin import offset
 
 def neck(frame: Frame, surface: Surface) -> None:
     """Neck and upper chest, with the two muscles that meet between the collar bones."""
-    where = frame.below(0.3)
+    where = frame.window(-0.3 * frame.person.yaw, 0.9, 0.7, 0.62)
     frame, surface = frame.crop(where), surface.crop(where)
     p, px = frame.person, frame.px
     x, y = frame.x + np.float32(0.22 * p.yaw), frame.y

@@ -9,12 +9,13 @@ does not.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+# Always float32; the stubs lose that in arithmetic with Python numbers, hence the wider name.
+Array = NDArray[np.floating[Any]]
 Choice = TypeVar("Choice")
 
 
@@ -127,16 +128,24 @@ def slope(z: Array, px: float) -> tuple[Array, Array]:
 
 
 def resample(field: Array, size: tuple[int, int]) -> Array:
-    """Sample (h, w) linearly at `size` evenly spaced pixel centres, rows then columns; no antialiasing."""
-    for axis in (0, 1):
-        n, m = field.shape[axis], size[axis]
-        at = np.clip((np.arange(m) + 0.5) * n / m - 0.5, 0, n - 1)
-        low = np.minimum(at.astype(np.int64), n - 2)
-        part = (at - low).astype(np.float32)
-        part = part[:, None] if axis == 0 else part[None, :]
-        a = field.take(low, axis=axis)
-        field = a + (field.take(low + 1, axis=axis) - a) * part
-    return field
+    """Sample (h, w) linearly at `size` evenly spaced pixel centres, columns then rows; no antialiasing."""
+    row, column = _between_points(field.shape[0], size[0]), _between_points(field.shape[1], size[1])
+    a, b = field[:, column[0]], field[:, column[0] + 1]
+    b -= a
+    b *= column[1][None, :]
+    b += a
+    a, b = b.take(row[0], axis=0), b.take(row[0] + 1, axis=0)
+    b -= a
+    b *= row[1][:, None]
+    b += a
+    return b
+
+
+def _between_points(n: int, m: int) -> tuple[NDArray[np.intp], Array]:
+    """Index of the left of n points and the fraction past it, for m points over the same length."""
+    at = np.clip((np.arange(m) + 0.5) * n / m - 0.5, 0, n - 1)
+    low = np.minimum(at.astype(np.intp), n - 2)
+    return low, (at - low).astype(np.float32)
 
 
 def box(field: Array, radius: int) -> Array:

@@ -39,10 +39,7 @@ def _rim(frame: Frame, u: Array, v: Array) -> tuple[Array, Array]:
     au = np.abs(u)
     x, y = (au - EYE - 0.005) * (1 / a), (v - 0.025) * (1 / b)
     x2, y2 = x * x, y * y
-    if p.glasses == "round":
-        r = np.sqrt(x2 + y2)
-    else:
-        r = np.sqrt(np.sqrt(x2 * x2 + y2 * y2))
+    r = np.sqrt(x2 + y2) if p.glasses == "round" else np.sqrt(np.sqrt(x2 * x2 + y2 * y2))
     d = (r - 1) * b
     rim = np.abs(d) - thick * (1 + 0.35 * (y < 0) * (p.glasses != "wire"))
     bridge = np.maximum(np.abs(v + 0.03 + 0.6 * u * u * -1) - thick, au - 0.1)

@@ -27,7 +27,8 @@ def noise(x: Array, y: Array, seed: int = 0) -> Array:
     x0, y0 = np.floor(x), np.floor(y)
     fx, fy = _ease(x - x0), _ease(y - y0)
     mask = PERIOD - 1
-    at = (y0.astype(np.int32) & mask) * (PERIOD + 1) + (x0.astype(np.int32) & mask)
+    at = (y0.astype(np.intp) & mask) * (PERIOD + 1)
+    at += x0.astype(np.intp) & mask
     flat = _table(seed).ravel()
     top = _between(flat.take(at), flat.take(at + 1), fx)
     at += PERIOD + 1
@@ -53,19 +54,22 @@ def _between(a: Array, b: Array, t: Array) -> Array:
 
 
 def _axis(at: Array, cell: float, offset: float) -> tuple[np.ndarray, Array]:
+    """Lattice index under each position, not wrapped, and the eased fraction past it."""
     t = (at.astype(np.float64) / cell + offset).astype(np.float32)
     low = np.floor(t)
-    part = t - low
-    return low.astype(np.int32) & (PERIOD - 1), _ease(part)
+    return low.astype(np.intp), _ease(t - low)
 
 
 def sheet(x: Array, y: Array, cell: float, offset: float, seed: int = 0) -> Array:
     """Noise on the grid of columns x (W,) and rows y (H,), lattice points `cell` apart: (H, W) in [-1, 1]."""
-    table = _table(seed)
+    mask = PERIOD - 1
     row, fy = _axis(y, cell, offset)
     column, fx = _axis(x, cell, offset * 1.7 + 11.3)
-    lines = _between(table.take(row, axis=0), table.take(row + 1, axis=0), fy[:, None])
-    return _between(lines.take(column, axis=1), lines.take(column + 1, axis=1), fx[None, :])
+    # Columns first, on the few lattice rows in reach: taking whole rows afterwards is only copying.
+    table = _table(seed).take(np.arange(row[0], row[-1] + 2) & mask, axis=0)
+    lines = _between(table[:, column & mask], table[:, (column & mask) + 1], fx[None, :])
+    row -= row[0]
+    return _between(lines.take(row, axis=0), lines.take(row + 1, axis=0), fy[:, None])
 
 
 def cloud(

@@ -6,7 +6,7 @@ import copy
 
 import numpy as np
 
-from benchmarks.datasets.portrait_parts.exact import Array, box, colour, resample, slope, smooth
+from benchmarks.datasets.portrait_parts.exact import Array, box, resample, slope, smooth
 from benchmarks.datasets.portrait_parts.frame import Frame
 
 COARSE = 96  # pixels a side of the grid on which shadows are found
@@ -45,13 +45,14 @@ class Surface:
     def put(self, cover: Array, albedo: Array, z: Array, px: float, gloss: Array | float, blood: float) -> None:
         """Lay a shape over what is there; its normal is the slope of its own z."""
         dx, dy = slope(z, px)
-        self.albedo += (albedo - self.albedo) * cover
-        self.normal[0] += (-dx - self.normal[0]) * cover
-        self.normal[1] += (-dy - self.normal[1]) * cover
-        self.z += (z - self.z) * cover
-        self.gloss += (gloss - self.gloss) * cover
-        self.blood += (blood - self.blood) * cover
-        self.cover += (1 - self.cover) * cover
+        under = np.float32(1) - cover
+        scalar = ((self.gloss, gloss), (self.blood, blood), (self.cover, 1.0))
+        for field, value in (*zip(self.albedo, albedo, strict=True), (self.normal[0], -dx), (self.normal[1], -dy)):
+            field *= under
+            field += value * cover
+        for field, level in ((self.z, z), *scalar):
+            field *= under
+            field += cover * level
 
     def tint(self, where: tuple[slice, slice], cover: Array, albedo: Array) -> None:
         """Paint over a window without changing its shape."""
@@ -66,7 +67,9 @@ def shadows(z: Array, frame: Frame) -> tuple[Array, Array]:
     the depth below the neighbourhood's mean.
     """
     p = frame.person
-    coarse = resample(box(z, max(frame.n // COARSE // 2, 0)), (COARSE, COARSE))
+    fine = resample(z, (2 * COARSE, 2 * COARSE))
+    fine = fine[::2] + fine[1::2]
+    coarse = (fine[:, ::2] + fine[:, 1::2]) * np.float32(0.25)
     unit = COARSE / 2 * p.scale
     lx, ly, lz = p.light
     flat = max((lx * lx + ly * ly) ** 0.5, 0.05)
@@ -89,29 +92,31 @@ def shadows(z: Array, frame: Frame) -> tuple[Array, Array]:
 
 def shade(surface: Surface, frame: Frame, key: Array, sky: Array) -> Array:
     """Light the surface: key light wrapped by scattering, sky, rim light, two highlights; (3, n, n) linear light."""
-    p = frame.person
-    s = surface
+    p, s = frame.person, surface
     nx, ny = s.normal[0], s.normal[1]
-    inverse = 1 / np.sqrt(nx * nx + ny * ny + 1)
-    nx, ny, nz = nx * inverse, ny * inverse, inverse
+    nz = 1 / np.sqrt(nx * nx + ny * ny + 1)
+    nx, ny = nx * nz, ny * nz
     lx, ly, lz = (np.float32(c) for c in p.light)
     facing = nx * lx + ny * ly + nz * lz
-    light = []
-    # Red light travels furthest under skin, so its terminator lies furthest round.
-    for reach in (0.42, 0.2, 0.14):
-        wrap = s.blood * np.float32(reach)
-        t = np.maximum((facing + wrap) / (1 + wrap), 0)
-        open_key = key + (1 - key) * wrap * np.float32(0.35)
-        light.append(t * open_key)
-    sun = np.stack(light) * colour([c * 1.12 for c in p.light_colour])
-    up = (0.66 - 0.3 * ny) * sky
-    total = s.albedo * (sun + colour(p.fill) * up)
-    total += (_highlight(nx, ny, nz, p.light) * key * s.gloss)[None] * colour([c * 0.5 for c in p.light_colour])
+    sheen = _highlight(nx, ny, nz, p.light) * key * s.gloss * np.float32(0.5)
+    up = (np.float32(0.66) - ny * np.float32(0.3)) * sky
     if p.rim > 0:
-        side = np.float32(-1 if p.light[0] > 0 else 1)
-        rim = np.maximum(nx * side - 0.55, 0) * np.float32(p.rim * 2.2)
-        total += (rim * sky) * (s.albedo * np.float32(0.8) + np.float32(0.06))
-    return total + s.glow
+        rim = np.maximum(nx * np.float32(-1 if p.light[0] > 0 else 1) - np.float32(0.55), 0) * sky
+        rim *= np.float32(p.rim * 2.2)
+    picture = np.empty_like(s.albedo)
+    # Red light travels furthest under skin, so its terminator lies furthest round.
+    for c, reach in enumerate((0.42, 0.2, 0.14)):
+        wrap = s.blood * np.float32(reach)
+        sun = np.maximum(facing + wrap, 0) / (1 + wrap)
+        sun *= key + (1 - key) * wrap * np.float32(0.35)
+        sun *= np.float32(1.12 * p.light_colour[c])
+        sun += up * np.float32(p.fill[c])
+        np.multiply(s.albedo[c], sun, out=picture[c])
+        picture[c] += sheen * np.float32(p.light_colour[c])
+        if p.rim > 0:
+            picture[c] += rim * (s.albedo[c] * np.float32(0.8) + np.float32(0.06))
+        picture[c] += s.glow
+    return picture
 
 
 def _highlight(nx: Array, ny: Array, nz: Array, light: tuple[float, float, float]) -> Array:
@@ -120,8 +125,8 @@ def _highlight(nx: Array, ny: Array, nz: Array, light: tuple[float, float, float
     norm = (hx * hx + hy * hy + hz * hz) ** 0.5
     cosine = np.maximum(nx * np.float32(hx / norm) + ny * np.float32(hy / norm) + nz * np.float32(hz / norm), 0)
     c8 = cosine * cosine
-    c8 = c8 * c8
-    c8 = c8 * c8
+    c8 *= c8
+    c8 *= c8
     c32 = c8 * c8
-    c32 = c32 * c32
-    return 0.25 * c8 + 0.75 * c32
+    c32 *= c32
+    return c8 * np.float32(0.25) + c32 * np.float32(0.75)

@@ -12,6 +12,7 @@ from benchmarks.datasets.portrait_parts.frame import Frame, edge
 from benchmarks.datasets.portrait_parts.glasses import glasses
 from benchmarks.datasets.portrait_parts.hair import Hair, cut_of
 from benchmarks.datasets.portrait_parts.light import Surface, shade, shadows
+from benchmarks.datasets.portrait_parts.sheen import hair_light
 
 
 def scene(frame: Frame) -> Array:
@@ -31,24 +32,36 @@ def scene(frame: Frame) -> Array:
     if hair is not None:
         sky[hair.where] *= 1 - 0.4 * _near(hair.front)
     picture = backdrop(frame)
-    lit = None if hair is None else hair.light(key, sky)
+    lit = np.zeros(0, np.float32) if hair is None else hair_light(hair, key, sky)
     if hair is not None and hair.back is not None:
-        behind = picture[:, hair.where[0], hair.where[1]]
-        behind += (lit * np.float32(0.42) - behind) * hair.back
-    picture += (shade(surface, frame, key, sky) - picture) * surface.cover
+        _over(picture, hair.where, lit * np.float32(0.42), hair.back)
+    # Above the shoulders the person is no wider than the head, which spares the corners.
+    head_box = frame.window(0.0, -0.1, 0.85, 0.92)
+    rest = slice(head_box[0].stop, frame.n), slice(0, frame.n)
+    for where in (head_box, rest):
+        on = surface.crop(where)
+        _over(picture, where, shade(on, frame, key[where], sky[where]), on.cover)
     if hair is not None:
-        before = picture[:, hair.where[0], hair.where[1]]
-        before += (lit - before) * hair.front
+        _over(picture, hair.where, lit, hair.front)
     where = frame.window(0.0, 0.03, 0.75, 0.25)
     part = picture[:, where[0], where[1]]
     part[:] = glasses(frame.crop(where), part, key[where])
     return picture
 
 
+def _over(picture: Array, where: tuple[slice, slice], paint: Array, cover: Array) -> None:
+    """Lay paint over a window of the picture."""
+    under = np.float32(1) - cover
+    for channel, tone in zip(picture, paint, strict=True):
+        part = channel[where]
+        part *= under
+        part += tone * cover
+
+
 def _near(cover: Array) -> Array:
     """Blur a cover over a twentieth of the face: where hair keeps the sky off the skin beside it."""
     coarse = resample(cover, (max(cover.shape[0] // 8, 4), max(cover.shape[1] // 8, 4)))
-    return resample(box(coarse, 1), cover.shape)  # type: ignore[arg-type]
+    return resample(box(coarse, 1), (cover.shape[0], cover.shape[1]))
 
 
 def _face(frame: Frame, surface: Surface) -> None:

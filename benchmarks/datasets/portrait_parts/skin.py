@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.datasets.portrait_parts.exact import Array, bump, colour, hill, mix, smooth
+from benchmarks.datasets.portrait_parts.exact import Array, bump, hill, mix, smooth
 from benchmarks.datasets.portrait_parts.frame import EYE, Frame
 from benchmarks.datasets.portrait_parts.head import fold_line
 from benchmarks.datasets.portrait_parts.lattice import cloud, noise, sheet
