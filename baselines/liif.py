@@ -19,7 +19,7 @@ from casarbi.weights import CATALOGUE, find_weights
 
 OFFICIAL_SCALES = (1.0, 4.0)
 CPU_CHUNK = 4096
-"""Predictions at once on a CPU: few enough that the hidden layers stay in its cache, which saves a quarter of the time."""
+"""Predictions at once on a CPU: few enough to stay in its cache, which saves a quarter of the time."""
 GPU_CHUNK = 2**18
 FLAGS = ("local_ensemble", "feat_unfold", "cell_decode")
 

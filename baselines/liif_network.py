@@ -211,9 +211,10 @@ class LIIFNetwork(nn.Module):
         ]
         outputs = [image.new_empty(3, *size) for size in sizes]
         for rows, columns in product(spans(height, region), spans(width, region)):
-            # One more feature on the far side: the second neighbour of the region's last queries.
+            # Two more features on the far side, for the second neighbours of the last queries: they are one further
+            # on, or two where rounding has it so in long axes.
             top, left = rows[0], columns[0]
-            bottom, right = min(rows[1] + 1, height), min(columns[1] + 1, width)
+            bottom, right = min(rows[1] + 2, height), min(columns[1] + 2, width)
             folded = self._fold_window(image, (top, bottom), (left, right))
             for output, size, (y_axis, x_axis) in zip(outputs, sizes, plans, strict=True):
                 y0, y1 = y_axis.queries_from(*rows)

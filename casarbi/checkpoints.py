@@ -32,8 +32,8 @@ __all__ = [
     "write_checkpoint",
 ]
 
-AVERAGED_KEYS = ("params_ema", "ema", "state_dict_ema", "model_ema")
-PLAIN_KEYS = ("params", "state_dict", "model", "net", "generator")
+AVERAGED_KEYS = ("params_ema", "params-ema", "ema", "state_dict_ema", "model_ema")
+PLAIN_KEYS = ("params", "state_dict", "model_state_dict", "model", "net", "generator")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,116 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from casarbi.errors import CasarbiError
+from casarbi.sr import create_model
+
+
+def save(path: Path, grey: int, size: tuple[int, int] = (8, 6)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((*size, 3), grey, np.uint8)).save(path)
+    return path
+
+
+def look_up(folder: Path, *ids: str, size: tuple[int, int] = (8, 6)) -> list[int]:
+    """Grey levels that the model gives for some ids."""
+    result = create_model(f"outputs:{folder}").bind(ids).upscale(torch.zeros(len(ids), 3, 2, 2), size, [0] * len(ids))
+    assert result.shape == (len(ids), 3, *size)
+    return [round(image.mean().item() * 255) for image in result]
+
+
+def test_matched_by_id_not_by_position(tmp_path):
+    for name, grey in (("img2", 2), ("img10", 10), ("img1", 1), ("deep/img1", 99)):
+        save(tmp_path / f"{name}.png", grey)
+    assert look_up(tmp_path, "img10", "img1", "deep/img1", "img2") == [10, 1, 99, 2]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x5.3/baby", "X5.3/baby", "5.3x/baby", "baby_x5.3", "babyx5", "x4/baby_x4", "baby-4x"],
+)
+def test_scale_in_a_folder_or_at_the_end_is_left_out(tmp_path, name):
+    save(tmp_path / f"{name}.png", 7)
+    save(tmp_path / "other.png", 8)
+    assert look_up(tmp_path, "baby") == [7]
+
+
+def test_one_folder_holds_several_scales(tmp_path):
+    save(tmp_path / "x4" / "baby.png", 4, (8, 6))
+    save(tmp_path / "x5.3" / "baby.png", 5, (11, 8))
+    assert look_up(tmp_path, "baby", size=(11, 8)) == [5]
+    assert look_up(tmp_path, "baby", size=(8, 6)) == [4]
+
+
+def test_own_name_comes_before_a_scale_at_the_end(tmp_path):
+    save(tmp_path / "img.png", 1)
+    save(tmp_path / "img_x2.png", 2)
+    assert look_up(tmp_path, "img", "img_x2") == [1, 2]
+
+
+def test_names_outside_ascii(tmp_path):
+    names = ["图 像", "café (1)", "100% #2", "-dash", "🙂"]
+    for grey, name in enumerate(names):
+        save(tmp_path / f"{name}.png", grey)
+    assert look_up(tmp_path, *reversed(names)) == [4, 3, 2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"bird.png": (8, 6)}, "no result for the image 'baby' at 6x8 px"),
+        ({"babi.png": (8, 6)}, "near: babi"),
+        ({"baby.png": (6, 8)}, "other sizes only .baby.png 8x6 px.: wanted 6x8 px"),
+        ({"baby.png": (8, 6), "x4/baby.png": (8, 6)}, "more than one result for 'baby' .* keep one"),
+        ({"x4/baby.png": (8, 6), "x5/baby.jpg": (8, 6)}, "more than one result"),
+    ],
+)
+def test_no_single_fitting_picture_is_refused(tmp_path, files, words):
+    for name, size in files.items():
+        save(tmp_path / name, 1, size)
+    with pytest.raises(CasarbiError, match=words):
+        look_up(tmp_path, "baby")
+
+
+def test_folder_that_is_missing_or_empty(tmp_path):
+    for folder in (tmp_path, tmp_path / "none"):
+        with pytest.raises(CasarbiError, match=str(folder)):
+            create_model(f"outputs:{folder}")
+    with pytest.raises(CasarbiError, match="lacks its folder"):
+        create_model("outputs")
+
+
+def test_needs_a_data_set(tmp_path):
+    save(tmp_path / "baby.png", 1)
+    with pytest.raises(CasarbiError, match="only be evaluated on a data set"):
+        create_model(f"outputs:{tmp_path}").upscale(torch.zeros(1, 3, 2, 2), (8, 6), [0])
+
+
+def test_identity_follows_content_not_place_or_time(tmp_path):
+    """F86: equal names, sizes and times, other pixels."""
+    for folder, grey in (("a", 1), ("b", 1), ("c", 2)):
+        os.utime(save(tmp_path / folder / "baby.bmp", grey), (1, 1))
+    a, b, c = (create_model(f"outputs:{tmp_path / folder}").identity for folder in "abc")
+    assert a == b != c
+    os.utime(save(tmp_path / "a" / "baby.bmp", 3), (1, 1))
+    assert create_model(f"outputs:{tmp_path / 'a'}").identity != a
+
+
+def test_change_while_running_is_noticed(tmp_path):
+    path = save(tmp_path / "baby.png", 1)
+    model = create_model(f"outputs:{tmp_path}").bind(["baby"])
+    save(path, 2)
+    with pytest.raises(CasarbiError, match="changed while"):
+        model.upscale(torch.zeros(1, 3, 2, 2), (8, 6), [0])
+
+
+def test_lossy_results_are_noted(tmp_path):
+    """F47, by content: a JPEG may be named .png."""
+    save(tmp_path / "a.png", 1)
+    assert "lossy format" not in create_model(f"outputs:{tmp_path}").info.source
+    save(tmp_path / "b.jpg", 1).rename(tmp_path / "b.png")
+    assert "1 of 2 are in a lossy format, such as b.png" in create_model(f"outputs:{tmp_path}").info.source
