@@ -64,7 +64,8 @@ def ssim(a: Tensor, b: Tensor, window: Window = GAUSSIAN) -> float:
 def ms_ssim(a: Tensor, b: Tensor) -> float:
     """Five-level SSIM (Wang, Simoncelli and Bovik 2003), mean over channels.
 
-    Levels are halved by 2x2 means, an odd last row or column is dropped, so the smallest side is 16 times the window; negative contrast terms count as 0.
+    Levels are halved by 2x2 means; an odd last row or column is dropped, so a side needs 16 times the window. Negative
+    contrast terms count as 0.
     """
     product = torch.ones(a.shape[0], dtype=torch.float64, device=a.device)
     for level, weight in enumerate(_MS_WEIGHTS):
