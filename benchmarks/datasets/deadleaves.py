@@ -80,7 +80,7 @@ def scatter(rng: np.random.Generator, side: int) -> Leaves:
     angle = 2 * np.pi * (draws[:, 0] if mood[1] < 0.6 else mood[2] + 0.12 * draws[:, 0] + 0.25 * (draws[:, 1] < 0.2))
     liking = np.cumsum(rng.random(SHAPES) ** 2 * (1, 1, 1, 1, 0.08))
     shape = np.searchsorted(liking / liking[-1], draws[:, 2]).clip(0, SHAPES - 1)
-    shape[(draws[:, 3] < 0.06 * mood[3]) & (radius < 6 * smallest)] = STROKE
+    shape[(draws[:, 3] < 0.1 * mood[3]) & (radius < 6 * smallest)] = STROKE
     shape[0] = STROKE
     aspect = 0.3 + 0.7 * np.sqrt(draws[:, 4])
     rough = np.minimum(radius * 0.5, 40) * mood[4] ** 2 * (shape != BOX)
@@ -149,11 +149,11 @@ def _overlap(offset: int) -> slice:
 
 
 def reduce(colour: np.ndarray) -> np.ndarray:
-    """Halve (3, 2H, 2W) to (3, H, W) with the kernel 1 3 3 1: an optic a little softer than a box."""
+    """Halve (3, 2H, 2W) to (3, H, W) with the kernel 1 7 7 1: an optic a little softer than a box."""
     for _ in range(2):
         padded = np.pad(colour, ((0, 0), (1, 1), (0, 0)), mode="edge")
         outer, inner = padded[:, :-2:2] + padded[:, 3::2], padded[:, 1:-2:2] + padded[:, 2:-1:2]
-        colour = (outer * np.float32(0.125) + inner * np.float32(0.375)).transpose(0, 2, 1)
+        colour = (outer * np.float32(0.0625) + inner * np.float32(0.4375)).transpose(0, 2, 1)
     return colour
 
 

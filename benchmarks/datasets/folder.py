@@ -93,7 +93,8 @@ def skipped_notes(paths: Sequence[Path]) -> tuple[str, ...]:
     """Say which files of a folder were no pictures."""
     if not paths:
         return ()
-    return (f"Skipped {len(paths)} files that are no pictures ({name_some([path.name for path in paths])}).",)
+    what = "1 file that is no picture" if len(paths) == 1 else f"{len(paths)} files that are no pictures"
+    return (f"Skipped {what} ({name_some([path.name for path in paths])}).",)
 
 
 def _name(root: Path) -> str:

@@ -132,25 +132,19 @@ def paint_strokes(strokes: np.ndarray, index: np.ndarray, depth: np.ndarray) -> 
     Args:
         strokes: (K, 7) start x, y, then end and bend relative to the start (x, y each), and the half-width in pixels
             at the start; the curve is start + t end + t (1 - t) bend, 0 <= t <= 1.
-        index: (K,) depth of each stroke, ascending.
+        index: (K,) depth of each stroke.
         depth: int32 (H, W), changed in place.
     """
-    if not len(strokes):
-        return
-    x, y, end_x, end_y, bend_x, bend_y, half_width = strokes.astype(np.float32).T[:, :, None, None]
-    longest = float(np.sqrt(strokes[:, 2:6] ** 2).sum(1).max())
-    t = np.linspace(0, 1, int(longest / 0.7) + 2, dtype=np.float32)[None, :, None]
-    reach = float(half_width.max())
-    across = np.linspace(-reach, reach, 2 * int(reach / 0.7 + 1) + 1, dtype=np.float32)[None, None, :]
-    along_x, along_y = end_x + (1 - 2 * t) * bend_x, end_y + (1 - 2 * t) * bend_y
-    length = np.sqrt(along_x * along_x + along_y * along_y) + np.float32(1e-6)
-    column = np.rint(x + t * end_x + t * (1 - t) * bend_x - across * along_y / length).astype(np.int32)
-    row = np.rint(y + t * end_y + t * (1 - t) * bend_y + across * along_x / length).astype(np.int32)
     height, width = depth.shape
-    seen = (np.abs(across) <= half_width * (1 - 0.7 * t)) & (column >= 0) & (column < width)
-    seen &= (row >= 0) & (row < height)
-    pixel = row[seen] * width + column[seen]
-    stroke = np.broadcast_to(index.astype(np.int32)[:, None, None], seen.shape)[seen]
-    flat = depth.reshape(-1)
-    front = flat[pixel] < stroke
-    flat[pixel[front]] = stroke[front]
+    for stroke, own in zip(strokes.astype(np.float32), index, strict=True):
+        x, y, end_x, end_y, bend_x, bend_y, half_width = stroke
+        length = float(np.abs(stroke[2:6]).sum())
+        t = np.linspace(0, 1, int(length / 0.7) + 2, dtype=np.float32)[:, None]
+        across = np.linspace(-1, 1, 2 * int(half_width / 0.7 + 1) + 1, dtype=np.float32) * half_width * (1 - 0.7 * t)
+        along_x, along_y = end_x + (1 - 2 * t) * bend_x, end_y + (1 - 2 * t) * bend_y
+        speed = np.sqrt(along_x * along_x + along_y * along_y) + np.float32(1e-6)
+        column = np.rint(x + t * (end_x + (1 - t) * bend_x) - across * along_y / speed).astype(np.int32)
+        row = np.rint(y + t * (end_y + (1 - t) * bend_y) + across * along_x / speed).astype(np.int32)
+        seen = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+        row, column = row[seen], column[seen]
+        depth[row, column] = np.maximum(depth[row, column], own)

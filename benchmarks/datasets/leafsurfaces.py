@@ -76,7 +76,7 @@ def draw_surfaces(rng: np.random.Generator, leaves: Leaves) -> Surfaces:
     period = 5 + radius * (0.06 + 0.5 * draws[8] ** 2)
     slope_angle, steep = 2 * np.pi * draws[9], 0.5 * draws[10] ** 1.5 / radius
     grain = np.minimum((draws[11] * len(GRAINS)).astype(np.int32), len(GRAINS) - 1)
-    noise = (0.15 + 0.85 * mood[2]) * draws[12] ** 1.3
+    noise = (0.25 + 0.9 * mood[2]) * draws[12] ** 1.3
     tint = colour * (0.55 + 0.3 * draws[13]) * np.stack([1 + 0.5 * (d - 0.5) for d in draws[14:17]])
 
     def pair(first: np.ndarray, second: np.ndarray) -> np.ndarray:
