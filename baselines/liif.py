@@ -35,7 +35,7 @@ class LIIF(SRModel):
     def __init__(self, network: LIIFNetwork, checkpoint: Checkpoint, chunk: int | None = None) -> None:
         self.network = network.eval()
         self.path, self.metadata, self.sha256 = checkpoint.path, checkpoint.metadata, checkpoint.sha256
-        self.chunk = chunk
+        self.trained_scales, self.chunk = _trained_scales(checkpoint), chunk
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -47,10 +47,9 @@ class LIIF(SRModel):
         """Facts for reports; a torch file does not record its trained scales, which are taken as the official ones."""
         header, sha256 = self.metadata, self.sha256
         known = next((weights for weights in CATALOGUE.values() if weights.sha256 == sha256), None)
-        low, high = json.loads(header["trained_scales"]) if "trained_scales" in header else OFFICIAL_SCALES
         return ModelInfo(
             parameters=sum(p.numel() for p in self.network.parameters() if p.requires_grad),
-            trained_scales=(float(low), float(high)),
+            trained_scales=self.trained_scales,
             stochastic=False,
             weights=f"{self.path.name}, SHA-256 {sha256}",
             licence=known.licence if known else header.get("licence", "not recorded in the file"),
@@ -167,6 +166,17 @@ def _spec_and_tensors(checkpoint: Checkpoint) -> tuple[Mapping[str, Any], dict[s
         raise CasarbiError(f"{path} is not a LIIF checkpoint: it holds {keys}, wanted 'model' with name, args and sd.")
     tensors = spec.get("sd", content)
     return spec, find_state(tensors if isinstance(tensors, Mapping) else {}, path).tensors
+
+
+def _trained_scales(checkpoint: Checkpoint) -> tuple[float, float]:
+    text = checkpoint.metadata.get("trained_scales", json.dumps(OFFICIAL_SCALES))
+    try:
+        low, high = json.loads(text)
+        return float(low), float(high)
+    except (ValueError, TypeError):
+        raise CasarbiError(
+            f"{checkpoint.path} has trained_scales '{text}' in its header, wanted like [1, 4]."
+        ) from None
 
 
 def _args(spec: Any, name: str, path: Path) -> Mapping[str, Any]:

@@ -163,6 +163,13 @@ def test_identity_is_the_content_of_the_weights(official, model, tmp_path):
     assert liif(str(tmp_path / "other.safetensors")).identity != model.identity
 
 
+@pytest.mark.parametrize("text", ["x1 to x8", "[1]", '["a", "b"]'])
+def test_unreadable_trained_scales_are_refused(tmp_path, text):
+    save_liif(tmp_path / "w.safetensors", network(), spec(), {"trained_scales": text})
+    with pytest.raises(CasarbiError, match="trained_scales"):
+        liif(str(tmp_path / "w.safetensors"))
+
+
 def encoder(**args) -> dict:
     return {"encoder_spec": {"name": "edsr-baseline", "args": {"no_upsampling": True, "n_feats": 8, **args}}}
 
@@ -180,7 +187,7 @@ def encoder(**args) -> dict:
         (spec(imnet_spec={"name": "siren", "args": {}}), "'siren' where a spec of 'mlp'"),
         (spec(pos_encode=True), "unknown settings {'pos_encode': True}"),
         (spec(cell_decode=False), "1 of another shape .imnet.layers.0.weight 16x76 for 16x74"),
-        (spec(**encoder(n_resblocks=3)), "4 missing .*encoder.body"),
+        (spec(**encoder(n_resblocks=3)), "6 missing .*encoder.body.2.*; 2 unexpected"),
     ],
 )
 def test_other_layouts_are_refused_in_one_sentence(tmp_path, model_entry, words):
