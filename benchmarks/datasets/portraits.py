@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.datasets.base import Dataset
-from benchmarks.datasets.portrait_parts.exact import Array, Draw
+from benchmarks.datasets.portrait_parts.film import develop, halve, quantise, sharpen
 from benchmarks.datasets.portrait_parts.frame import Frame
 from benchmarks.datasets.portrait_parts.person import draw_person
 from benchmarks.datasets.portrait_parts.scene import scene
@@ -29,18 +29,12 @@ SPLITS: dict[str, tuple[int, int]] = {"train": (0, 60_000), "val": (100_000, 2_0
 
 
 def render(seed: int, size: int = 256) -> NDArray[np.uint8]:
-    """Render the portrait of a seed as sRGB (size, size, 3)."""
+    """Render the portrait of a seed (0 or more) as sRGB (size, size, 3)."""
     _keep_memory()
-    oversample = 2 if size <= 256 else 1
     person = draw_person(seed)
-    picture = scene(Frame(person, size * oversample))
-    if oversample == 2:
-        picture = (picture[:, ::2] + picture[:, 1::2]) * np.float32(0.5)
-        picture = (picture[:, :, ::2] + picture[:, :, 1::2]) * np.float32(0.5)
-    picture = _develop(picture, person.exposure)
-    picture += Draw(seed, 3).field(size, size) * np.float32(0.004)
-    picture = np.floor(np.clip(picture, 0, 1) * 255 + np.float32(0.5))
-    return np.ascontiguousarray(picture.transpose(1, 2, 0).astype(np.uint8))
+    # Up to 256 pixels every pixel is the mean of four; beyond, the parts' own soft edges must do.
+    picture = halve(scene(Frame(person, 2 * size))) if size <= 256 else scene(Frame(person, size))
+    return quantise(sharpen(develop(picture, person.exposure), 0.3), seed)
 
 
 @lru_cache(maxsize=1)
@@ -51,17 +45,6 @@ def _keep_memory() -> None:
     """
     block = np.empty(7_500_000, np.float32)
     del block
-
-
-def _develop(picture: Array, exposure: float) -> Array:
-    """Expose, compress highlights, encode as sRGB (within 0.003) with square roots only."""
-    x = np.maximum(picture, 0) * np.float32(exposure)
-    x = np.minimum(x * (1 + x * 0.16) / (1 + 0.55 * x), 1)
-    s1 = np.sqrt(x)
-    s2 = np.sqrt(s1)
-    s3 = np.sqrt(s2)
-    a, b, c, d = (np.float32(k) for k in (0.66200269, 0.68412206, 0.3235836, 0.02254115))
-    return a * s1 + b * s2 - c * s3 - d * x
 
 
 class Portraits(Dataset):

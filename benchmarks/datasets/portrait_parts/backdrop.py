@@ -49,7 +49,7 @@ def _discs(draw: Draw, picture: Array, axis: Array, count: int, radius: tuple[fl
         disc = smooth(1.12, 0.88, d) * (0.75 + 0.25 * d * d)
         warmth = draw.between(0, 1)
         tint = colour((1.0, 0.55 + 0.4 * draw.unit(), 0.25 + 0.5 * draw.unit())) if warmth < 0.6 else _tint(draw, 0.8)
-        picture += tint * disc * np.float32(power * draw.unit() ** 3)
+        picture += tint * disc * np.float32(power * draw.unit() * draw.unit() * draw.unit())
 
 
 def _foliage(draw: Draw, axis: Array) -> Array:
@@ -86,7 +86,7 @@ def _indoor(draw: Draw, axis: Array) -> Array:
         cx, cy = draw.between(-1, 1), draw.between(-1, 1)
         w, h = draw.between(0.05, 0.4), draw.between(0.08, 0.7)
         slab = _slab(x, cx - w, cx + w, soft) * _slab(y, cy - h, cy + h, soft)
-        picture = mix(picture, _tint(draw, draw.between(0.15, 0.7) ** 2, 0.35), slab * draw.between(0.3, 0.8))
+        picture = mix(picture, _tint(draw, draw.between(0.03, 0.45), 0.35), slab * draw.between(0.3, 0.8))
     if draw.chance(0.6):
         cx, w = draw.between(-1, 1), draw.between(0.15, 0.4)
         window = _slab(x, cx - w, cx + w, soft) * _slab(y, -1.2, draw.between(-0.3, 0.5), soft)
@@ -105,7 +105,7 @@ def _street(draw: Draw, axis: Array) -> Array:
     for _ in range(8):
         cx, w = draw.between(-1.1, 1.1), draw.between(0.08, 0.35)
         slab = _slab(x, cx - w, cx + w, soft) * _slab(y, skyline - draw.between(0, 0.6), 0.9, soft)
-        picture = mix(picture, _tint(draw, draw.between(0.15, 0.65) ** 2, 0.3), slab * draw.between(0.4, 0.95))
+        picture = mix(picture, _tint(draw, draw.between(0.03, 0.4), 0.3), slab * draw.between(0.4, 0.95))
     blot = cloud(axis, axis, (0.5, 0.25, 0.12), draw.between(0, 200), 0.016)
     _discs(draw, picture, axis, 8, (0.04, 0.09), 0.4)
     return np.maximum(picture * (1 + 0.25 * blot), 0)

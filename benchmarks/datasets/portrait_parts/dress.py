@@ -21,7 +21,7 @@ def neck(frame: Frame, surface: Surface) -> None:
     s = x / half
     z = np.sqrt(np.maximum(1 - s * s, 0)) * 0.28 - 0.42 + 0.2 * smooth(0.9, 1.6, y)
     cord = np.abs(x) - 0.24 * smooth(1.35, 0.7, y) - 0.03
-    z += bump(cord * cord * (1 / 0.07**2)) * np.float32(0.014)
+    z += bump(cord * cord * (1 / 0.0049)) * np.float32(0.014)
     z -= hill(x, y, (0.0, 1.22), (0.07, 0.08)) * np.float32(0.03)
     blotch = cloud(frame.columns, frame.rows, (0.3, 0.1, 0.04, 0.016), offset(frame, 9), 2.0 / frame.n, 0.75)
     skin = colour([c * 0.93 for c in p.skin]) * (1 + 0.04 * blotch)
@@ -37,7 +37,7 @@ def ears(frame: Frame, surface: Surface) -> None:
         near = frame.crop(where)
         x, y = near.x * side - np.float32(side * at[0] + 0.01), near.y - np.float32(at[1])
         x = x + 0.22 * y
-        r2 = x * x * (1 / 0.08**2) + y * y * (1 / 0.19**2) * (1 - 0.9 * y)
+        r2 = x * x * (1 / 0.0064) + y * y * (1 / 0.0361) * (1 - 0.9 * y)
         r = np.sqrt(np.maximum(r2, 0))
         rim = bump((r - 0.8) * (r - 0.8) * 18)
         z = 0.02 * bump(r2 * 0.5) - 0.12 + 0.025 * rim - 0.02 * bump((r - 0.5) * (r - 0.5) * 20)
@@ -73,7 +73,7 @@ def _neckline(frame: Frame, x: Array, ax: Array, y: Array) -> Array:
     if p.garment == "high":
         return y - 0.76 - 0.25 * ax * ax
     if p.garment == "crew":
-        return (np.sqrt(x * x * (1 / 0.4**2) + (y - 0.84) * (y - 0.84) * (1 / 0.22**2)) - 1) * 0.22
+        return (np.sqrt(x * x * (1 / 0.16) + (y - 0.84) * (y - 0.84) * (1 / 0.0484)) - 1) * 0.22
     deep = 1.5 if p.garment == "vee" else 1.36
     return ax - 0.43 * smooth(deep, 0.72, y)
 
@@ -87,7 +87,7 @@ def _collar(frame: Frame, surface: Surface, ax: Array, y: Array, z: Array) -> No
     flap = flap * edge(y - 0.85 - 0.3 * d, px) * edge(1.14 + 0.5 * d - y, px)
     base = p.garment_colour if p.garment == "shirt" else p.second_colour
     body, tone, relief = _cloth(frame, base, base)
-    stitch = 0.004 * bump((d - wide + 0.03) * (d - wide + 0.03) * (1 / 0.012**2))
+    stitch = 0.004 * bump((d - wide + 0.03) * (d - wide + 0.03) * (1 / 0.000144))
     surface.put(flap, body * (tone * 1.08), z + 0.05 - 0.14 * d + stitch + relief * np.float32(0.0012), px, 0.05, 0.0)
 
 

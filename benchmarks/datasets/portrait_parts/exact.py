@@ -27,7 +27,7 @@ class Draw:
 
     def unit(self) -> float:
         """Draw a number from [0, 1)."""
-        return (int(self._bits.random_raw()) >> 11) * 2.0**-53
+        return (int(self._bits.random_raw()) >> 11) / (1 << 53)
 
     def between(self, low: float, high: float) -> float:
         """Draw a number from [low, high)."""
@@ -56,7 +56,7 @@ class Draw:
     def field(self, height: int, width: int) -> Array:
         """Draw white noise from [-1, 1): 24 bits a number, so that float32 holds it exactly."""
         words = self._bits.random_raw(height * width) >> np.uint64(40)
-        return (words.astype(np.float32) * np.float32(2.0**-23) - np.float32(1)).reshape(height, width)
+        return (words.astype(np.float32) * np.float32(1 / (1 << 23)) - np.float32(1)).reshape(height, width)
 
 
 def smooth(low: float | Array, high: float | Array, x: Array) -> Array:

@@ -69,11 +69,11 @@ def _ball(
     r = np.sqrt(gx * gx + gy * gy)
     veins = noise(ex * 60, ey * 90 + side * 9, 5)
     pink = smooth(0.055, 0.125, np.abs(ex)) * (0.4 + 0.3 * veins)
-    white = colour((0.56, 0.53, 0.51)) * (1 - colour((0.1, 0.5, 0.5)) * pink) * (1 + 0.03 * veins)
+    white = colour((0.47, 0.445, 0.43)) * (1 - colour((0.1, 0.5, 0.5)) * pink) * (1 + 0.03 * veins)
     tear = smooth(-0.088, -0.108, ex)
     white = mix(white, colour((0.5, 0.25, 0.22)), tear[None])
     albedo = mix(white, _iris(frame, gx, gy, r), edge(IRIS - r, px * 1.6)[None])
-    lid = 0.34 + 0.66 * smooth(0.0, 0.036, ey - upper)
+    lid = 0.3 + 0.7 * smooth(0.0, 0.042, ey - upper)
     round_off = 1 - 0.3 * smooth(0.05, 0.125, np.abs(ex))
     surface.tint(where, hole, albedo * (lid * round_off))
     for channel, slope in ((0, gx), (1, gy)):

@@ -69,8 +69,9 @@ class Frame:
         p = self.person
         x = p.scale * (p.cosine * u - p.sine * v) + p.shift[0]
         y = p.scale * (p.sine * u + p.cosine * v) + p.shift[1]
-        ry = p.scale * (rv + 0.08 * ru) + 0.3 * abs(p.pitch) * 0.5
-        rx = p.scale * (ru + 0.08 * rv) + 0.3 * abs(p.yaw) * 0.5
+        # Turning moves the silhouette, which lies EYE_DEPTH behind the eyes, furthest.
+        ry = p.scale * (rv + abs(p.sine) * ru + EYE_DEPTH * abs(p.pitch))
+        rx = p.scale * (ru + abs(p.sine) * rv + EYE_DEPTH * abs(p.yaw))
         return self._slice(y, ry, 0), self._slice(x, rx, 1)
 
     def _slice(self, at: float, radius: float, axis: int) -> slice:

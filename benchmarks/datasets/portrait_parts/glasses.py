@@ -26,7 +26,7 @@ def glasses(frame: Frame, picture: Array, key: Array) -> Array:
     sky = smooth(0.15, -0.2, v) * lens
     picture = picture + (streak * strong + sky * np.float32(0.012 + 0.05 * (p.glasses == "sun")))
     cover = edge(-rim, px)
-    sheen = bump((rim + 0.008) * (rim + 0.008) * (1 / 0.005**2)) * (0.25 + 0.6 * smooth(0.1, -0.12, v))
+    sheen = bump((rim + 0.008) * (rim + 0.008) * (1 / 2.5e-05)) * (0.25 + 0.6 * smooth(0.1, -0.12, v))
     body = colour(p.frame_colour) * (0.55 + 0.5 * key) + (0.16 + 0.3 * max(p.frame_colour)) * sheen
     return mix(picture, body, cover[None])
 

@@ -59,6 +59,7 @@ class Hair:
         where: slices of the frame that hold it; all fields are cut to them.
         outer: signed distance inside its outline, (n, n), in face units.
         across: strand coordinate, constant along a strand, (n, n).
+        parting: darkness of the line from which hair falls, (n, n) or 0.
         dome: depth of its rounded shape, (n, n); z: the same with locks and strands on it.
         locks: noise of the coarse locks, (n, n).
         strands: noise along the flow, (n, n), about [-2, 2]; fine and coarse locks together.
@@ -89,9 +90,12 @@ class Hair:
     def _flow(self, x: Array, y: Array) -> tuple[Array, Array]:
         """Find the strand coordinates: `across` is constant along a strand, `along` runs down it."""
         p, cut = self.frame.person, self.cut
+        self.parting: Array | float = 0.0
         if cut.flow == "fall":
             # Parabolas that leave the parting sideways and end hanging down.
             dx = x - np.float32(p.part) * smooth(0.5, -0.3, y)
+            line = dx * (1 / 0.014)
+            self.parting = bump(line * line) * smooth(-p.hairline + 0.02, -p.hairline - 0.06, y)
             return dx / np.sqrt(np.maximum(y + (0.93 + cut.top), 0) + 0.05), y + 0.3 * np.abs(x)
         if cut.flow == "sweep":
             dx, dy = x - np.float32(0.66 if p.part > 0 else -0.66), y - 0.3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import numpy as np
 
@@ -72,7 +73,7 @@ def shadows(z: Array, frame: Frame) -> tuple[Array, Array]:
     coarse = (fine[:, ::2] + fine[:, 1::2]) * np.float32(0.25)
     unit = COARSE / 2 * p.scale
     lx, ly, lz = p.light
-    flat = max((lx * lx + ly * ly) ** 0.5, 0.05)
+    flat = max(math.sqrt(lx * lx + ly * ly), 0.05)
     pad = COARSE // 2
     wide = np.pad(coarse, pad, mode="edge")
     worst = np.zeros_like(coarse)
@@ -87,7 +88,7 @@ def shadows(z: Array, frame: Frame) -> tuple[Array, Array]:
     for radius, strength in ((2, 3.2), (6, 1.3)):
         sky -= np.clip((box(coarse, radius) - coarse) * np.float32(strength), -0.12, 0.42)
     size = (frame.n, frame.n)
-    return resample(box(key, 1), size), resample(np.clip(sky, 0.15, 1.1), size)
+    return resample(box(key, 1), size), resample(np.clip(sky, 0.25, 1.1), size)
 
 
 def shade(surface: Surface, frame: Frame, key: Array, sky: Array) -> Array:
@@ -96,7 +97,7 @@ def shade(surface: Surface, frame: Frame, key: Array, sky: Array) -> Array:
     nx, ny = s.normal[0], s.normal[1]
     nz = 1 / np.sqrt(nx * nx + ny * ny + 1)
     nx, ny = nx * nz, ny * nz
-    lx, ly, lz = (np.float32(c) for c in p.light)
+    lx, ly, lz = p.light
     facing = nx * lx + ny * ly + nz * lz
     sheen = _highlight(nx, ny, nz, p.light) * key * s.gloss * np.float32(0.5)
     up = (np.float32(0.66) - ny * np.float32(0.3)) * sky
@@ -122,7 +123,7 @@ def shade(surface: Surface, frame: Frame, key: Array, sky: Array) -> Array:
 def _highlight(nx: Array, ny: Array, nz: Array, light: tuple[float, float, float]) -> Array:
     """Blinn-Phong with powers 8 and 32: the broad sheen of skin and the narrow one of its oil."""
     hx, hy, hz = light[0], light[1], light[2] + 1
-    norm = (hx * hx + hy * hy + hz * hz) ** 0.5
+    norm = math.sqrt(hx * hx + hy * hy + hz * hz)
     cosine = np.maximum(nx * np.float32(hx / norm) + ny * np.float32(hy / norm) + nz * np.float32(hz / norm), 0)
     c8 = cosine * cosine
     c8 *= c8

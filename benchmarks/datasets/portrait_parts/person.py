@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from benchmarks.datasets.portrait_parts.exact import Draw, mix
@@ -150,7 +151,7 @@ def _style(draw: Draw, woman: bool, age: float, tone: float) -> str:
 def _light(draw: Draw) -> tuple[float, float, float]:
     """Unit vector to the key light: from either side, mostly above and in front (y points down)."""
     x, y, z = draw.between(-0.95, 0.95), draw.between(-0.72, -0.1), draw.between(0.65, 1.2)
-    norm = (x * x + y * y + z * z) ** 0.5
+    norm = math.sqrt(x * x + y * y + z * z)
     return (x / norm, y / norm, z / norm)
 
 
@@ -158,7 +159,7 @@ def draw_person(seed: int) -> Person:
     """Draw a person and sitting from a seed; the same seed is the same person for ever under one VERSION."""
     draw = Draw(seed, 1)
     woman = draw.chance(0.55)
-    age = draw.unit() ** 2 * 0.6 if draw.chance(0.86) else draw.between(0.4, 1.0)
+    age = draw.unit() * draw.unit() if draw.chance(0.86) else draw.between(0.4, 1.0)
     tone, skin = _skin(draw)
     hair, grey = _hair_colour(draw, tone, age)
     smile = min(max(draw.bell(0.5, 0.4), -0.15), 1.1)
@@ -177,8 +178,8 @@ def draw_person(seed: int) -> Person:
         skin=skin,
         redness=draw.between(0.2, 1.0),
         freckles=draw.between(0.3, 1.0) if tone < 2 and draw.chance(0.3) else draw.between(0, 0.12),
-        yaw=draw.bell(0, 0.17),
-        pitch=draw.bell(0, 0.09),
+        yaw=min(max(draw.bell(0, 0.14), -0.28), 0.28),
+        pitch=draw.bell(0, 0.07),
         sine=round(roll * (1 - roll * roll / 6), 9),
         cosine=round(1 - roll * roll / 2, 9),
         scale=draw.between(0.79, 0.9),
@@ -192,7 +193,7 @@ def draw_person(seed: int) -> Person:
         nose_width=draw.bell(1.0, 0.1) + 0.08 * (tone / 3 - 1) + (-0.05 if woman else 0.05),
         nose_height=draw.bell(1.0, 0.1),
         lips=draw.bell(0.93, 0.15) + 0.08 * tone - 0.2 * age,
-        eye_open=draw.bell(1.0, 0.08) - 0.14 * max(smile, 0) - 0.1 * age,
+        eye_open=draw.bell(0.94, 0.08) - 0.14 * max(smile, 0) - 0.1 * age,
         eye_tilt=draw.bell(0.07, 0.05),
         crease=draw.between(0.25, 1.0),
         brow_thick=draw.between(0.6, 1.1) + (0.0 if woman else 0.3),

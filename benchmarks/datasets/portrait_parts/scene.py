@@ -88,5 +88,6 @@ def _paint_hairs(frame: Frame, surface: Surface, hairs: tuple[Array, Array]) -> 
     """Paint brows or a beard in the colour of the hair, a little darker."""
     cover, tone = hairs
     cover = cover * edge((1 - np.sqrt(frame.q)) * 0.5, frame.px)
-    surface.albedo += (colour([c * 0.75 for c in frame.person.hair]) * tone - surface.albedo) * cover
-    surface.gloss *= 1 - 0.8 * cover
+    surface.albedo += (colour([c * 0.6 for c in frame.person.hair]) * tone - surface.albedo) * cover
+    surface.gloss *= 1 - 0.85 * cover
+    surface.blood *= 1 - 0.7 * cover

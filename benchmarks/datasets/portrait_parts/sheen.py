@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from benchmarks.datasets.portrait_parts.exact import Array, slope, smooth
@@ -19,6 +21,7 @@ def hair_light(hair: Hair, key: Array, sky: Array) -> Array:
     lit = key * facing
     s32 = _power_of_two(half, 5)
     fibre = np.clip(0.7 + 0.34 * hair.strands + 0.24 * hair.locks, 0.1, 2.1)
+    fibre *= 1 - np.float32(0.65) * hair.parting
     # The first highlight has the light's colour, the second the hair's.
     white = _power_of_two(s32, 2) * 0.05 + s32 * 0.025
     white *= np.clip(0.6 + 0.6 * hair.strands, 0, 2)
@@ -42,7 +45,7 @@ def hair_light(hair: Hair, key: Array, sky: Array) -> Array:
 def _angles(hair: Hair) -> tuple[Array, Array, Array]:
     """Cosine between surface and light (softened), sine between strand and light, squared sine to the half vector."""
     px = hair.frame.px
-    lx, ly, lz = (np.float32(c) for c in hair.frame.person.light)
+    lx, ly, lz = hair.frame.person.light
     ax, ay = slope(hair.across, px)
     inverse = 1 / np.sqrt(ax * ax + ay * ay + np.float32(1e-4))
     tx, ty = ay * -inverse, ax * inverse
@@ -52,7 +55,7 @@ def _angles(hair: Hair) -> tuple[Array, Array, Array]:
     along = (tx * lx + ty * ly + tz * lz) * norm
     facing = (lz - zx * lx - zy * ly) / np.sqrt(zx * zx + zy * zy + 1)
     facing = np.clip(facing * np.float32(0.75) + np.float32(0.25), 0, 1)
-    h = np.sqrt(lx * lx + ly * ly + (lz + 1) * (lz + 1))
+    h = math.sqrt(lx * lx + ly * ly + (lz + 1) * (lz + 1))
     half = (tx * (lx / h) + ty * (ly / h) + tz * ((lz + 1) / h)) * norm
     half += hair.locks * np.float32(0.1)
     half += hair.strands * np.float32(0.05)

@@ -84,11 +84,11 @@ def beard(frame: Frame) -> tuple[Array, Array]:
     droop = (v - 0.407 - 0.3 * au * au - 0.012 * p.smile) * (1 / 0.062)
     area = bump(droop * droop * 0.55) * smooth(0.27, 0.1, au)
     if p.beard in ("goatee", "full", "stubble"):
-        ring = np.sqrt(u * u * (1 / 0.225**2) + (v - 0.55) * (v - 0.55) * (1 / 0.19**2))
+        ring = np.sqrt(u * u * (1 / 0.050625) + (v - 0.55) * (v - 0.55) * (1 / 0.0361))
         area = np.maximum(area, bump((ring - 1) * (ring - 1) * 7) * smooth(0.38, 0.5, v))
         area = np.maximum(area, hill(u, v, (0.0, 0.76), (0.24, 0.26)) * 1.3)
     if p.beard in ("full", "stubble"):
-        line = 0.1 + 0.46 * (1 - au * au * (1 / 0.52**2))
+        line = 0.1 + 0.46 * (1 - au * au * (1 / 0.2704))
         area = np.maximum(area, smooth(-0.06, 0.12, v - line) * smooth(0.06, 0.16, v))
     lips = hill(u, v, (0.0, 0.51 + 0.02 * p.gape), (0.27, 0.1 + 0.04 * p.gape))
     area = np.minimum(area, 1) * (1 - smooth(0.25, 0.75, lips))
@@ -96,8 +96,8 @@ def beard(frame: Frame) -> tuple[Array, Array]:
         dots = sheet(frame.columns, frame.rows, 0.0095, offset(frame, 6)) + sheet(
             frame.columns, frame.rows, 0.0062, offset(frame, 7), 1
         )
-        return area * np.clip(0.26 + 0.3 * dots, 0, 0.8), np.ones_like(area)
+        return area * np.clip(0.3 + 0.25 * dots, 0, 0.8), np.ones_like(area)
     fall = u * (1.0 - 0.35 * smooth(0.3, 0.9, v)) * 58 + 1.6 * noise(u * 9, v * 9, 5)
     hairs = noise(fall, v * 8, 3) + 0.75 * noise(fall * 2.1, v * 15, 4)
-    cover = smooth(0.05, 0.85, area + 0.3 * hairs * (1.2 - area)) * smooth(0.02, 0.3, area)
+    cover = smooth(0.05, 0.95, 0.85 * area + 0.32 * hairs * (1.3 - area)) * smooth(0.02, 0.3, area)
     return cover * np.float32(0.72 + 0.22 * p.length), np.clip(0.8 + 0.55 * hairs, 0.15, 2.2)
