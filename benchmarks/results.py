@@ -164,7 +164,8 @@ def _metric_columns(experiment: Experiment, metrics: Mapping[str, Metric], cite:
 def _method(row: MethodRow, bench: Bench) -> Method:
     model = bench.model(row.model) if row.model else None
     reason = bench.failed.get(row.model, row.reason)
-    return Method(row.name, trained=model.info.trained_scales if model else None, reason=reason)
+    trained = model.info.trained_scales if model else None
+    return Method(row.name, group=row.group, trained=trained, reason=reason)
 
 
 def _records(

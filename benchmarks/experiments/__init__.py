@@ -32,11 +32,13 @@ class MethodRow:
         name: what the row is called, as in the paper's CSV where the paper has it.
         model: model reference, or "" where the row is only cited.
         reason: why it is not measured.
+        group: heading it stands under.
     """
 
     name: str
     model: str = ""
     reason: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,9 @@ class PaperTable:
             for row in csv.DictReader(file):
                 at = float(row.get("scale") or row.get("generated_scale") or scale)
                 towards = float(row["reference_scale"]) if "reference_scale" in row else reference_scale
-                if (row["method"], at, towards) == (method, scale, reference_scale) and row[column]:
+                # Table III has a method once for each training set.
+                name = f"{row['method']} ({row['datasets']})" if "datasets" in row else row["method"]
+                if (name, at, towards) == (method, scale, reference_scale) and row[column]:
                     return float(row[column])
         return None
 
@@ -128,9 +132,10 @@ class Experiment:
         return Job(panel.data, panel.protocol, self.scales, models, self.metrics, self.seed, device)
 
     def with_data(self, reference: str) -> Experiment:
-        """The experiment on another data set, given as the user typed it, in place of its panels' own."""
-        first = replace(self.panels[0], data=reference)
-        return replace(self, panels=(first,))
+        """The experiment on another data set in place of its first panel's; panels on yet other data are left out."""
+        declared = self.panels[0].data
+        panels = tuple(replace(panel, data=reference) for panel in self.panels if panel.data == declared)
+        return replace(self, panels=panels)
 
     def with_models(self, models: Mapping[str, str]) -> Experiment:
         """The experiment with other models in named rows; a new name adds a row."""
@@ -170,7 +175,12 @@ def _experiment(name: str, declared: Mapping[str, Any], preset: str) -> Experime
     chosen = declared["presets"][preset]
     models = chosen.get("models", {})
     methods = tuple(
-        MethodRow(row["name"], models.get(row["name"], ""), "" if row["name"] in models else row.get("reason", ""))
+        MethodRow(
+            row["name"],
+            models.get(row["name"], ""),
+            "" if row["name"] in models else row.get("reason", ""),
+            row.get("group", ""),
+        )
         for row in declared["methods"]
     )
     unknown = set(models) - {method.name for method in methods}
