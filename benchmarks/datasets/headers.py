@@ -14,7 +14,6 @@ from casarbi.scales import Size
 
 _GREY_MODES = frozenset(("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"))
 _LOSSY_FORMATS = frozenset(("JPEG", "MPO"))
-_TURNABLE_FORMATS = frozenset(("JPEG", "MPO", "TIFF", "WEBP", "PNG"))
 _ORIENTATION = 0x0112
 _NAMED = 3
 
@@ -54,7 +53,8 @@ def read_header(path: Path) -> Header | None:
 
 def _seen_size(image: Image.Image) -> Size:
     width, height = image.size
-    turned = image.format in _TURNABLE_FORMATS and 5 <= image.getexif().get(_ORIENTATION, 1) <= 8
+    has_tags = image.format == "TIFF" or "exif" in image.info  # looking for tags elsewhere would unpack a PNG
+    turned = has_tags and 5 <= image.getexif().get(_ORIENTATION, 1) <= 8
     return (width, height) if turned else (height, width)
 
 
