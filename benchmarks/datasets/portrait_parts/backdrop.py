@@ -26,7 +26,9 @@ def backdrop(frame: Frame) -> Array:
 
 
 def _tint(draw: Draw, level: float, spread: float = 0.35) -> Array:
-    return colour([level * draw.between(1 - spread, 1 + spread) for _ in range(3)])
+    """Draw a colour between warm and cool, green and purple kept apart from it and small."""
+    warm, green = draw.between(-spread, spread), draw.between(-0.3 * spread, 0.2 * spread)
+    return colour((level * (1 + warm), level * (1 + green), level * (1 - 0.9 * warm)))
 
 
 def _studio(draw: Draw, axis: Array) -> Array:
@@ -98,7 +100,8 @@ def _indoor(draw: Draw, axis: Array) -> Array:
 def _street(draw: Draw, axis: Array) -> Array:
     x, y = axis[None, :], axis[:, None]
     skyline = draw.between(-0.7, 0.3)
-    sky = colour((draw.between(0.35, 0.7), draw.between(0.5, 0.75), draw.between(0.65, 0.95)))
+    grey, level = draw.between(0.0, 0.3), draw.between(0.6, 0.95)
+    sky = colour((level * (0.62 + grey), level * (0.82 + 0.4 * grey), level))
     ground = _tint(draw, draw.between(0.06, 0.2), 0.3)
     picture = mix(sky * (1 - 0.15 * y + 0 * x), ground * (1 + 0 * x), smooth(skyline - 0.1, skyline + 0.1, y))
     soft = draw.between(0.05, 0.14)

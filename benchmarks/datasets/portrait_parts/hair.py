@@ -32,8 +32,8 @@ def cut_of(p: Person) -> Cut | None:
     w, g = p.volume, p.length
     cuts = {
         "buzz": Cut(0.012, 0.015, 0.02, -0.3, "radial", 0.0, 0.01, False),
-        "short": Cut(0.02 + 0.03 * w, 0.04 + 0.07 * w, 0.06, -0.25, "radial", 0.1, 0.03, False),
-        "swept": Cut(0.03 + 0.04 * w, 0.07 + 0.09 * w, 0.08, -0.2, "sweep", 0.15, 0.025, False),
+        "short": Cut(0.02 + 0.03 * w, 0.04 + 0.07 * w, 0.06, -0.25, "radial", 0.1, 0.02, False),
+        "swept": Cut(0.025 + 0.03 * w, 0.06 + 0.08 * w, 0.08, -0.22, "sweep", 0.15, 0.014, False),
         "curly": Cut(0.07 + 0.08 * w, 0.08 + 0.08 * w, 0.15 + 0.5 * g, 0.05, "radial", 1.0, 0.05, g > 0.5),
         "afro": Cut(0.14 + 0.16 * w, 0.14 + 0.12 * w, 0.2 + 0.15 * g, -0.1, "radial", 1.6, 0.05, False),
         "tied": Cut(0.0, 0.02 + 0.02 * w, 0.06, -0.3, "radial", 0.06, 0.015, False),
@@ -78,7 +78,7 @@ class Hair:
         low = v - np.float32(cut.end) + self.locks * np.float32(0.12) + self.strands * np.float32(0.03)
         body *= smooth(0.05 + cut.rag, -0.05 - cut.rag, low)
         soft = 0.04 if p.style in ("buzz", "short") else 0.022
-        thin = 0.013 if cut.flow == "radial" else 0.022
+        thin = 0.022 if cut.flow == "fall" else 0.013
         line = self._opening(u, v) + self.strands * np.float32(thin) + self.locks * np.float32(0.025)
         self.front = body * smooth(-soft, soft, line)
         if p.style == "buzz":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from benchmarks.datasets.portrait_parts.exact import Draw, mix
+from benchmarks.datasets.portrait_parts.exact import Draw
 
 RGB = tuple[float, float, float]
 
@@ -40,6 +40,26 @@ IRIS: dict[str, RGB] = {
 }
 STYLES = ("bald", "buzz", "short", "swept", "curly", "afro", "tied", "bob", "long", "wavy")
 LIGHTS: tuple[RGB, ...] = ((1.0, 0.97, 0.93), (1.0, 0.9, 0.78), (1.0, 0.82, 0.64), (0.92, 0.97, 1.06))
+DYES: tuple[RGB, ...] = (
+    (0.016, 0.016, 0.018),
+    (0.055, 0.058, 0.062),
+    (0.22, 0.22, 0.22),
+    (0.6, 0.59, 0.57),
+    (0.7, 0.7, 0.72),
+    (0.018, 0.028, 0.075),
+    (0.05, 0.11, 0.25),
+    (0.14, 0.27, 0.5),
+    (0.17, 0.018, 0.03),
+    (0.42, 0.035, 0.03),
+    (0.085, 0.09, 0.035),
+    (0.02, 0.09, 0.05),
+    (0.03, 0.16, 0.17),
+    (0.48, 0.4, 0.28),
+    (0.45, 0.26, 0.05),
+    (0.5, 0.27, 0.25),
+    (0.16, 0.085, 0.045),
+    (0.2, 0.1, 0.27),
+)
 BACKDROPS = ("studio", "foliage", "bokeh", "indoor", "street")
 
 
@@ -48,6 +68,7 @@ class Person:
     """Parameters of one portrait. Lengths are face units: half the pupils' distance is 0.245, the chin is at 0.86."""
 
     seed: int
+    texture: float  # where the noise of this person's surfaces is read
     woman: bool
     age: float  # 0 young adult, 1 old
     skin: RGB
@@ -114,16 +135,13 @@ def _blend(a: RGB, b: RGB, t: float) -> RGB:
     return (a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t, a[2] + (b[2] - a[2]) * t)
 
 
-def _any_colour(draw: Draw, low: float, high: float) -> RGB:
-    """Draw a colour that is rarely loud: a grey tinted by three independent factors."""
-    level = draw.between(low, high)
-    level *= level
-    tint = draw.between(0.0, 0.75)
-    return (
-        level * mix(1.0, draw.between(0.3, 2.2), tint),
-        level * mix(1.0, draw.between(0.35, 1.5), tint),
-        level * mix(1.0, draw.between(0.3, 2.2), tint),
-    )  # type: ignore[return-value]
+def _dye(draw: Draw) -> RGB:
+    """Draw the colour of a garment: a common dye, faded or darkened, and a little off."""
+    red, green, blue = draw.pick(DYES)
+    level, fade = draw.between(0.7, 1.35), draw.between(0.0, 0.3)
+    grey = (red + green + blue) / 3 + 0.02
+    red, green, blue = _blend((red, green, blue), (grey, grey, grey), fade)
+    return (red * level * draw.between(0.9, 1.1), green * level, blue * level * draw.between(0.9, 1.1))
 
 
 def _skin(draw: Draw) -> tuple[float, RGB]:
@@ -173,6 +191,7 @@ def draw_person(seed: int) -> Person:
     red = draw.pick(((0.42, 0.03, 0.045), (0.5, 0.12, 0.13), (0.3, 0.05, 0.08), (0.52, 0.16, 0.12)))
     return Person(
         seed=seed,
+        texture=draw.between(0.0, 251.0),
         woman=woman,
         age=age,
         skin=skin,
@@ -218,8 +237,8 @@ def draw_person(seed: int) -> Person:
         glasses=draw.pick(("none", "round", "square", "wire", "sun"), (7.5, 0.9, 1.0, 0.8, 0.25)),
         frame_colour=draw.pick(((0.012, 0.012, 0.013), (0.09, 0.035, 0.015), (0.4, 0.3, 0.16), (0.03, 0.04, 0.09))),
         garment=draw.pick(("crew", "vee", "shirt", "high", "jacket"), (2.4, 1.6, 1.8, 0.7, 1.5)),
-        garment_colour=_any_colour(draw, 0.12, 0.85),
-        second_colour=_any_colour(draw, 0.12, 0.95),
+        garment_colour=_dye(draw),
+        second_colour=_dye(draw),
         pattern=draw.pick(("weave", "knit", "stripe", "check", "rib"), (2.5, 2, 0.8, 0.8, 1)),
         light=light,
         light_colour=warm,

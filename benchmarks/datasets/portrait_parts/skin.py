@@ -14,7 +14,7 @@ PORES = (0.021, 0.0125, 0.0078)  # face units
 
 def offset(frame: Frame, salt: int) -> float:
     """Where this person reads a noise lattice: the same at every size."""
-    return float((frame.person.seed * 7919 + salt * 104729) % 251) + 0.37
+    return (frame.person.texture + 37.77 * salt) % 251
 
 
 def pores(frame: Frame) -> Array:
@@ -82,7 +82,7 @@ def beard(frame: Frame) -> tuple[Array, Array]:
     p = frame.person
     u, v, au = frame.u, frame.v, np.abs(frame.u)
     droop = (v - 0.407 - 0.3 * au * au - 0.012 * p.smile) * (1 / 0.062)
-    area = bump(droop * droop * 0.55) * smooth(0.27, 0.1, au)
+    area = np.minimum(1.7 * bump(droop * droop * 0.55), 1) * smooth(0.27, 0.13, au)
     if p.beard in ("goatee", "full", "stubble"):
         ring = np.sqrt(u * u * (1 / 0.050625) + (v - 0.55) * (v - 0.55) * (1 / 0.0361))
         area = np.maximum(area, bump((ring - 1) * (ring - 1) * 7) * smooth(0.38, 0.5, v))
