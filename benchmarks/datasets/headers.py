@@ -14,7 +14,7 @@ from casarbi.scales import Size
 
 _GREY_MODES = frozenset(("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"))
 _LOSSY_FORMATS = frozenset(("JPEG", "MPO"))
-_ORIENTATION = 0x0112
+_TIFF_WIDTH, _TIFF_HEIGHT, _ORIENTATION = 256, 257, 274
 _NAMED = 3
 
 KINDS = {
@@ -53,8 +53,11 @@ def read_header(path: Path) -> Header | None:
 
 def _seen_size(image: Image.Image) -> Size:
     width, height = image.size
-    has_tags = image.format == "TIFF" or "exif" in image.info  # looking for tags elsewhere would unpack a PNG
-    turned = has_tags and 5 <= image.getexif().get(_ORIENTATION, 1) <= 8
+    tags = getattr(image, "tag_v2", {})
+    if tags:  # Pillow's releases differ in whether the size of a TIFF is the stored one or the one seen
+        width, height = tags.get(_TIFF_WIDTH, width), tags.get(_TIFF_HEIGHT, height)
+    has_exif = tags or "exif" in image.info  # looking for it elsewhere would unpack a PNG
+    turned = has_exif and 5 <= image.getexif().get(_ORIENTATION, 1) <= 8
     return (width, height) if turned else (height, width)
 
 
