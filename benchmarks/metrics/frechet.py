@@ -1,22 +1,31 @@
-"""Fréchet distance between two sets of feature vectors (Heusel et al. 2017, eq. 6), from the vectors themselves."""
+"""Fréchet distance between two sets of feature vectors (Heusel et al. 2017, eq. 6)."""
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from scipy.linalg.lapack import dsygst
 
 from casarbi.errors import CasarbiError
+
+
+class Moments(NamedTuple):
+    """Mean (D,) and unbiased covariance (D, D) of feature vectors, float64."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
 
 
 def frechet_distance(x: np.ndarray, y: np.ndarray) -> float:
     """Fréchet distance between the Gaussians fitted to two sets: |m1 - m2|² + tr(S1 + S2 - 2 (S1 S2)^½).
 
-    With A, B the centred sets over the root of their degrees of freedom, so that S1 = AᵀA and S2 = BᵀB, the trace of
-    the root is the sum of the singular values of ABᵀ: real by construction, where a matrix square root turns complex
-    (mseitzer/pytorch-fid#13, #100). No set of fewer vectors than dimensions needs special care.
+    Sets of no more vectors than dimensions, whose covariances are singular, need no special care: with A and B the
+    centred sets over the roots of their degrees of freedom, S1 = AᵀA and S2 = BᵀB, the trace of the root is the sum of
+    the singular values of ABᵀ, real by construction. There a matrix square root turns complex
+    (mseitzer/pytorch-fid#13, #100) or goes wrong without a word.
 
     Args:
         x: (N, D), any float type.
@@ -33,27 +42,62 @@ def frechet_distance(x: np.ndarray, y: np.ndarray) -> float:
         raise CasarbiError(
             f"A Fréchet distance needs two sets of at least two vectors of one length, found {x.shape} and {y.shape}."
         )
-    a, b = (torch.from_numpy(np.asarray(features, dtype=np.float64)) for features in (x, y))
-    mean_a, mean_b = a.mean(0), b.mean(0)
-    a, b = ((v - mean) / math.sqrt(len(v) - 1) for v, mean in ((a, mean_a), (b, mean_b)))
-    if not (torch.isfinite(a).all() and torch.isfinite(b).all()):
+    if min(len(x), len(y)) > x.shape[1]:
+        return moments_distance(feature_moments(x), feature_moments(y))
+    (mean_x, a), (mean_y, b) = _centred(x), _centred(y)
+    spread = float(np.sum(a * a) + np.sum(b * b))
+    return _distance(mean_x, mean_y, spread, _singular_sum(a @ b.T))
+
+
+def feature_moments(x: np.ndarray) -> Moments:
+    """Mean and covariance of (N, D) feature vectors."""
+    mean, a = _centred(x)
+    return Moments(mean, a.T @ a)  # NumPy sees the transpose and computes one triangle
+
+
+def moments_distance(first: Moments, second: Moments) -> float:
+    """Fréchet distance from means and covariances; see `frechet_distance`.
+
+    The eigenvalues of S1 S2 are those of the symmetric LᵀS2L, L being the Cholesky factor of S1: the symmetric form
+    that mseitzer/pytorch-fid#117 proposes, with a factor that costs less than the root of S1.
+    """
+    spread = float(np.trace(first.covariance) + np.trace(second.covariance))
+    if not (math.isfinite(spread) and np.isfinite(first.mean).all() and np.isfinite(second.mean).all()):
         return math.nan
-    spread = float(a.square().sum() + b.square().sum())
-    distance = float((mean_a - mean_b).square().sum()) + spread - 2 * _root_trace(a, b)
+    return _distance(first.mean, second.mean, spread, _root_trace(first.covariance, second.covariance))
+
+
+def _centred(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean, and A with AᵀA the covariance."""
+    a = x.astype(np.float64)
+    mean = a.mean(0)
+    a -= mean
+    a /= math.sqrt(len(x) - 1)
+    return mean, a
+
+
+def _distance(mean_x: np.ndarray, mean_y: np.ndarray, spread: float, root_trace: float) -> float:
+    distance = float(np.sum((mean_x - mean_y) ** 2)) + spread - 2 * root_trace
     return 0.0 if -1e-6 * spread <= distance < 0 else distance
 
 
-def _root_trace(a: Tensor, b: Tensor) -> float:
-    """Trace of the root of (AᵀA)(BᵀB) for (N, D) and (M, D)."""
-    if min(len(a), len(b)) <= a.shape[1]:
-        return float(torch.linalg.svdvals(a @ b.T).sum())
-    # The D x D form: eigenvalues of L (BᵀB) Lᵀ with LᵀL = AᵀA are the squares of these singular values.
-    factor = _factor(a)
-    eigenvalues = torch.linalg.eigvalsh(factor @ (b.T @ b) @ factor.T)
+def _root_trace(s1: np.ndarray, s2: np.ndarray) -> float:
+    """Trace of (S1 S2)^½ of two covariances."""
+    lower, failed = torch.linalg.cholesky_ex(torch.from_numpy(s1))
+    if failed:  # singular: dead features, repeated images
+        return _singular_sum(_root_factor(s1) @ _root_factor(s2).T)
+    # LAPACK's own half-cost product, on one triangle; transposed views because it counts columns first.
+    product, _ = dsygst(s2.T, lower.numpy().T, itype=2, lower=0)
+    eigenvalues = torch.linalg.eigvalsh(torch.from_numpy(product.T), UPLO="L")
     return float(eigenvalues.clamp_min(0).sqrt().sum())
 
 
-def _factor(a: Tensor) -> Tensor:
-    """L of D x D with LᵀL = AᵀA."""
-    lower, failed = torch.linalg.cholesky_ex(a.T @ a)
-    return torch.linalg.qr(a, mode="r").R if failed else lower.T
+def _root_factor(s: np.ndarray) -> np.ndarray:
+    """F with FᵀF = S for a covariance that need not be definite."""
+    eigenvalues, vectors = torch.linalg.eigh(torch.from_numpy(s))
+    return (vectors * eigenvalues.clamp_min(0).sqrt()).T.numpy()
+
+
+def _singular_sum(matrix: np.ndarray) -> float:
+    """Sum of singular values; NaN where an entry is not finite."""
+    return float(torch.linalg.svdvals(torch.from_numpy(matrix)).sum()) if np.isfinite(matrix).all() else math.nan
