@@ -42,6 +42,10 @@ class PanelResults:
             self._rows[model, scale] = [found.get(item) for item in self.bench.digests.items()]
         return self._rows[model, scale]
 
+    def measured(self, model: str, scale: float) -> int:
+        """Images a run has seen, whether or not they have values."""
+        return sum(row is not None for row in self.rows(model, scale))
+
     def interval(self, model: str, scale: float, metric: Metric) -> Interval:
         """Value of a metric over all images with its interval; distances have none."""
         rows = self.rows(model, scale)
@@ -125,7 +129,7 @@ def _panel(results: PanelResults, pictures: Sequence[Picture]) -> Panel:
     metrics = {name: metric for name, metric in bench.metrics.items() if not isinstance(metric, ConsistencyMetric)}
     selfssim = [metric for metric in bench.metrics.values() if isinstance(metric, ConsistencyMetric)]
     columns = tuple(_metric_columns(experiment, metrics, spec.cite))
-    methods = tuple(_method(row, bench) for row in experiment.methods if row.model or spec.cite)
+    methods = tuple(_method(results, row) for row in experiment.methods if row.model or spec.cite)
     records = [record for row in experiment.methods for record in _records(results, row, columns, metrics)]
     frame = pd.DataFrame(records, columns=list(COLUMNS)) if records else empty_frame()
     frame["experiment"], frame["preset"] = experiment.name, experiment.preset
@@ -161,11 +165,23 @@ def _metric_columns(experiment: Experiment, metrics: Mapping[str, Metric], cite:
             yield MetricColumn(name, paper[name].upper(), False, 4 if "lpips" in name else 2, paper[name].upper(), note)
 
 
-def _method(row: MethodRow, bench: Bench) -> Method:
-    model = bench.model(row.model) if row.model else None
-    reason = bench.failed.get(row.model, row.reason)
-    trained = model.info.trained_scales if model else None
-    return Method(row.name, group=row.group, trained=trained, reason=reason)
+def _method(results: PanelResults, row: MethodRow) -> Method:
+    model = results.bench.model(row.model) if row.model else None
+    return Method(
+        row.name,
+        group=row.group,
+        trained=model.info.trained_scales if model else None,
+        reason=_reason(results, row),
+    )
+
+
+def _reason(results: PanelResults, row: MethodRow) -> str:
+    """Why a row has no measured values; "" where it has."""
+    if row.model in results.bench.failed:
+        return results.bench.failed[row.model]
+    if row.model and not any(results.measured(row.model, scale) for scale in results.experiment.scales):
+        return f"not measured yet: casarbi-bench run {results.experiment.name}"
+    return row.reason
 
 
 def _records(
@@ -178,9 +194,12 @@ def _records(
     for scale in experiment.scales:
         for column in columns:
             paper = experiment.paper.value(row.name, scale, column.name) if experiment.paper and spec.cite else None
+            if not row.model and column.name not in (experiment.paper.columns if experiment.paper else ()):
+                continue  # neither measured nor in the paper: no row of dashes
             metric = metrics.get(column.name)
             found = results.interval(row.model, scale, metric) if model and metric else NOT_HERE
-            measured = model is not None and metric is not None and not _refused(results, metric)
+            here = model is not None and results.measured(row.model, scale) > 0
+            measured = here and metric is not None and not _refused(results, metric)
             source = "measured" if measured else "cited" if paper is not None else "missing"
             yield {
                 "method": row.name,
@@ -209,8 +228,8 @@ def _matrix(results: PanelResults, row: MethodRow, metric: ConsistencyMetric) ->
         cited = [[experiment.paper.value(row.name, a, metric.info.name, b) for b in scales] for a in scales]
         paper = np.array(cited, dtype=float)
         paper = None if np.isnan(paper).all() else paper
-    if model is None:
-        return Matrix(row.name, scales, paper=paper, reason=results.bench.failed.get(row.model, row.reason))
+    if model is None or not any(results.measured(row.model, scale) for scale in scales):
+        return Matrix(row.name, scales, paper=paper, reason=_reason(results, row))
     found = [[results.selfssim(row.model, a, b, metric) for b in scales] for a in scales]
     values, low, high = (
         np.array([[getattr(cell, part) for cell in line] for line in found]) for part in ("mean", "low", "high")
@@ -225,6 +244,12 @@ def _warnings(results: PanelResults, metrics: Sequence[Metric]) -> Iterator[str]
         if isinstance(metric, DistributionMetric) and n < metric.needs:
             tail = "is biased upward; compare it only inside this table" if results.experiment.small_n else "is refused"
             yield f"{metric.info.label} over {n} images, below the {metric.needs} it needs, {tail}."
+    for row in results.experiment.methods:
+        if not row.model or row.model in results.bench.failed:
+            continue
+        seen = [results.measured(row.model, scale) for scale in results.experiment.scales]
+        if max(seen) > 0 and min(seen) < n:
+            yield f"{row.name}: only {min(seen)} of {n} images are measured at some scale; the run is not finished."
     for (model, reason), images in sorted(results.failures.items()):
         name = next((row.name for row in results.experiment.methods if row.model == model), model)
         shown = ", ".join(sorted(images)[:3]) + (" …" if len(images) > 3 else "")
