@@ -54,8 +54,10 @@ def garment(frame: Frame, surface: Surface) -> None:
     x, y = frame.x, frame.y
     ax = np.abs(x)
     crumple = cloud(frame.columns, frame.rows, (0.5, 0.25, 0.13), offset(frame, 8), 2.0 / frame.n, 0.5)
+    # Ridges where the cloud crosses zero are the folds; the shoulder's own line stays smooth.
+    folds = 1 - np.minimum(np.abs(crumple) * 3, 1)
     shoulder = 0.82 + 0.3 * ax * ax + (0.05 if p.woman else 0.0) + 0.012 * crumple
-    z = -0.2 + 0.3 * smooth(0.8, 1.6, y) - 0.2 * ax * ax + 0.03 * crumple
+    z = -0.2 + 0.3 * smooth(0.8, 1.6, y) - 0.2 * ax * ax + 0.03 * crumple + 0.014 * folds * folds
     body, tone, relief = _cloth(frame, p.garment_colour, p.second_colour)
     z = z + relief * np.float32(0.0018)
     neckline = _neckline(frame, x, ax, y)

@@ -46,7 +46,10 @@ class Draw:
         """Draw one option, by weight when weights are given."""
         if weights is None:
             return options[int(self.unit() * len(options))]
-        mark = self.unit() * sum(weights)
+        total = 0.0
+        for weight in weights:  # not sum(), whose rounding changed with Python 3.12
+            total += weight
+        mark = self.unit() * total
         for option, weight in zip(options, weights, strict=True):
             mark -= weight
             if mark < 0:

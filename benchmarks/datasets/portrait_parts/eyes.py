@@ -8,6 +8,7 @@ from benchmarks.datasets.portrait_parts.exact import Array, bump, colour, mix, s
 from benchmarks.datasets.portrait_parts.frame import EYE, Frame, edge
 from benchmarks.datasets.portrait_parts.lattice import noise
 from benchmarks.datasets.portrait_parts.light import Surface
+from benchmarks.datasets.portrait_parts.skin import offset
 
 HALF = 0.124  # half the width of the opening
 IRIS = 0.053
@@ -91,7 +92,8 @@ def _iris(frame: Frame, gx: Array, gy: Array, r: Array) -> Array:
     turn = gx / (np.abs(gx) + np.abs(gy) + 1e-6)
     turn = np.where(gy > 0, turn, 2 - turn)
     s = r * (1 / IRIS)
-    fibres = noise(turn * 15, s * 2.5, 6) + 0.7 * noise(turn * 31, s * 4, 7)
+    at = np.float32(offset(frame, 14))
+    fibres = noise(turn * 15 + at, s * 2.5, 6) + 0.7 * noise(turn * 31 + at, s * 4, 7)
     ring = bump((s - 0.52) * (s - 0.52) * 16)
     level = (0.85 + 0.55 * fibres * smooth(0.3, 0.6, s)) * (1 - 0.78 * smooth(0.72, 1.0, s)) + 0.4 * ring
     # Light that enters from above lights the iris below the pupil.
@@ -128,9 +130,14 @@ def _lashes(
     away = upper - ey
     length = (0.026 + 0.022 * np.clip(x, -0.5, 1)) * p.lashes + 0.004
     s = away / length
-    hairs = noise((x - 0.35 * x * np.clip(s, 0, 1)) * 21, x * 0 + 2.5, 8)
+    hairs = noise((x - 0.35 * x * np.clip(s, 0, 1)) * 21, x * 0 + np.float32(p.texture), 8)
     upward = smooth(-0.5, 0.3, hairs - np.clip(s, 0, 1)) * (s > -0.2) * (s < 1) * smooth(1.18, 0.9, np.abs(x))
     below = (ey - lower - 0.006) * (1 / 0.014)
-    downward = smooth(0.1, 0.7, noise(x * 15, x * 0 + 7.5, 8) - below) * (below > 0) * (below < 1) * span
+    downward = (
+        smooth(0.1, 0.7, noise(x * 15, x * 0 + np.float32(p.texture + 5.5), 8) - below)
+        * (below > 0)
+        * (below < 1)
+        * span
+    )
     cover = np.maximum(np.maximum(line, upward * 0.8), downward * np.float32(0.3 * p.lashes))
     surface.tint(where, np.clip(cover, 0, 0.96), colour((0.012, 0.009, 0.008)))

@@ -24,22 +24,21 @@ class Cut:
     flow: str  # fall from a parting, radial from the forehead, sweep to a side
     curl: float
     rag: float  # raggedness of the outline
-    back: bool  # hangs behind the neck
 
 
 def cut_of(p: Person) -> Cut | None:
     """Turn a style and its numbers into a cut; None for the bald."""
     w, g = p.volume, p.length
     cuts = {
-        "buzz": Cut(0.012, 0.015, 0.02, -0.3, "radial", 0.0, 0.01, False),
-        "short": Cut(0.02 + 0.03 * w, 0.04 + 0.07 * w, 0.06, -0.25, "radial", 0.1, 0.02, False),
-        "swept": Cut(0.025 + 0.03 * w, 0.06 + 0.08 * w, 0.08, -0.22, "sweep", 0.15, 0.014, False),
-        "curly": Cut(0.07 + 0.08 * w, 0.08 + 0.08 * w, 0.15 + 0.5 * g, 0.05, "radial", 1.0, 0.05, g > 0.5),
-        "afro": Cut(0.14 + 0.16 * w, 0.14 + 0.12 * w, 0.2 + 0.15 * g, -0.1, "radial", 1.6, 0.05, False),
-        "tied": Cut(0.0, 0.02 + 0.02 * w, 0.06, -0.3, "radial", 0.06, 0.015, False),
-        "bob": Cut(0.07 + 0.05 * w, 0.06 + 0.04 * w, 0.5 + 0.3 * g, 0.1, "fall", 0.12, 0.01, True),
-        "long": Cut(0.06 + 0.05 * w, 0.05 + 0.04 * w, 1.6, 0.12 + 0.1 * g, "fall", 0.15 + 0.2 * p.curl, 0.012, True),
-        "wavy": Cut(0.09 + 0.08 * w, 0.07 + 0.05 * w, 1.6, 0.2 + 0.12 * g, "fall", 0.6 + 0.5 * p.curl, 0.03, True),
+        "buzz": Cut(0.012, 0.015, 0.02, -0.3, "radial", 0.0, 0.01),
+        "short": Cut(0.02 + 0.03 * w, 0.04 + 0.07 * w, 0.06, -0.25, "radial", 0.1, 0.02),
+        "swept": Cut(0.025 + 0.03 * w, 0.06 + 0.08 * w, 0.08, -0.22, "sweep", 0.15, 0.014),
+        "curly": Cut(0.07 + 0.08 * w, 0.08 + 0.08 * w, 0.15 + 0.5 * g, 0.05, "radial", 1.0, 0.05),
+        "afro": Cut(0.14 + 0.16 * w, 0.14 + 0.12 * w, 0.2 + 0.15 * g, -0.1, "radial", 1.6, 0.05),
+        "tied": Cut(0.0, 0.02 + 0.02 * w, 0.06, -0.3, "radial", 0.06, 0.015),
+        "bob": Cut(0.07 + 0.05 * w, 0.06 + 0.04 * w, 0.5 + 0.3 * g, 0.1, "fall", 0.12, 0.01),
+        "long": Cut(0.06 + 0.05 * w, 0.05 + 0.04 * w, 1.6, 0.12 + 0.1 * g, "fall", 0.15 + 0.2 * p.curl, 0.012),
+        "wavy": Cut(0.09 + 0.08 * w, 0.07 + 0.05 * w, 1.6, 0.2 + 0.12 * g, "fall", 0.6 + 0.5 * p.curl, 0.03),
     }
     return cuts.get(p.style)
 
@@ -55,7 +54,7 @@ class Hair:
 
     Attributes:
         front: cover of the hair before the face, (n, n).
-        back: cover of the hair behind the neck, (n, n), or None.
+        back: cover of the hair behind head and neck, (n, n).
         where: slices of the frame that hold it; all fields are cut to them.
         outer: signed distance inside its outline, (n, n), in face units.
         across: strand coordinate, constant along a strand, (n, n).
@@ -83,7 +82,7 @@ class Hair:
         self.front = body * smooth(-soft, soft, line)
         if p.style == "buzz":
             self.front *= np.clip(0.72 + 0.2 * self.strands, 0, 1)
-        self.back = body if cut.back else None
+        self.back = body
         self.dome = np.sqrt(np.clip(self.outer * np.float32(1.6), 0.004, 1)) * np.float32(0.5)
         self.z = self.dome + self.locks * np.float32(0.03) + self.strands * np.float32(0.008)
 
@@ -114,10 +113,11 @@ class Hair:
         tall = np.float32(1.0 + 4.0 * min(cut.curl, 1.0))
         along *= tall
         self.across = across
-        self.locks = noise(across * 11, along * np.float32(1.3), 3)
-        self.locks += noise(across * 23, along * np.float32(2.2), 4) * np.float32(0.6)
-        self.strands = noise(across * 52, along * np.float32(2.6), 5) * np.float32(0.8)
-        self.strands += noise(across * 104, along * np.float32(4.5), 6) * np.float32(0.95)
+        at = np.float32(start)
+        self.locks = noise(across * 11 + at, along * np.float32(1.3), 3)
+        self.locks += noise(across * 23 + at, along * np.float32(2.2), 4) * np.float32(0.6)
+        self.strands = noise(across * 52 + at, along * np.float32(2.6), 5) * np.float32(0.8)
+        self.strands += noise(across * 104 + at, along * np.float32(4.5), 6) * np.float32(0.95)
         if cut.curl > 0.9:
             ring = sheet(*grid, 0.035, start, 7)
             self.strands *= np.float32(0.55)

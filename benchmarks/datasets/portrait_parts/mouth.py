@@ -27,7 +27,7 @@ class Mouth:
         u, self.v = frame.u[self.where], frame.v[self.where]
         u = u - np.float32(0.06 * p.yaw)
         smile = max(p.smile, 0)
-        self.x = u * np.float32(1 / (0.19 + 0.035 * smile))
+        self.x = u * np.float32(1 / (0.19 * p.mouth_width + 0.035 * smile))
         x2 = self.x * self.x
         arch = np.maximum(1 - x2, 0)
         middle = LEVEL + 0.02 - 0.045 * p.smile * x2 + 0.006 * bump(x2 * 9) - 0.012 * smile
@@ -61,7 +61,8 @@ def mouth(frame: Frame, surface: Surface) -> None:
     where, x, v = m.where, m.x, m.v
     soft = px * 2.2 + 0.004 * (1 - p.makeup)
     lips = smooth(-soft, soft, v - m.top) * smooth(-soft, soft, m.bottom - v)
-    creases = noise(x * 17 + 0.35 * noise(x * 5, v * 30, 1), v * 9, 2) + 0.6 * noise(x * 31, v * 16, 3)
+    at = np.float32(p.texture)
+    creases = noise(x * 17 + at + 0.35 * noise(x * 5, v * 30, 1), v * 9, 2) + 0.6 * noise(x * 31 + at, v * 16, 3)
     skin = colour(p.lip_colour) * (1 + 0.13 * creases) * (0.82 + 0.18 * smooth(m.parting, m.bottom + 1e-4, v))
     surface.tint(where, lips * smooth(1.04, 0.9, np.abs(x)) * 0.92, skin)
     gloss = surface.gloss[where]

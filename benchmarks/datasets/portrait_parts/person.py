@@ -1,4 +1,7 @@
-"""Who sits for the portrait, and how: every number that decides a picture except its size."""
+"""Who sits for the portrait, and how: every number that decides a picture except its size.
+
+Each group of parameters has its own stream of random numbers, so that a new parameter in one leaves the others alone.
+"""
 
 from __future__ import annotations
 
@@ -6,82 +9,52 @@ import math
 from dataclasses import dataclass
 
 from benchmarks.datasets.portrait_parts.exact import Draw
-
-RGB = tuple[float, float, float]
-
-# Linear-light reflectance, from the fairest to the darkest skin.
-SKIN: tuple[RGB, ...] = (
-    (0.78, 0.55, 0.45),
-    (0.68, 0.45, 0.345),
-    (0.56, 0.345, 0.24),
-    (0.41, 0.235, 0.15),
-    (0.255, 0.135, 0.082),
-    (0.135, 0.07, 0.044),
+from benchmarks.datasets.portrait_parts.palettes import (
+    DYES,
+    FRAMES,
+    HAIR,
+    IRIS,
+    LIGHTS,
+    LIPSTICKS,
+    RGB,
+    SKIN,
+    blend,
 )
-HAIR: dict[str, RGB] = {
-    "black": (0.018, 0.015, 0.014),
-    "espresso": (0.04, 0.024, 0.016),
-    "brown": (0.095, 0.052, 0.03),
-    "chestnut": (0.15, 0.072, 0.036),
-    "dark blond": (0.24, 0.155, 0.085),
-    "blond": (0.42, 0.29, 0.15),
-    "platinum": (0.6, 0.5, 0.36),
-    "red": (0.27, 0.085, 0.03),
-    "grey": (0.3, 0.295, 0.29),
-    "white": (0.62, 0.61, 0.59),
-}
-IRIS: dict[str, RGB] = {
-    "dark": (0.045, 0.022, 0.012),
-    "brown": (0.11, 0.05, 0.02),
-    "hazel": (0.19, 0.125, 0.045),
-    "green": (0.15, 0.19, 0.1),
-    "blue": (0.16, 0.26, 0.4),
-    "grey": (0.24, 0.28, 0.3),
-}
+
 STYLES = ("bald", "buzz", "short", "swept", "curly", "afro", "tied", "bob", "long", "wavy")
-LIGHTS: tuple[RGB, ...] = ((1.0, 0.97, 0.93), (1.0, 0.9, 0.78), (1.0, 0.82, 0.64), (0.92, 0.97, 1.06))
-DYES: tuple[RGB, ...] = (
-    (0.016, 0.016, 0.018),
-    (0.055, 0.058, 0.062),
-    (0.22, 0.22, 0.22),
-    (0.6, 0.59, 0.57),
-    (0.7, 0.7, 0.72),
-    (0.018, 0.028, 0.075),
-    (0.05, 0.11, 0.25),
-    (0.14, 0.27, 0.5),
-    (0.17, 0.018, 0.03),
-    (0.42, 0.035, 0.03),
-    (0.085, 0.09, 0.035),
-    (0.02, 0.09, 0.05),
-    (0.03, 0.16, 0.17),
-    (0.48, 0.4, 0.28),
-    (0.45, 0.26, 0.05),
-    (0.5, 0.27, 0.25),
-    (0.16, 0.085, 0.045),
-    (0.2, 0.1, 0.27),
-)
 BACKDROPS = ("studio", "foliage", "bokeh", "indoor", "street")
 
 
 @dataclass(frozen=True)
-class Person:
-    """Parameters of one portrait. Lengths are face units: half the pupils' distance is 0.245, the chin is at 0.86."""
+class Body:
+    """Age and skin."""
 
     seed: int
     texture: float  # where the noise of this person's surfaces is read
     woman: bool
     age: float  # 0 young adult, 1 old
+    tone: float  # 0 fairest skin, 5 darkest
     skin: RGB
     redness: float
     freckles: float
-    # pose
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Where the head is and how it is turned; yaw and pitch as tangents."""
+
     yaw: float
     pitch: float
-    sine: float
+    sine: float  # of the roll
     cosine: float
     scale: float
     shift: tuple[float, float]
-    # build
+
+
+@dataclass(frozen=True)
+class Build:
+    """Shape and expression of the face; lengths in face units, the rest as factors or strengths about 1."""
+
     width: float
     chin: float
     taper: float
@@ -91,20 +64,24 @@ class Person:
     nose_width: float
     nose_height: float
     lips: float
+    mouth_width: float
     eye_open: float
     eye_tilt: float
     crease: float
     brow_thick: float
     brow_raise: float
-    # expression
-    smile: float
-    gape: float
+    brow_arch: float
+    brow_tilt: float
+    smile: float  # -0.15 sulking to 1.1 beaming
+    gape: float  # 0 mouth closed, 1 open
     gaze: tuple[float, float]
-    # surface
     iris: RGB
-    lip_colour: RGB
-    makeup: float
-    lashes: float
+
+
+@dataclass(frozen=True)
+class Grooming:
+    """Hair, beard and make-up."""
+
     style: str
     hair: RGB
     grey: float
@@ -115,15 +92,22 @@ class Person:
     fringe: float
     curl: float
     beard: str
-    # things
+    lip_colour: RGB
+    makeup: float
+    lashes: float
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is worn, the light and the place."""
+
     glasses: str
     frame_colour: RGB
     garment: str
     garment_colour: RGB
     second_colour: RGB
     pattern: str
-    # light and place
-    light: tuple[float, float, float]
+    light: tuple[float, float, float]  # unit vector to the key light, y down, z towards the camera
     light_colour: RGB
     fill: RGB
     rim: float
@@ -131,8 +115,115 @@ class Person:
     backdrop: str
 
 
-def _blend(a: RGB, b: RGB, t: float) -> RGB:
-    return (a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t, a[2] + (b[2] - a[2]) * t)
+@dataclass(frozen=True)
+class Person(Setting, Grooming, Build, Pose, Body):
+    """Parameters of one portrait. Lengths are face units: half the pupils' distance is 0.245, the chin is at 0.86."""
+
+
+def draw_person(seed: int) -> Person:
+    """Draw a person and sitting from a seed; the same seed is the same person for ever under one VERSION."""
+    body = _body(seed)
+    parts = (body, _pose(seed), _build(body), _grooming(body), _setting(seed))
+    return Person(**{name: value for part in parts for name, value in vars(part).items()})
+
+
+def _body(seed: int) -> Body:
+    draw = Draw(seed, 10)
+    tone = draw.unit() * (len(SKIN) - 1.001)
+    low = int(tone)
+    return Body(
+        seed=seed,
+        texture=draw.between(0.0, 251.0),
+        woman=draw.chance(0.55),
+        age=draw.unit() * draw.unit() if draw.chance(0.86) else draw.between(0.4, 1.0),
+        tone=tone,
+        skin=blend(SKIN[low], SKIN[low + 1], tone - low),
+        redness=draw.between(0.2, 1.0),
+        freckles=draw.between(0.3, 1.0) if tone < 2 and draw.chance(0.3) else draw.between(0, 0.12),
+    )
+
+
+def _pose(seed: int) -> Pose:
+    draw = Draw(seed, 11)
+    roll = draw.bell(0, 0.045)
+    return Pose(
+        yaw=min(max(draw.bell(0, 0.14), -0.28), 0.28),
+        pitch=draw.bell(0, 0.07),
+        sine=roll * (1 - roll * roll / 6),
+        cosine=1 - roll * roll / 2,
+        scale=draw.between(0.79, 0.9),
+        shift=(draw.bell(0, 0.012), draw.bell(-0.09, 0.016)),
+    )
+
+
+def _build(body: Body) -> Build:
+    draw, man, tone = Draw(body.seed, 12), 0.0 if body.woman else 1.0, body.tone
+    smile = min(max(draw.bell(0.5, 0.4), -0.15), 1.1)
+    return Build(
+        width=draw.bell(0.535, 0.024) + 0.012 * man,
+        chin=draw.bell(0.86, 0.035) + 0.02 * man,
+        taper=draw.bell(0.44, 0.05) - 0.06 * man,
+        square=draw.between(0.2, 0.55) + 0.2 * man,
+        cheek=draw.between(0.3, 1.0),
+        nose_length=draw.bell(0.325, 0.018),
+        nose_width=draw.bell(0.95, 0.1) + 0.08 * (tone / 3 - 1) + 0.1 * man,
+        nose_height=draw.bell(0.97, 0.13),
+        lips=draw.bell(0.93, 0.15) + 0.08 * tone - 0.2 * body.age,
+        mouth_width=draw.bell(1.0, 0.075),
+        eye_open=draw.bell(0.95, 0.1) - 0.14 * max(smile, 0) - 0.1 * body.age,
+        eye_tilt=draw.bell(0.07, 0.065),
+        crease=draw.between(0.25, 1.0),
+        brow_thick=draw.between(0.6, 1.1) + 0.3 * man,
+        brow_raise=draw.bell(0.0, 0.014),
+        brow_arch=draw.between(0.008, 0.045),
+        brow_tilt=draw.bell(0.0, 0.014),
+        smile=smile,
+        gape=draw.between(0.35, 1.0) if smile > 0.45 and draw.chance(0.7) else 0.0,
+        gaze=(draw.bell(0, 0.006), draw.bell(0, 0.003)),
+        iris=IRIS[draw.pick(list(IRIS), (1 + tone, 2, 0.9, 0.5, 1.4, 0.7) if tone < 2.2 else (4, 2, 0.3, 0, 0, 0))],
+    )
+
+
+def _grooming(body: Body) -> Grooming:
+    draw, woman, skin = Draw(body.seed, 13), body.woman, body.skin
+    hair, grey = _hair_colour(draw, body)
+    lip = blend(skin, (skin[0] * 0.78, skin[1] * 0.42, skin[2] * 0.44), 0.95)
+    makeup = draw.between(0.2, 1.0) if woman and draw.chance(0.7) else 0.0
+    beards = ("none", "stubble", "moustache", "goatee", "full")
+    return Grooming(
+        style=_style(draw, body),
+        hair=hair,
+        grey=grey,
+        hairline=draw.bell(0.56, 0.03) + (0.0 if woman else 0.02 + 0.1 * body.age),
+        volume=draw.between(0.0, 1.0),
+        part=draw.bell(0.0, 0.16),
+        length=draw.between(0.0, 1.0),
+        fringe=draw.between(0.0, 1.0) if draw.chance(0.45) else 0.0,
+        curl=draw.between(0.0, 1.0),
+        beard="none" if woman else draw.pick(beards, (3.2, 2, 0.5, 0.7, 1.6)),
+        lip_colour=blend(lip, draw.pick(LIPSTICKS), makeup * 0.75),
+        makeup=makeup,
+        lashes=draw.between(0.6, 1.0) if woman else draw.between(0.25, 0.5),
+    )
+
+
+def _setting(seed: int) -> Setting:
+    draw = Draw(seed, 14)
+    fill = draw.between(0.2, 0.5)
+    return Setting(
+        glasses=draw.pick(("none", "round", "square", "wire", "sun"), (7.5, 0.9, 1.0, 0.8, 0.25)),
+        frame_colour=draw.pick(FRAMES),
+        garment=draw.pick(("crew", "vee", "shirt", "high", "jacket"), (2.4, 1.6, 1.8, 0.7, 1.5)),
+        garment_colour=_dye(draw),
+        second_colour=_dye(draw),
+        pattern=draw.pick(("weave", "knit", "stripe", "check", "rib"), (2.5, 2, 0.8, 0.8, 1)),
+        light=_light(draw),
+        light_colour=draw.pick(LIGHTS, (3, 2, 1, 1.5)),
+        fill=(fill * draw.between(0.8, 1.05), fill * draw.between(0.9, 1.02), fill * draw.between(0.95, 1.25)),
+        rim=draw.between(0.1, 0.9) if draw.chance(0.45) else 0.0,
+        exposure=draw.between(0.88, 1.2),
+        backdrop=draw.pick(BACKDROPS, (1.6, 1.6, 1.2, 1.5, 1.2)),
+    )
 
 
 def _dye(draw: Draw) -> RGB:
@@ -140,110 +231,29 @@ def _dye(draw: Draw) -> RGB:
     red, green, blue = draw.pick(DYES)
     level, fade = draw.between(0.7, 1.35), draw.between(0.0, 0.3)
     grey = (red + green + blue) / 3 + 0.02
-    red, green, blue = _blend((red, green, blue), (grey, grey, grey), fade)
+    red, green, blue = blend((red, green, blue), (grey, grey, grey), fade)
     return (red * level * draw.between(0.9, 1.1), green * level, blue * level * draw.between(0.9, 1.1))
 
 
-def _skin(draw: Draw) -> tuple[float, RGB]:
-    tone = draw.unit() * (len(SKIN) - 1.001)
-    low = int(tone)
-    return tone, _blend(SKIN[low], SKIN[low + 1], tone - low)
+def _hair_colour(draw: Draw, body: Body) -> tuple[RGB, float]:
+    """Draw the hair's colour and how grey it has turned, 0 to 1."""
+    fair = max(0.0, 1 - body.tone / 2.6)
+    weights = [1 + body.tone, 1.5, 0.4 + 1.2 * fair, 1.2 * fair, fair, 1.1 * fair, 0.35 * fair, 0.5 * fair, 0.0, 0.0]
+    base = HAIR[draw.pick(list(HAIR), weights)]
+    grey = min(max((body.age - 0.55) * 2.2 + draw.bell(0, 0.2), 0.0), 1.0) if body.age > 0.45 else 0.0
+    return blend(base, HAIR["white" if body.age > 0.8 else "grey"], grey * 0.9), grey
 
 
-def _hair_colour(draw: Draw, tone: float, age: float) -> tuple[RGB, float]:
-    names = list(HAIR)
-    fair = max(0.0, 1 - tone / 2.6)
-    weights = [1 + tone, 1.5, 0.4 + 1.2 * fair, 1.2 * fair, fair, 1.1 * fair, 0.35 * fair, 0.5 * fair, 0.0, 0.0]
-    base = HAIR[draw.pick(names, weights)]
-    grey = min(max((age - 0.55) * 2.2 + draw.bell(0, 0.2), 0.0), 1.0) if age > 0.45 else 0.0
-    return _blend(base, HAIR["white" if age > 0.8 else "grey"], grey * 0.9), grey
-
-
-def _style(draw: Draw, woman: bool, age: float, tone: float) -> str:
-    curly = 0.4 + 0.5 * tone
-    if woman:
-        return draw.pick(STYLES, [0.02, 0.1, 0.4, 0.5, 0.4 * curly, 0.25 * tone, 1.5, 1.5, 2.6, 1.9])
-    return draw.pick(STYLES, [0.35 + 1.0 * age, 0.7, 3.0, 2.2, 0.6 * curly, 0.22 * tone, 0.15, 0.15, 0.3, 0.25])
+def _style(draw: Draw, body: Body) -> str:
+    curly = 0.4 + 0.5 * body.tone
+    afro = 0.25 * body.tone
+    if body.woman:
+        return draw.pick(STYLES, [0.02, 0.1, 0.4, 0.5, 0.4 * curly, afro, 1.5, 1.5, 2.6, 1.9])
+    return draw.pick(STYLES, [0.35 + body.age, 0.7, 3.0, 2.2, 0.6 * curly, afro, 0.15, 0.15, 0.3, 0.25])
 
 
 def _light(draw: Draw) -> tuple[float, float, float]:
-    """Unit vector to the key light: from either side, mostly above and in front (y points down)."""
+    """Draw the direction of the key light: from either side, mostly above and in front."""
     x, y, z = draw.between(-0.95, 0.95), draw.between(-0.72, -0.1), draw.between(0.65, 1.2)
     norm = math.sqrt(x * x + y * y + z * z)
     return (x / norm, y / norm, z / norm)
-
-
-def draw_person(seed: int) -> Person:
-    """Draw a person and sitting from a seed; the same seed is the same person for ever under one VERSION."""
-    draw = Draw(seed, 1)
-    woman = draw.chance(0.55)
-    age = draw.unit() * draw.unit() if draw.chance(0.86) else draw.between(0.4, 1.0)
-    tone, skin = _skin(draw)
-    hair, grey = _hair_colour(draw, tone, age)
-    smile = min(max(draw.bell(0.5, 0.4), -0.15), 1.1)
-    roll = draw.bell(0, 0.045)
-    light = _light(draw)
-    warm = draw.pick(LIGHTS, (3, 2, 1, 1.5))
-    fill = draw.between(0.2, 0.5)
-    beard = "none" if woman else draw.pick(("none", "stubble", "moustache", "goatee", "full"), (3.2, 2, 0.5, 0.7, 1.6))
-    lip = _blend(skin, (skin[0] * 0.78, skin[1] * 0.42, skin[2] * 0.44), 0.95)
-    makeup = draw.between(0.2, 1.0) if woman and draw.chance(0.7) else 0.0
-    red = draw.pick(((0.42, 0.03, 0.045), (0.5, 0.12, 0.13), (0.3, 0.05, 0.08), (0.52, 0.16, 0.12)))
-    return Person(
-        seed=seed,
-        texture=draw.between(0.0, 251.0),
-        woman=woman,
-        age=age,
-        skin=skin,
-        redness=draw.between(0.2, 1.0),
-        freckles=draw.between(0.3, 1.0) if tone < 2 and draw.chance(0.3) else draw.between(0, 0.12),
-        yaw=min(max(draw.bell(0, 0.14), -0.28), 0.28),
-        pitch=draw.bell(0, 0.07),
-        sine=round(roll * (1 - roll * roll / 6), 9),
-        cosine=round(1 - roll * roll / 2, 9),
-        scale=draw.between(0.79, 0.9),
-        shift=(draw.bell(0, 0.012), draw.bell(-0.09, 0.016)),
-        width=draw.bell(0.535, 0.024) + (0.0 if woman else 0.012),
-        chin=draw.bell(0.86, 0.035) + (0.0 if woman else 0.02),
-        taper=draw.bell(0.41, 0.05) + (0.03 if woman else -0.03),
-        square=draw.between(0.2, 0.55) + (0.0 if woman else 0.2),
-        cheek=draw.between(0.3, 1.0),
-        nose_length=draw.bell(0.325, 0.014),
-        nose_width=draw.bell(1.0, 0.1) + 0.08 * (tone / 3 - 1) + (-0.05 if woman else 0.05),
-        nose_height=draw.bell(1.0, 0.1),
-        lips=draw.bell(0.93, 0.15) + 0.08 * tone - 0.2 * age,
-        eye_open=draw.bell(0.94, 0.08) - 0.14 * max(smile, 0) - 0.1 * age,
-        eye_tilt=draw.bell(0.07, 0.05),
-        crease=draw.between(0.25, 1.0),
-        brow_thick=draw.between(0.6, 1.1) + (0.0 if woman else 0.3),
-        brow_raise=draw.bell(0.0, 0.014),
-        smile=smile,
-        gape=draw.between(0.35, 1.0) if smile > 0.45 and draw.chance(0.7) else 0.0,
-        gaze=(draw.bell(0, 0.006), draw.bell(0, 0.003)),
-        iris=IRIS[draw.pick(list(IRIS), (1 + tone, 2, 0.9, 0.5, 1.4, 0.7) if tone < 2.2 else (4, 2, 0.3, 0, 0, 0))],
-        lip_colour=_blend(lip, red, makeup * 0.75),
-        makeup=makeup,
-        lashes=draw.between(0.6, 1.0) if woman else draw.between(0.25, 0.5),
-        style=_style(draw, woman, age, tone),
-        hair=hair,
-        grey=grey,
-        hairline=draw.bell(0.56, 0.03) + (0.0 if woman else 0.02 + 0.1 * age),
-        volume=draw.between(0.0, 1.0),
-        part=draw.bell(0.0, 0.16),
-        length=draw.between(0.0, 1.0),
-        fringe=draw.between(0.0, 1.0) if draw.chance(0.45) else 0.0,
-        curl=draw.between(0.0, 1.0),
-        beard=beard,
-        glasses=draw.pick(("none", "round", "square", "wire", "sun"), (7.5, 0.9, 1.0, 0.8, 0.25)),
-        frame_colour=draw.pick(((0.012, 0.012, 0.013), (0.09, 0.035, 0.015), (0.4, 0.3, 0.16), (0.03, 0.04, 0.09))),
-        garment=draw.pick(("crew", "vee", "shirt", "high", "jacket"), (2.4, 1.6, 1.8, 0.7, 1.5)),
-        garment_colour=_dye(draw),
-        second_colour=_dye(draw),
-        pattern=draw.pick(("weave", "knit", "stripe", "check", "rib"), (2.5, 2, 0.8, 0.8, 1)),
-        light=light,
-        light_colour=warm,
-        fill=(fill * draw.between(0.8, 1.05), fill * draw.between(0.9, 1.02), fill * draw.between(0.95, 1.25)),
-        rim=draw.between(0.1, 0.9) if draw.chance(0.45) else 0.0,
-        exposure=draw.between(0.88, 1.2),
-        backdrop=draw.pick(BACKDROPS, (1.6, 1.6, 1.2, 1.5, 1.2)),
-    )

@@ -33,7 +33,7 @@ def scene(frame: Frame) -> Array:
         sky[hair.where] *= 1 - 0.4 * _near(hair.front)
     picture = backdrop(frame)
     lit = np.zeros(0, np.float32) if hair is None else hair_light(hair, key, sky)
-    if hair is not None and hair.back is not None:
+    if hair is not None:
         _over(picture, hair.where, lit * np.float32(0.42), hair.back)
     # Above the shoulders the person is no wider than the head, which spares the corners.
     head_box = frame.window(0.0, -0.1, 0.85, 0.92)

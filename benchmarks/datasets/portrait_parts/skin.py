@@ -64,13 +64,15 @@ def brows(frame: Frame) -> tuple[Array, Array]:
     p = frame.person
     au, v = np.abs(frame.u), frame.v
     t = (au - 0.09) * (1 / 0.31)
-    arch = -0.155 - p.brow_raise - 0.03 * smooth(0.0, 0.62, t) + 0.055 * smooth(0.55, 1.05, t)
+    arch = -0.155 - p.brow_raise - p.brow_arch * smooth(0.0, 0.62, t) + (0.025 + p.brow_arch) * smooth(0.55, 1.05, t)
+    arch = arch - np.float32(p.brow_tilt) * (t - 0.4)
     half = 0.025 * p.brow_thick * (0.35 + 0.65 * smooth(1.02, 0.35, t)) * smooth(-0.12, 0.16, t)
     d = v - arch
     # Hairs rise steeply by the nose and lie along the brow towards the temple.
     lean = mix(0.5, 2.4, np.clip(t, 0, 1))
     across = (au + d * lean) * 62
-    hairs = noise(across, v * 11 + np.sign(frame.u) * 3, 3) + 0.7 * noise(across * 2.1, v * 17, 4)
+    at = np.float32(offset(frame, 12))
+    hairs = noise(across + at, v * 11 + np.sign(frame.u) * 3, 3) + 0.7 * noise(across * 2.1 + at, v * 17, 4)
     inside = 1 - np.abs(d) / np.maximum(half, 0.004)
     cover = smooth(-0.75, 0.75, inside + 0.5 * hairs) * smooth(-0.06, 0.08, t) * smooth(1.06, 0.9, t)
     dense = 0.86 if p.style != "bald" and p.grey < 0.6 else 0.6
@@ -81,8 +83,8 @@ def beard(frame: Frame) -> tuple[Array, Array]:
     """Cover and shade of facial hair; strands fall and lean away from the middle."""
     p = frame.person
     u, v, au = frame.u, frame.v, np.abs(frame.u)
-    droop = (v - 0.407 - 0.3 * au * au - 0.012 * p.smile) * (1 / 0.062)
-    area = np.minimum(1.7 * bump(droop * droop * 0.55), 1) * smooth(0.27, 0.13, au)
+    droop = (v - 0.407 - 0.3 * au * au - 0.012 * p.smile) / (0.068 - 0.14 * np.minimum(au, 0.3))
+    area = np.minimum(1.7 * bump(droop * droop * 0.55), 1) * smooth(0.3, 0.17, au)
     if p.beard in ("goatee", "full", "stubble"):
         ring = np.sqrt(u * u * (1 / 0.050625) + (v - 0.55) * (v - 0.55) * (1 / 0.0361))
         area = np.maximum(area, bump((ring - 1) * (ring - 1) * 7) * smooth(0.38, 0.5, v))
@@ -98,6 +100,7 @@ def beard(frame: Frame) -> tuple[Array, Array]:
         )
         return area * np.clip(0.3 + 0.25 * dots, 0, 0.8), np.ones_like(area)
     fall = u * (1.0 - 0.35 * smooth(0.3, 0.9, v)) * 58 + 1.6 * noise(u * 9, v * 9, 5)
-    hairs = noise(fall, v * 8, 3) + 0.75 * noise(fall * 2.1, v * 15, 4)
+    at = np.float32(offset(frame, 13))
+    hairs = noise(fall + at, v * 8, 3) + 0.75 * noise(fall * 2.1 + at, v * 15, 4)
     cover = smooth(0.05, 0.95, 0.85 * area + 0.32 * hairs * (1.3 - area)) * smooth(0.02, 0.3, area)
     return cover * np.float32(0.72 + 0.22 * p.length), np.clip(0.8 + 0.55 * hairs, 0.15, 2.2)
