@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -37,11 +38,16 @@ class Bench:
     """A job with everything it names opened: data set, metrics and models.
 
     Models are opened on first use. One that cannot be opened is remembered with its reason; the others go on.
+
+    Attributes:
+        job: what is to be measured.
+        models: opened models by reference, which the jobs of one experiment may share.
+        failed: reason for each model that could not be opened.
     """
 
     job: Job
+    models: dict[str, SRModel] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
-    _models: dict[str, SRModel] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.job.protocol.check(self.job.scales)
@@ -64,12 +70,12 @@ class Bench:
 
     def model(self, reference: str) -> SRModel | None:
         """The model of a reference, or None where it could not be opened (see `failed`)."""
-        if reference not in self._models and reference not in self.failed:
+        if reference not in self.models and reference not in self.failed:
             try:
-                self._models[reference] = create_model(reference).to(self.job.device)
+                self.models[reference] = create_model(reference).to(self.job.device)
             except CasarbiError as error:
                 self.failed[reference] = str(error)
-        return self._models.get(reference)
+        return self.models.get(reference)
 
     @property
     def methods(self) -> list[str]:
@@ -104,6 +110,13 @@ class Bench:
         """Feature columns wanted of every method and of the ground truth; FID and KID share one."""
         found = [m for m in self.metrics.values() if isinstance(m, DistributionMetric)]
         return {column_name(m.features_name, m.identity): m for m in found}
+
+
+def open_benches(jobs: Sequence[Job]) -> list[Bench]:
+    """Open jobs that run on one device; a model that several name is opened once."""
+    models: dict[str, SRModel] = {}
+    failed: dict[str, str] = {}
+    return [Bench(job, models, failed) for job in jobs]
 
 
 def selfssim_column(metric: ConsistencyMetric, reference_scale: float) -> str:

@@ -128,7 +128,7 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--batch",
                 type=click.IntRange(1),
-                default=4,
+                default=2,
                 show_default=True,
                 help="Images a batch; numbers do not depend on it.",
             ),

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from benchmarks.evaluate import Outcome, Task, measure
-from benchmarks.job import Bench, Job
+from benchmarks.job import Bench, Job, open_benches
 from benchmarks.plan import CellState, survey
 from benchmarks.store import Store
 from casarbi.errors import CasarbiError
@@ -67,32 +67,35 @@ class Slice:
 
 
 def run(
-    bench: Bench,
+    benches: Sequence[Bench],
     store: Store,
     *,
     workers: int,
-    batch: int = 4,
+    batch: int = 2,
     part: Slice | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
-    """Measure whatever a job lacks; returns what was done and what failed.
+    """Measure whatever jobs lack; returns what was done and what failed.
 
     Args:
-        bench: the opened job.
+        benches: the opened jobs.
         store: where rows go, each batch as soon as it is through.
         workers: processes; 1 measures in this process, as does any device but the CPU.
         batch: images a task, and at the most the batch given to a model. Numbers do not depend on it.
-        part: the slice of the images to take.
+        part: the slice of each job's images to take.
         progress: called as outputs are scored.
     """
-    images = (part or Slice()).of(bench.dataset.ids)
-    tasks = list(plan_tasks(survey(bench, store, images), batch))
+    part = part or Slice()
+    tasks = [
+        (index, task)
+        for index, bench in enumerate(benches)
+        for task in plan_tasks(survey(bench, store, part.of(bench.dataset.ids)), batch)
+    ]
     total = Outcome()
-    header = provenance(bench.job)
-    if workers > 1 and len(tasks) > 1 and bench.job.device == "cpu":
-        outcomes = _in_processes(bench.job, store, tasks, header, min(workers, len(tasks)))
+    if workers > 1 and len(tasks) > 1 and all(bench.job.device == "cpu" for bench in benches):
+        outcomes = _in_processes([bench.job for bench in benches], store, tasks, min(workers, len(tasks)))
     else:
-        outcomes = _in_this_process(bench, store, tasks, header)
+        outcomes = _in_this_process(benches, store, tasks)
     for outcome in outcomes:
         total.outputs += outcome.outputs
         total.failures += outcome.failures
@@ -147,25 +150,26 @@ def _version(name: str) -> str:
         return ""
 
 
-def _in_this_process(bench: Bench, store: Store, tasks: Sequence[Task], header: Mapping[str, Any]) -> Iterator[Outcome]:
+def _in_this_process(benches: Sequence[Bench], store: Store, tasks: Sequence[tuple[int, Task]]) -> Iterator[Outcome]:
+    headers = [provenance(bench.job) for bench in benches]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        for task in tasks:
-            yield measure(bench, store, task, header)
+        for index, task in tasks:
+            yield measure(benches[index], store, task, headers[index])
     finally:
         torch.set_num_threads(threads)
 
 
 def _in_processes(
-    job: Job, store: Store, tasks: Sequence[Task], header: Mapping[str, Any], workers: int
+    jobs: Sequence[Job], store: Store, tasks: Sequence[tuple[int, Task]], workers: int
 ) -> Iterator[Outcome]:
-    pool = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=_open_worker, initargs=(job, store.folder, header)
-    )
+    headers = [provenance(job) for job in jobs]
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, spawn, initializer=_open_worker, initargs=(jobs, store.folder, headers))
     finished = False
     try:
-        pending = {pool.submit(_measure_in_worker, task) for task in tasks}
+        pending = {pool.submit(_measure_in_worker, index, task) for index, task in tasks}
         while pending:
             done, pending = wait(pending, return_when=FIRST_COMPLETED)
             for future in done:
@@ -184,20 +188,27 @@ def _in_processes(
         pool.shutdown(wait=finished, cancel_futures=True)
 
 
-_worker: tuple[Bench, Store, Mapping[str, Any]] | None = None
+@dataclass(frozen=True)
+class _Worker:
+    benches: list[Bench]
+    store: Store
+    headers: Sequence[Mapping[str, Any]]
 
 
-def _open_worker(job: Job, folder: Path, header: Mapping[str, Any]) -> None:
+_worker: _Worker | None = None  # of this process; a pool's initializer has nowhere else to leave it
+
+
+def _open_worker(jobs: Sequence[Job], folder: Path, headers: Sequence[Mapping[str, Any]]) -> None:
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent, which ends its workers
     threading.Thread(target=_die_with_parent, daemon=True).start()
     torch.set_num_threads(1)
-    _worker = Bench(job), Store(folder), header
+    _worker = _Worker(open_benches(jobs), Store(folder), headers)
 
 
-def _measure_in_worker(task: Task) -> Outcome:
+def _measure_in_worker(index: int, task: Task) -> Outcome:
     assert _worker is not None
-    return measure(_worker[0], _worker[1], task, _worker[2])
+    return measure(_worker.benches[index], _worker.store, task, _worker.headers[index])
 
 
 def _die_with_parent() -> None:

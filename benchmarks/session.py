@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.evaluate import Outcome
 from benchmarks.experiments import Experiment, PanelSpec
-from benchmarks.job import GROUND_TRUTH, Bench
+from benchmarks.job import GROUND_TRUTH, Bench, open_benches
 from benchmarks.plan import CellState, survey
 from benchmarks.results import collect, optional_metrics
 from benchmarks.runner import Progress, Slice, run
@@ -24,7 +24,6 @@ from casarbi.images import to_uint8
 from casarbi.scales import scale_label
 from casarbi.sr import image_seed
 from reports.document import Document, Picture
-from reports.figures import contact_sheet
 
 PROBE_IMAGES = 2
 
@@ -64,7 +63,7 @@ class Session:
     store: Store
     device: str = "cpu"
     workers: int = 1
-    batch: int = 4
+    batch: int = 2
     part: Slice = field(default_factory=Slice)
 
     def __post_init__(self) -> None:
@@ -80,7 +79,9 @@ class Session:
     @cached_property
     def benches(self) -> dict[str, Bench]:
         """Opened job of each panel."""
-        return {spec.name: Bench(self.experiment.job(spec, self.device)) for spec in self.experiment.panels}
+        panels = self.experiment.panels
+        opened = open_benches([self.experiment.job(spec, self.device) for spec in panels])
+        return {spec.name: bench for spec, bench in zip(panels, opened, strict=True)}
 
     def states(self) -> dict[str, list[CellState]]:
         """State of every cell of each panel, for this slice of the images."""
@@ -94,13 +95,14 @@ class Session:
 
     def measure(self, progress: Progress | None = None) -> Outcome:
         """Measure whatever is missing in every panel."""
-        total = Outcome()
-        for bench in self.benches.values():
-            outcome = run(bench, self.store, workers=self.workers, batch=self.batch, part=self.part, progress=progress)
-            total.outputs += outcome.outputs
-            total.failures += outcome.failures
-            total.seconds = {name: total.seconds[name] + seconds for name, seconds in outcome.seconds.items()}
-        return total
+        return run(
+            list(self.benches.values()),
+            self.store,
+            workers=self.workers,
+            batch=self.batch,
+            part=self.part,
+            progress=progress,
+        )
 
     def document(self, date: str, command: str) -> Document:
         """What the store knows of the experiment now."""
@@ -144,7 +146,7 @@ class Session:
                 if panel:
                     bench = self.benches[name]
                     every = max(1, len(bench.dataset.ids) // PROBE_IMAGES)
-                    run(bench, probe_store, workers=1, batch=PROBE_IMAGES, part=Slice(0, every))
+                    run([bench], probe_store, workers=1, batch=PROBE_IMAGES, part=Slice(0, every))
             probed = {
                 name: [replace(s, cell=probe_store.cell(s.cell.key)) for s in panel] for name, panel in states.items()
             }
@@ -193,6 +195,8 @@ def _stored_prices(
 
 @torch.inference_mode()
 def _sample_sheet(bench: Bench, methods: list[str], rows: list[str], images: tuple[str, ...], scale: float) -> bytes:
+    from reports.figures import contact_sheet  # brings Matplotlib, which measuring does not need
+
     cells = []
     for image in images:
         pair = bench.job.protocol.pairs(bench.dataset, image, [scale])[0]

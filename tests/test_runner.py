@@ -33,7 +33,7 @@ def values(bench, store):
 
 def measured(folder, a_job=None, **how):
     bench, store = Bench(a_job or job()), Store(folder)
-    outcome = run(bench, store, **{"workers": 1, **how})
+    outcome = run([bench], store, **{"workers": 1, **how})
     return values(bench, store), outcome
 
 
@@ -121,7 +121,7 @@ def test_a_picture_too_small_for_a_metric_keeps_the_others(tmp_path):
 def test_distributions_keep_features_of_outputs_and_ground_truth(tmp_path):
     a_job = job(metrics=("fd-st-alex",), models=("bicubic",), scales=(4.0,))
     bench, store = Bench(a_job), Store(tmp_path)
-    run(bench, store, workers=1)
+    run([bench], store, workers=1)
     for method in ("bicubic", GROUND_TRUTH):
         rows = store.cell(bench.key(method, 4.0)).rows().values()
         assert [next(iter(row.features.values())).shape for row in rows] == [(256,)] * 5
@@ -134,7 +134,7 @@ def test_selfssim_needs_one_lr():
 
 def test_a_missing_model_leaves_the_others(tmp_path):
     bench = Bench(job(models=("bicubic", "toys:nothing")))
-    run(bench, Store(tmp_path), workers=1)
+    run([bench], Store(tmp_path), workers=1)
     assert bench.methods == ["bicubic"] and "no 'nothing'" in bench.failed["toys:nothing"]
 
 
@@ -170,7 +170,7 @@ from benchmarks.store import Store
 import sys
 if __name__ == "__main__":
     job = Job("toys:squares?n=8", PROTOCOLS["face"], (2.0,), ("toys:slow",), ("psnr",))
-    run(Bench(job), Store(sys.argv[1]), workers=int(sys.argv[2]), batch=1)
+    run([Bench(job)], Store(sys.argv[1]), workers=int(sys.argv[2]), batch=1)
 """
 
 
