@@ -1,0 +1,31 @@
+"""What the harness itself costs: wall time of a Table I run that neither the models nor the metrics took."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from pytest_benchmark.fixture import BenchmarkFixture
+
+WORKERS = 2
+TARGET = 0.05
+
+
+def test_share_of_a_table1_run_outside_models_and_metrics(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    """Run the whole command from an empty store; `outside` in the extra info is aimed at 0.05 or less.
+
+    Seconds of models and metrics are those each process noted in the store; start-up, reading, writing, waiting for
+    the last worker and the report are all outside.
+    """
+    command = [sys.executable, "-c", "from benchmarks.cli import main; main()", "run", "table1"]
+    command += ["--store", str(tmp_path / "store"), "--out", str(tmp_path / "out"), "--workers", str(WORKERS)]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    benchmark.pedantic(subprocess.run, (command,), {"check": True, "env": env, "capture_output": True}, rounds=1)
+    parts = [json.loads(path.read_text()) for path in (tmp_path / "store").glob("cells/*/parts/*.json")]
+    inside = sum(sum(part["header"]["seconds"].values()) for part in parts) / WORKERS
+    wall = benchmark.stats.stats.max
+    benchmark.extra_info.update(workers=WORKERS, target=TARGET, outside=round(1 - inside / wall, 4))
+    assert 0 < inside <= wall
