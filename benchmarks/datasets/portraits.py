@@ -21,7 +21,7 @@ from benchmarks.datasets.portrait_parts.person import draw_person
 from benchmarks.datasets.portrait_parts.scene import scene
 from benchmarks.datasets.procedural import Procedural
 
-VERSION = "portraits-2"
+VERSION = "portraits-3"
 """Raise with any change of the pixels."""
 
 SIZES = (32, 512)

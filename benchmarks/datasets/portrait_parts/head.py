@@ -23,7 +23,7 @@ def height(frame: Frame) -> Array:
     frame.stamp(z, (0.0, 0.47), (0.27, 0.24), 0.06)
     frame.stamp(z, (0.0, p.chin - 0.12), (0.17, 0.13), 0.06)
     frame.stamp(z, (0.0, 0.625), (0.16, 0.06), -0.03)
-    frame.stamp(z, (0.0, 0.39), (0.032, 0.06), -0.012)
+    frame.stamp(z, (0.0, 0.395), (0.036, 0.07), -0.007)
     folds(frame, z)
     return z
 

@@ -20,12 +20,16 @@ def hair_light(hair: Hair, key: Array, sky: Array) -> Array:
     facing, across_light, half = _angles(hair)
     lit = key * facing
     s32 = _power_of_two(half, 5)
-    fibre = np.clip(0.7 + 0.34 * hair.strands + 0.24 * hair.locks, 0.1, 2.1)
+    # Pale hair passes light on from strand to strand, which evens it out.
+    pale = min(max(p.hair) / 0.6, 1.0)
+    contrast = 1 - 0.55 * pale
+    fibre = hair.strands * np.float32(0.34 * contrast) + hair.locks * np.float32(0.24 * contrast)
+    fibre = np.clip(fibre + np.float32(0.7 + 0.1 * pale), 0.1, 2.1)
     fibre *= 1 - np.float32(0.65) * hair.parting
     # The first highlight has the light's colour, the second the hair's.
     white = _power_of_two(s32, 2) * 0.05 + s32 * 0.025
     white *= np.clip(0.6 + 0.6 * hair.strands, 0, 2)
-    white *= lit * np.float32((1.0 if max(p.hair) < 0.3 else 1.5) * (1 - 0.35 * min(hair.cut.curl, 1.0)))
+    white *= lit * np.float32((1 - 0.3 * pale) * (1 - 0.35 * min(hair.cut.curl, 1.0)))
     tinted = (across_light * np.float32(1.25) + s32 * np.float32(0.45)) * lit * fibre
     ambient = sky * fibre * np.float32(1.1)
     rim = None

@@ -51,12 +51,12 @@ def _spots(frame: Frame) -> Array:
     p = frame.person
     px = 2.0 / frame.n
     place = hill(np.abs(frame.u), frame.v, (0.2, 0.2), (0.36, 0.32))
-    dots = sheet(frame.columns, frame.rows, 0.02, offset(frame, 3)) + 0.6 * sheet(
-        frame.columns, frame.rows, 0.011, offset(frame, 4), 1
-    ) * (1.0 if px < 0.011 else 0.4)
-    spots = smooth(0.55, 1.15, dots) * (place * np.float32(0.6 * p.freckles) + np.float32(0.05 + 0.08 * p.age))
-    moles = sheet(frame.columns, frame.rows, 0.034, offset(frame, 5), 2)
-    return spots + 0.5 * smooth(0.985, 1.0, moles)
+    grid = frame.columns, frame.rows
+    fine = 1.0 if px < 0.011 else 0.4
+    dots = sheet(*grid, 0.024, offset(frame, 3)) + np.float32(0.45 * fine) * sheet(*grid, 0.013, offset(frame, 4), 1)
+    spots = smooth(0.35, 1.15, dots) * (place * np.float32(0.5 * p.freckles) + np.float32(0.04 + 0.06 * p.age))
+    moles = sheet(*grid, 0.034, offset(frame, 5), 2)
+    return spots + 0.5 * smooth(0.965, 1.0, moles)
 
 
 def brows(frame: Frame) -> tuple[Array, Array]:
