@@ -232,11 +232,14 @@ def weights() -> None:
 @weights.command("list")
 def weights_list() -> None:
     """List weights: name, whether it is here, size, licence and source."""
-    from casarbi.weights import CATALOGUE, find_weights
+    from casarbi.weights import CATALOGUE, weights_path
 
     for name, entry in CATALOGUE.items():
-        place = find_weights(name)
-        click.echo(f"{name}: {'here, ' + str(place) if place else 'not here'}")
+        try:
+            place = str(weights_path(name))
+        except CasarbiError as error:
+            place = str(error)
+        click.echo(f"{name}: {place}")
         click.echo(f"    {entry.source}; {entry.licence}; SHA-256 {entry.sha256[:16]}")
 
 
@@ -249,14 +252,10 @@ def weights_fetch(names: tuple[str, ...]) -> None:
     Example:
       casarbi-bench weights fetch edsr-baseline-div2k stlpips-alex
     """
-    from casarbi.weights import fetch_weights, find_weights
+    from casarbi.weights import fetch_weights
 
     for name in names:
-        place = find_weights(name)
-        if place is None:
-            with make_console(stderr=True).status(f"Fetching {name} …"):
-                place = fetch_weights(name)
-        click.echo(f"{name}: {place}")
+        click.echo(f"{name}: {fetch_weights(name, lambda step: click.echo(f'  {step}', err=True))}")
 
 
 @main.command()

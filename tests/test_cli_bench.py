@@ -258,7 +258,8 @@ def test_outputs_are_matched_by_name_not_by_order(bench, pictures):
 
 
 def test_weights_datasets_and_completion_list_what_there_is(bench):
-    assert "edsr-baseline-div2k" in bench("weights", "list").output
+    weights = bench("weights", "list")
+    assert weights.exit_code == 0 and "edsr-baseline-div2k" in weights.output and "lpips-alex" in weights.output
     listed = bench("datasets").output
     assert "portraits: face" in listed and "sr-benchmark: " in listed
     assert "s0 256x256" in bench("datasets", "toys:squares").output
