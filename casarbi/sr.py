@@ -74,7 +74,7 @@ class SRModel(ABC):
         return [self.upscale(lr, size, seeds) for size in sizes]
 
     def evaluations(self, scale: float) -> int:
-        """Network evaluations for one image at a scale: 1, or the sampling steps of all stages; priced by `--dry-run`."""
+        """Network evaluations for one image at a scale: 1, or the sampling steps of all stages."""
         return 1
 
     def bind(self, image_ids: Sequence[str]) -> SRModel:

@@ -17,8 +17,8 @@ def cell(tmp_path):
 
 def test_values_and_features_come_back(cell):
     vector = np.arange(4, dtype=np.float32)
-    cell.add([Row("é,;\"=1+1", "d1", {"psnr#1": 30.25}, size=(8, 9), gt="ff", features={"f#1": vector})], HEADER)
-    row = cell.rows()["é,;\"=1+1", "d1"]
+    cell.add([Row('é,;"=1+1', "d1", {"psnr#1": 30.25}, size=(8, 9), gt="ff", features={"f#1": vector})], HEADER)
+    row = cell.rows()['é,;"=1+1', "d1"]
     assert row.values == {"psnr#1": 30.25} and row.size == (8, 9) and np.array_equal(row.features["f#1"], vector)
 
 

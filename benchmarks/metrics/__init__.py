@@ -35,6 +35,11 @@ _MODULES = {
     "fd-st-alex": "distribution",
     "fd-st-vgg": "distribution",
     "kid-st-alex": "distribution",
+    "selfssim": "selfssim",
+    "selfssim-bilinear": "selfssim",
+    "selfssim-nearest": "selfssim",
+    "selfssim-uniform7": "selfssim",
+    "selfssim-y": "selfssim",
 }
 
 METRIC_NAMES = tuple(_MODULES)

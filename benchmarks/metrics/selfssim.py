@@ -6,17 +6,20 @@ triangles differ because of that alone.
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
-from benchmarks.metrics.base import check_range, missing_reason
-from benchmarks.metrics.ssim import INFO, ssim_variant
+from benchmarks.metrics.base import ConsistencyMetric, MetricInfo, check_range, missing_reason
+from benchmarks.metrics.ssim import INFO as SSIM_INFO
+from benchmarks.metrics.ssim import ssim_variant
 from casarbi.errors import CasarbiError
 from casarbi.images import from_uint8, to_uint8
 from casarbi.references import near_names
 from casarbi.resize import resize_bytes
 
 RESIZERS = ("bicubic", "bilinear", "nearest")
-VARIANTS = tuple(INFO)
+VARIANTS = tuple(SSIM_INFO)
 """The SSIM variants of `benchmarks.metrics.ssim`: window and colour are chosen together, such as "ssim-y"."""
 
 
@@ -56,8 +59,53 @@ def _check(sr_a: Tensor, sr_b: Tensor, resizer: str, variant: str) -> None:
             raise CasarbiError(f"SelfSSIM has no {kind} '{name}': {near_names(name, known)}")
     if len(sr_a) != len(sr_b):
         raise CasarbiError(f"SelfSSIM compares outputs of the same images, found {len(sr_a)} and {len(sr_b)}.")
-    reason = missing_reason(INFO[variant], (sr_b.shape[-2], sr_b.shape[-1]))
+    reason = missing_reason(SSIM_INFO[variant], (sr_b.shape[-2], sr_b.shape[-1]))
     if reason:
         raise CasarbiError(f"SelfSSIM has no value here: {reason}.")
     for images in (sr_a, sr_b):
         check_range("SelfSSIM", images)
+
+
+_NAMED = {
+    "selfssim": ("bicubic", "ssim"),
+    "selfssim-bilinear": ("bilinear", "ssim"),
+    "selfssim-nearest": ("nearest", "ssim"),
+    "selfssim-uniform7": ("bicubic", "ssim-uniform7"),
+    "selfssim-y": ("bicubic", "ssim-y"),
+}
+
+INFO = {
+    name: MetricInfo(
+        name,
+        "SelfSSIM" if name == "selfssim" else f"SelfSSIM ({name.partition('-')[2]})",
+        True,
+        -1.0,
+        1.0,
+        SSIM_INFO[variant].min_side,
+        3,
+        f"{variant} of the output at the row's scale, resized by Pillow's {resizer} to the column's, with the latter",
+    )
+    for name, (resizer, variant) in _NAMED.items()
+}
+
+
+class SelfSSIM(ConsistencyMetric):
+    """SelfSSIM under a name that fixes resizer and SSIM variant; the plain name has spec/protocol.md §3.3's."""
+
+    def __init__(self, name: str) -> None:
+        self.info = INFO[name]
+        self.resizer, self.variant = _NAMED[name]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Resizer and SSIM variant."""
+        return {"name": self.info.name, "resizer": self.resizer, "variant": self.variant}
+
+    def score(self, sr: Tensor, reference: Tensor) -> float:
+        """SelfSSIM of one image: both outputs (3, H, W) in [0, 1]."""
+        return selfssim_pair(sr[None], reference[None], self.resizer, self.variant)[0]
+
+
+def create(name: str) -> SelfSSIM:
+    """The metric of a name."""
+    return SelfSSIM(name)
