@@ -154,9 +154,12 @@ def _in_this_process(benches: Sequence[Bench], store: Store, tasks: Sequence[tup
     headers = [provenance(bench.job) for bench in benches]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    # On a GPU, figures that TF32 or the algorithm of the day would move by more than rounding.
+    fixed = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
     try:
-        for index, task in tasks:
-            yield measure(benches[index], store, task, headers[index])
+        with fixed:
+            for index, task in tasks:
+                yield measure(benches[index], store, task, headers[index])
     finally:
         torch.set_num_threads(threads)
 
