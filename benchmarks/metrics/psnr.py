@@ -11,7 +11,7 @@ from torch import Tensor
 
 from benchmarks.metrics.base import DerivedMetric, ImageMetric, MetricInfo, check_pair
 
-_INF_RULE = "identical images give inf, which means leave out and count"
+_INF_RULE = "infinite for identical images, which a mean leaves out and counts"
 _CHUNK = 2**14  # float64 copies stay in the cache: ten times faster than of a whole 1-Mpixel image
 _Y601 = (65.481, 128.553, 24.966)
 
@@ -98,7 +98,7 @@ INFO = {
         math.inf,
         1,
         2,
-        f"PSNR an image over RGB, peak 255, no border cut; {_INF_RULE}",
+        f"PSNR an image over RGB, peak 255; {_INF_RULE}",
     ),
     "psnr-y": MetricInfo(
         "psnr-y",
@@ -108,7 +108,7 @@ INFO = {
         math.inf,
         1,
         2,
-        f"PSNR an image over y601 (BT.601 luma, 16 to 235, unrounded), peak 255, no border cut; {_INF_RULE}",
+        f"PSNR an image over y601 (BT.601 luma, 16 to 235, unrounded), peak 255; {_INF_RULE}",
     ),
     "mse": MetricInfo(
         "mse", "MSE", False, 0.0, 255.0**2, 1, 2, "mean squared error an image over RGB, in squared 8-bit levels"
