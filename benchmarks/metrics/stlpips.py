@@ -52,7 +52,7 @@ class ShiftTolerantTrunk:
     def __init__(self, net: str, backbone: Backbone) -> None:
         self.net = net
         self.sha256 = backbone.sha256
-        # Pixels channel by channel: a quarter faster on a CPU core.
+        # Pixels channel by channel: up to 30 % faster on a CPU core (alex, 192 px).
         self._tensors = {
             key: tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
             for key, tensor in backbone.tensors.items()
@@ -110,7 +110,7 @@ def _unit_length(layer: Tensor) -> Tensor:
 
 
 def _running_maximum(x: Tensor, k: int) -> Tensor:
-    """Largest of each k x k window, stride 1: max_pool2d in a tenth of its time on a CPU."""
+    """Largest of each k x k window, stride 1: what max_pool2d gives, in a fifth to two thirds of its time here."""
     for axis in (-2, -1):
         n = x.shape[axis] - k + 1
         x = reduce(torch.maximum, (x.narrow(axis, start, n) for start in range(k)))
