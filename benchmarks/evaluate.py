@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.job import GROUND_TRUTH, Bench, selfssim_column
-from benchmarks.metrics.base import ConsistencyMetric, DistributionMetric, ImageMetric
+from benchmarks.metrics.base import ConsistencyMetric, DistributionMetric, ImageMetric, missing_reason
 from benchmarks.protocol import Pair
 from benchmarks.store import Row, Store
 from casarbi.errors import CasarbiError
@@ -197,8 +197,8 @@ def _score(
     }
     for column in columns:
         metric = metrics[column]
-        if min(sr.shape[-2:]) < metric.info.min_side:
-            row.failures[column] = f"{min(sr.shape[-2:])} px is below {metric.info.name}'s {metric.info.min_side} px"
+        if reason := missing_reason(metric.info, (sr.shape[-2], sr.shape[-1])):
+            row.failures[column] = reason
             continue
         if column in towards and towards[column] not in outputs:
             row.failures[column] = f"there is no output at x{scale_label(towards[column])} to compare with"

@@ -34,6 +34,7 @@ class PanelResults:
     def __post_init__(self) -> None:
         self._rows: dict[tuple[str, float], list[Row | None]] = {}
         self.failures: dict[tuple[str, str], set[str]] = {}
+        self.identical: dict[tuple[str, str], int] = {}
 
     def rows(self, model: str, scale: float) -> list[Row | None]:
         """Rows of all images in the data set's order; None where nothing was measured."""
@@ -56,7 +57,11 @@ class PanelResults:
             values = self._values(model, rows, column_name(metric.source, source.identity))
             known = [value for value in values if not math.isnan(value)]
             return Interval(metric.value(values), math.nan, math.nan, len(known)) if known else NOT_HERE
-        return mean_interval(self._values(model, rows, column_name(metric.info.name, metric.identity)))
+        found = mean_interval(self._values(model, rows, column_name(metric.info.name, metric.identity)))
+        self.identical[model, metric.info.label] = max(
+            found.n_infinite, self.identical.get((model, metric.info.label), 0)
+        )
+        return found
 
     def selfssim(self, model: str, scale: float, reference_scale: float, metric: ConsistencyMetric) -> Interval:
         """Mean SelfSSIM of outputs at one scale resized to, and compared with, those at another."""
@@ -86,7 +91,9 @@ class PanelResults:
         if len(both) < 2:
             return Interval(math.nan, math.nan, math.nan, len(both))
         sr, gt = (np.stack(vectors) for vectors in zip(*both, strict=True))
-        return Interval(metric.distance(sr, gt), math.nan, math.nan, len(both))
+        distance, error = metric.distance(sr, gt), metric.spread(sr, gt)
+        half = math.nan if error is None else 1.96 * error
+        return Interval(distance, distance - half, distance + half, len(both))
 
 
 def collect(
@@ -240,6 +247,7 @@ def _matrix(results: PanelResults, row: MethodRow, metric: ConsistencyMetric) ->
 
 def _warnings(results: PanelResults, metrics: Sequence[Metric]) -> Iterator[str]:
     n = len(results.bench.digests)
+    names = {row.model: row.name for row in results.experiment.methods if row.model}
     for metric in metrics:
         if isinstance(metric, DistributionMetric) and n < metric.needs:
             tail = "is biased upward; compare it only inside this table" if results.experiment.small_n else "is refused"
@@ -250,10 +258,12 @@ def _warnings(results: PanelResults, metrics: Sequence[Metric]) -> Iterator[str]
         seen = [results.measured(row.model, scale) for scale in results.experiment.scales]
         if max(seen) > 0 and min(seen) < n:
             yield f"{row.name}: only {min(seen)} of {n} images are measured at some scale; the run is not finished."
+    for (model, label), count in sorted(results.identical.items()):
+        if count:
+            yield f"{names[model]}: up to {count} of {n} outputs equal the GT; their infinite {label} is in no mean."
     for (model, reason), images in sorted(results.failures.items()):
-        name = next((row.name for row in results.experiment.methods if row.model == model), model)
         shown = ", ".join(sorted(images)[:3]) + (" …" if len(images) > 3 else "")
-        yield f"{name}: {len(images)} of {n} images have no value ({shown}): {reason.rstrip('.')}."
+        yield f"{names[model]}: {len(images)} of {n} images have no value ({shown}): {reason.rstrip('.')}."
 
 
 def _facts(results: PanelResults) -> Facts:

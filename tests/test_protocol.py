@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 import torch
-from conftest import scene
+from scenes import scene
 
 from benchmarks.datasets.base import Dataset
 from benchmarks.protocol import PROTOCOLS, Protocol, default_protocol, get_protocol

@@ -4,7 +4,7 @@ import hashlib
 import time
 
 import torch
-from conftest import scene
+from scenes import scene
 
 from benchmarks.datasets.base import Dataset
 from casarbi.errors import CasarbiError

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from casarbi.errors import CasarbiError
 from casarbi.scales import Size
@@ -82,11 +81,6 @@ class DistributionMetric(ABC):
         return None
 
 
-def pooled_sides(images: Sequence[Tensor]) -> int:
-    """Smallest side over images of any shape (…, H, W)."""
-    return min(min(image.shape[-2:]) for image in images)
-
-
 class DerivedMetric(ABC):
     """A figure computed from the stored rows of an image metric, in id order: no image is read for it."""
 
@@ -120,31 +114,6 @@ class ConsistencyMetric(ABC):
 
 
 Metric = ImageMetric | DistributionMetric | DerivedMetric | ConsistencyMetric
-
-
-class FiniteMean(NamedTuple):
-    """A mean with the counts of what is in it and what is not."""
-
-    mean: float
-    n_used: int
-    n_inf: int
-    n_nan: int
-
-
-def mean_finite(values: Iterable[float]) -> FiniteMean:
-    """Mean over the finite values; infinite ones (PSNR of identical images) and NaN (failed) are counted, left out.
-
-    The mean is NaN where no value is finite. The sum is exact, so the order of the values does not change a digit.
-
-    Example:
-        >>> mean_finite([30.0, 32.0, float("inf"), float("nan")])
-        FiniteMean(mean=31.0, n_used=2, n_inf=1, n_nan=1)
-    """
-    values = [float(value) for value in values]
-    finite = [value for value in values if math.isfinite(value)]
-    n_nan = sum(math.isnan(value) for value in values)
-    mean = math.fsum(finite) / len(finite) if finite else math.nan
-    return FiniteMean(mean, len(finite), len(values) - len(finite) - n_nan, n_nan)
 
 
 def missing_reason(info: MetricInfo, size: Size) -> str | None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.metrics import METRIC_NAMES, create_metric, metric_info
-from benchmarks.metrics.base import ImageMetric, mean_finite, missing_reason
+from benchmarks.metrics.base import ImageMetric, missing_reason
 from benchmarks.metrics.lpips import Lpips, build_lpips
 from casarbi.errors import CasarbiError
 
@@ -132,12 +132,6 @@ def test_other_weights_under_the_right_name_are_refused(monkeypatch, tmp_path):
     torch.save({}, folder / "alexnet-owt-7be5be79.pth")
     with pytest.raises(CasarbiError, match="SHA-256"):
         create_metric("lpips-alex")
-
-
-def test_mean_leaves_infinite_and_failed_values_out_and_counts_them():
-    """Identical images gave 80 or 100 dB, inf or nan in other tools (chaofengc/IQA-PyTorch#148)."""
-    assert mean_finite([28.1572, math.inf, math.nan, 30.1572]) == pytest.approx((29.1572, 2, 1, 1))
-    assert math.isnan(mean_finite([math.inf]).mean) and math.isnan(mean_finite([]).mean)
 
 
 def test_lpips_of_each_network_needs_its_own_smallest_side(pair):
