@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from benchmarks.evaluate import Outcome
 from benchmarks.experiments import Experiment, PanelSpec
@@ -195,19 +197,21 @@ def _stored_prices(
 
 @torch.inference_mode()
 def _sample_sheet(bench: Bench, methods: list[str], rows: list[str], images: tuple[str, ...], scale: float) -> bytes:
-    from reports.figures import contact_sheet  # brings Matplotlib, which measuring does not need
+    from reports.figures import contact_sheet, nearest  # brings Matplotlib, which measuring does not need
 
     cells = []
     for image in images:
         pair = bench.job.protocol.pairs(bench.dataset, image, [scale])[0]
         lr = pair.lr[None].to(bench.job.device)
-        rows_of, columns_of = (torch.arange(n) * k // n for n, k in zip(pair.size, lr.shape[-2:], strict=True))
-        cells.append((f"LR {lr.shape[-1]} px", pair.lr[:, rows_of][:, :, columns_of]))
+        cells.append((f"LR {lr.shape[-1]} px", nearest(_levels(pair.lr), pair.size)))
         for method, name in zip(methods, rows, strict=True):
             model = bench.model(method)
             assert model is not None
             output = model.bind([image]).upscale(lr, pair.size, [image_seed(image, bench.job.seed)])
-            cells.append((name, output[0].cpu()))
-        cells.append(("GT", pair.gt))
-    arrays = [(label, to_uint8(image).permute(1, 2, 0).numpy()) for label, image in cells]
-    return contact_sheet(arrays, columns=len(methods) + 2)
+            cells.append((name, _levels(output[0])))
+        cells.append(("GT", _levels(pair.gt)))
+    return contact_sheet(cells, columns=len(methods) + 2)
+
+
+def _levels(image: Tensor) -> np.ndarray:
+    return to_uint8(image.cpu()).permute(1, 2, 0).numpy()
