@@ -130,17 +130,18 @@ class Outputs(SRModel):
 
     @property
     def info(self) -> ModelInfo:
-        """Facts for reports; says how many results are in a format that loses detail."""
+        """Facts for reports; warns of results in a format that loses detail."""
         pictures, folder = list(self.results.digests), self.results.folder
         lossy = [name for name in pictures if _is_lossy(folder / name)]
-        note = f"; {len(lossy)} of {len(pictures)} are in a lossy format, such as {lossy[0]}" if lossy else ""
+        warning = f"{len(lossy)} of {len(pictures)} results are in a lossy format, such as {lossy[0]}" if lossy else ""
         return ModelInfo(
             parameters=0,
             trained_scales=None,
             stochastic=False,
             weights="none",
             licence="not recorded",
-            source=f"{len(pictures)} pictures in {folder}, SHA-256 {self.results.digest}{note}",
+            source=f"{len(pictures)} pictures in {folder}, SHA-256 {self.results.digest}",
+            warning=warning,
         )
 
     def bind(self, image_ids: Sequence[str]) -> Outputs:

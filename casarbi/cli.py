@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "bicubic"
 
 
-@click.group(cls=CasarbiGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=CasarbiGroup,
+    stopped="Stopped: the results written so far are whole.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="casarbi", prog_name="casarbi")
 def main() -> None:
     """Enlarge pictures by any factor, whole or not.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import codecs
+import errno
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +72,11 @@ def make_streams_safe() -> None:
 
 
 class CasarbiGroup(click.Group):
-    """A Click group that prints `Error: sentence` for a CasarbiError and exits with 1; other exceptions are bugs.
+    """A Click group whose commands end in one sentence, never in a traceback, whatever a user or a disk does.
+
+    A CasarbiError prints `Error: sentence` and exits with 1, as do a full disk and a folder that may not be written;
+    Ctrl-C prints `stopped` and exits with 130. Other exceptions are bugs. With CASARBI_TRACEBACK=1 in the
+    environment errors keep their traceback, which shows the author of a plug-in where it broke.
 
     Example:
         >>> @click.group(cls=CasarbiGroup)
@@ -78,17 +84,40 @@ class CasarbiGroup(click.Group):
         ...     "Tools."
     """
 
+    def __init__(self, *args: Any, stopped: str = "Stopped.", **kwargs: Any) -> None:
+        """Take Click's arguments, and the sentence said after Ctrl-C."""
+        super().__init__(*args, **kwargs)
+        self.stopped = stopped
+
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command line, on streams that can print everything."""
         make_streams_safe()
         return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; a CasarbiError becomes Click's one-line error, without a traceback."""
+        """Run a command; what a user can mend becomes Click's one-line error."""
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            if ctx.parent:
+                raise  # the outermost group knows what is kept
+            click.echo(f"\n{self.stopped}", err=True)
+            ctx.exit(130)
         except CasarbiError as error:
+            if os.environ.get("CASARBI_TRACEBACK"):
+                raise
             raise click.ClickException(str(error)) from None
+        except OSError as error:
+            # A reader that closed the pipe (`| head`) is Click's to answer.
+            if error.errno in (None, errno.EPIPE) or os.environ.get("CASARBI_TRACEBACK"):
+                raise
+            raise click.ClickException(f"{disk_trouble(error)}: make room, or name another place.") from None
+
+
+def disk_trouble(error: OSError) -> str:
+    """Say what the system refused and where, such as `results/cells: No space left on device`."""
+    reason = error.strerror or type(error).__name__
+    return f"{os.fsdecode(error.filename)}: {reason}" if error.filename else reason
 
 
 def make_console(*, stderr: bool = False) -> Console:

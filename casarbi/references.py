@@ -52,6 +52,12 @@ def near_names(name: str, known: Iterable[str]) -> str:
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}."
 
 
+def describe(error: BaseException) -> str:
+    """An exception of other people's code as one line: its type and the beginning of what it says."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300].rstrip('.')}" if text else type(error).__name__
+
+
 class Registry:
     """Factories of one kind, found through an entry-point group or as `module:factory`.
 
@@ -81,9 +87,21 @@ class Registry:
         raise CasarbiError(f"There is no {self.kind} '{ref.name}': {near_names(ref.name, self.names())}")
 
     def build(self, text: str) -> Any:
-        """Build what a reference names; raises CasarbiError on an unknown name, option or value."""
-        factory, ref = self.factory(Reference.parse(text))
-        return call_factory(factory, ref)
+        """Build what a reference names.
+
+        Raises:
+            CasarbiError: on an unknown name, option or value, and where a plug-in breaks while it is opened, in
+                whatever way; the exception it raised is the cause.
+        """
+        try:
+            factory, ref = self.factory(Reference.parse(text))
+            return call_factory(factory, ref)
+        except CasarbiError:
+            raise
+        except Exception as error:
+            raise CasarbiError(
+                f"The {self.kind} '{text}' could not be opened: {describe(error)} (CASARBI_TRACEBACK=1 shows where)."
+            ) from error
 
 
 def call_factory(factory: Callable[..., Any], ref: Reference) -> Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from casarbi.references import Registry
+from casarbi.errors import CasarbiError
+from casarbi.references import Registry, describe
 from casarbi.scales import Size
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ class ModelInfo:
         weights: file name and SHA-256, or "none".
         licence: of the weights, or of the method where it has none.
         source: where method and weights come from.
+        warning: what a reader must know before the numbers, such as that a checkpoint lacks its averaged weights.
     """
 
     parameters: int
@@ -34,6 +37,7 @@ class ModelInfo:
     weights: str
     licence: str
     source: str
+    warning: str = ""
 
 
 class SRModel(ABC):
@@ -93,9 +97,21 @@ def create_model(reference: str) -> SRModel:
     """Build the model a reference names: `bicubic`, `liif:FILE`, `my_package.module:factory?option=value`.
 
     Raises:
-        CasarbiError: on an unknown name (near names are suggested), option, or unreadable weights.
+        CasarbiError: on an unknown name (near names are suggested), option, or unreadable weights, and where a
+            plug-in breaks or is no SRModel with a plain identity.
     """
-    return MODELS.build(reference)
+    model = MODELS.build(reference)
+    if not isinstance(model, SRModel):
+        raise CasarbiError(f"'{reference}' gave {type(model).__name__} where a casarbi.sr.SRModel was wanted.")
+    try:
+        json.dumps(model.identity, allow_nan=False)
+        _ = model.info
+    except Exception as error:
+        raise CasarbiError(
+            f"The model '{reference}' does not say what it is: its identity must be plain JSON and its info a "
+            f"ModelInfo, but they gave {describe(error)}."
+        ) from error
+    return model
 
 
 def image_seed(image_id: str, seed: int = 0) -> int:

@@ -111,6 +111,6 @@ def test_change_while_running_is_noticed(tmp_path):
 def test_lossy_results_are_noted(tmp_path):
     """F47, by content: a JPEG may be named .png."""
     save(tmp_path / "a.png", 1)
-    assert "lossy format" not in create_model(f"outputs:{tmp_path}").info.source
+    assert create_model(f"outputs:{tmp_path}").info.warning == ""
     save(tmp_path / "b.jpg", 1).rename(tmp_path / "b.png")
-    assert "1 of 2 are in a lossy format, such as b.png" in create_model(f"outputs:{tmp_path}").info.source
+    assert "1 of 2 results are in a lossy format, such as b.png" in create_model(f"outputs:{tmp_path}").info.warning
