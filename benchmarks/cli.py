@@ -70,6 +70,7 @@ def run(experiment: str, preset: str, data: str | None, models: tuple[str, ...],
       casarbi-bench run table1 --model Mine=my_package.module:factory
       casarbi-bench run table1 --preset paper --data celebahq:/data/CelebA-HQ --device cuda
     """
+    _start_early(**options)
     _execute(_declared(experiment, preset, data, models), **options)
 
 
@@ -101,6 +102,7 @@ def grid(
       casarbi-bench grid --models outputs:my_results --data folder:my_photos --scales 4 --metrics psnr,ssim
       casarbi-bench grid --models liif:edsr-baseline-div2k --data folder:Set5 --scales 2,3,4 --protocol sr-benchmark
     """
+    _start_early(**options)
     from benchmarks.experiments import grid_experiment
 
     metrics = metrics or (("psnr-y",) if protocol == "sr-benchmark" else ("psnr", "ssim"))
@@ -134,6 +136,7 @@ def selfssim(
       casarbi-bench selfssim --scales 5.3,7,10 --models bicubic,liif:edsr-baseline-div2k
       casarbi-bench selfssim --scales 2,3 --models bicubic --data photos
     """
+    _start_early(**options)
     from benchmarks.experiments import grid_experiment
 
     experiment = grid_experiment(
@@ -202,6 +205,14 @@ for command in (doctor, weights, datasets, completion):
     main.add_command(command)
 
 
+def _start_early(workers: int, device: str, dry_run: bool, **_: Any) -> None:
+    """Let worker processes begin their imports before this one begins its own."""
+    from benchmarks.processes import start_server
+
+    if workers > 1 and device == "cpu" and not dry_run:
+        start_server()
+
+
 def _declared(name: str, preset: str, data: str | None, models: tuple[str, ...]) -> Experiment:
     from benchmarks.experiments import load_experiment
 
@@ -234,7 +245,7 @@ def _execute(
     out: str,
     device: str,
     workers: int,
-    batch: int,
+    batch: int | None,
     rank: int | None,
     world: int | None,
     dry_run: bool,
@@ -244,7 +255,9 @@ def _execute(
     if (rank is None) != (world is None):
         raise click.UsageError("--rank and --world go together.")
     part = Slice(rank, world) if rank is not None and world is not None else Slice.from_environment(os.environ)
-    session = _open(experiment, store, device=device, workers=workers, batch=batch, part=part)
+    session = _open(
+        experiment, store, device=device, workers=workers, batch=batch or (1 if device == "cpu" else 16), part=part
+    )
     _announce(session)
     if dry_run:
         _print_bill(session)

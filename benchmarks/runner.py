@@ -26,6 +26,7 @@ import torch
 from benchmarks.evaluate import Outcome, Task, measure
 from benchmarks.job import Bench, Job, open_benches
 from benchmarks.plan import CellState, survey
+from benchmarks.processes import worker_context
 from benchmarks.store import Store
 from casarbi.errors import CasarbiError
 
@@ -71,7 +72,7 @@ def run(
     store: Store,
     *,
     workers: int,
-    batch: int = 2,
+    batch: int = 1,
     part: Slice | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
@@ -168,8 +169,9 @@ def _in_processes(
     jobs: Sequence[Job], store: Store, tasks: Sequence[tuple[int, Task]], workers: int
 ) -> Iterator[Outcome]:
     headers = [provenance(job) for job in jobs]
-    spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, spawn, initializer=_open_worker, initargs=(jobs, store.folder, headers))
+    pool = ProcessPoolExecutor(
+        workers, worker_context(), initializer=_open_worker, initargs=(jobs, store.folder, headers)
+    )
     finished = False
     try:
         pending = {pool.submit(_measure_in_worker, index, task) for index, task in tasks}

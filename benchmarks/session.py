@@ -65,7 +65,7 @@ class Session:
     store: Store
     device: str = "cpu"
     workers: int = 1
-    batch: int = 2
+    batch: int = 1
     part: Slice = field(default_factory=Slice)
 
     def __post_init__(self) -> None:

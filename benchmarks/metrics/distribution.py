@@ -81,9 +81,9 @@ class InceptionFeatures:
     dimensions = 2048
 
     def __init__(self) -> None:
-        from benchmarks.metrics.inception import build_inception  # brings torchvision: 2 s
-
         backbone = load_backbone("fid-inception")
+        from benchmarks.metrics.inception import build_inception  # brings torchvision: 2 s, for those who have weights
+
         self.sha256 = backbone.sha256
         self.net = build_inception(backbone.tensors, backbone.path)
 

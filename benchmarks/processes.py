@@ -1,0 +1,27 @@
+"""How worker processes start: from a server process that imports what they need while the command itself starts."""
+
+from __future__ import annotations
+
+import multiprocessing
+from multiprocessing.context import BaseContext
+
+_PRELOADED = ["benchmarks.evaluate"]
+
+
+def worker_context() -> BaseContext:
+    """Context of worker processes: forked from a clean server where the system has one, else started anew.
+
+    Never forked from this process, whose threads (torch, progress bars) a fork would leave locked.
+    """
+    kinds = multiprocessing.get_all_start_methods()
+    return multiprocessing.get_context("forkserver" if "forkserver" in kinds else "spawn")
+
+
+def start_server() -> None:
+    """Start the server process now, so that its seconds of imports pass beside ours; nothing where there is none."""
+    context = worker_context()
+    if context.get_start_method() == "forkserver":
+        from multiprocessing import forkserver
+
+        context.set_forkserver_preload(_PRELOADED)
+        forkserver.ensure_running()
