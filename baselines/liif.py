@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from baselines.liif_network import RDN, EDSRBaseline, LIIFNetwork
-from casarbi.checkpoints import Checkpoint, find_state, load_strict, read_checkpoint, write_checkpoint
+from casarbi.checkpoints import Checkpoint, State, find_state, load_strict, read_checkpoint, write_checkpoint
 from casarbi.errors import CasarbiError
 from casarbi.scales import Size
 from casarbi.sr import ModelInfo, SRModel
@@ -32,10 +32,12 @@ class LIIF(SRModel):
     alone (about 1e-6), so they are no part of its identity.
     """
 
-    def __init__(self, network: LIIFNetwork, checkpoint: Checkpoint, chunk: int | None = None) -> None:
+    def __init__(
+        self, network: LIIFNetwork, checkpoint: Checkpoint, chunk: int | None = None, notes: Sequence[str] = ()
+    ) -> None:
         self.network = network.eval()
         self.path, self.metadata, self.sha256 = checkpoint.path, checkpoint.metadata, checkpoint.sha256
-        self.trained_scales, self.chunk = _trained_scales(checkpoint), chunk
+        self.trained_scales, self.chunk, self.notes = _trained_scales(checkpoint), chunk, tuple(notes)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -51,7 +53,7 @@ class LIIF(SRModel):
             parameters=sum(p.numel() for p in self.network.parameters() if p.requires_grad),
             trained_scales=self.trained_scales,
             stochastic=False,
-            weights=f"{self.path.name}, SHA-256 {sha256}",
+            weights="; ".join((f"{self.path.name}, SHA-256 {sha256}", *self.notes)),
             licence=known.licence if known else header.get("licence", "not recorded in the file"),
             source=known.source if known else header.get("source", "not recorded in the file"),
         )
@@ -99,10 +101,10 @@ def liif(weights: str = "edsr-baseline-div2k", *, chunk: int | None = None) -> L
     if chunk is not None and chunk < 4:
         raise CasarbiError(f"Option chunk={chunk} must be at least 4, the predictions that one pixel takes.")
     checkpoint = read_checkpoint(find_weights(weights))
-    spec, tensors = _spec_and_tensors(checkpoint)
+    spec, state = _spec_and_state(checkpoint)
     network = build_network(spec, checkpoint.path)
-    load_strict(network, tensors, checkpoint.path)
-    return LIIF(network, checkpoint, chunk)
+    load_strict(network, state.tensors, checkpoint.path)
+    return LIIF(network, checkpoint, chunk, state.notes)
 
 
 def save_liif(path: Path, network: LIIFNetwork, spec: Mapping[str, Any], header: Mapping[str, str]) -> None:
@@ -154,7 +156,7 @@ def _encoder(spec: Any, path: Path) -> EDSRBaseline | RDN:
     return EDSRBaseline(**sizes, res_scale=res_scale)
 
 
-def _spec_and_tensors(checkpoint: Checkpoint) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
+def _spec_and_state(checkpoint: Checkpoint) -> tuple[Mapping[str, Any], State]:
     """Spec and tensors: in a torch file under `model` and its `sd`, in safetensors the spec is in the header."""
     path, content = checkpoint.path, checkpoint.content
     try:
@@ -165,7 +167,7 @@ def _spec_and_tensors(checkpoint: Checkpoint) -> tuple[Mapping[str, Any], dict[s
         keys = ", ".join(list(content)[:3]) or "nothing"
         raise CasarbiError(f"{path} is not a LIIF checkpoint: it holds {keys}, wanted 'model' with name, args and sd.")
     tensors = spec.get("sd", content)
-    return spec, find_state(tensors if isinstance(tensors, Mapping) else {}, path).tensors
+    return spec, find_state(tensors if isinstance(tensors, Mapping) else {}, path)
 
 
 def _trained_scales(checkpoint: Checkpoint) -> tuple[float, float]:

@@ -27,8 +27,9 @@ class FixedScale(SRModel):
     Images of a batch are enlarged one after another, as spandrel wants it.
     """
 
-    def __init__(self, network: ImageModelDescriptor, path: Path) -> None:
+    def __init__(self, network: ImageModelDescriptor, path: Path, notes: Sequence[str] = ()) -> None:
         self.network, self.path, self.sha256 = network.eval(), path, sha256_file(path)
+        self.notes = tuple(notes)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -42,7 +43,7 @@ class FixedScale(SRModel):
             parameters=sum(p.numel() for p in self.network.model.parameters()),
             trained_scales=(float(self.network.scale), float(self.network.scale)),
             stochastic=False,
-            weights=f"{self.path.name}, SHA-256 {self.sha256}",
+            weights="; ".join((f"{self.path.name}, SHA-256 {self.sha256}", *self.notes)),
             licence="not recorded in the file",
             source=f"{self.network.architecture.name} x{self.network.scale}, read by spandrel",
         )
@@ -89,9 +90,10 @@ def spandrel(file: str) -> FixedScale:
             f"'spandrel:{file}' needs the package spandrel, which is not installed: pip install 'casarbi[spandrel]'."
         ) from None
     path = find_weights(file)
-    tensors = strip_prefix(find_state(read_checkpoint(path).content, path).tensors, path, "netG.").tensors
+    state = find_state(read_checkpoint(path).content, path)
+    bare = strip_prefix(state.tensors, path, "netG.")
     try:
-        network = ModelLoader().load_from_state_dict(tensors)
+        network = ModelLoader().load_from_state_dict(bare.tensors)
     except UnsupportedModelError:
         raise CasarbiError(
             f"{path} holds no network that spandrel knows: its tensors fit none of its layouts."
@@ -101,4 +103,4 @@ def spandrel(file: str) -> FixedScale:
         raise CasarbiError(f"{path} looks like a network that spandrel knows, but does not load: {reason}.") from None
     if not isinstance(network, ImageModelDescriptor) or (network.input_channels, network.output_channels) != (3, 3):
         raise CasarbiError(f"{path} ({network.architecture.name}) does not map RGB to RGB, so it cannot be used here.")
-    return FixedScale(network, path)
+    return FixedScale(network, path, (*state.notes, *bare.notes))

@@ -14,15 +14,16 @@ import click
 from benchmarks.inventory import completion, datasets, doctor, weights
 from benchmarks.parameters import (
     OUT,
+    SPREADSHEET,
     STORE,
     Name,
-    NameList,
     ScaleList,
     known_datasets,
     known_experiments,
     known_metrics,
     known_models,
     known_protocols,
+    names_option,
     run_options,
 )
 from casarbi.console import CasarbiGroup, make_console, make_progress
@@ -37,7 +38,11 @@ if TYPE_CHECKING:
 PAPER_SCALES = "5.3,7,10,10.7,12"
 
 
-@click.group(cls=CasarbiGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=CasarbiGroup,
+    stopped="Stopped: what was measured is kept, and the same command goes on from there.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="casarbi", prog_name="casarbi-bench")
 def main() -> None:
     """Measure arbitrary-scale super-resolution by one set of rules.
@@ -75,10 +80,10 @@ def run(experiment: str, preset: str, data: str | None, models: tuple[str, ...],
 
 
 @main.command()
-@click.option("--models", type=NameList(known_models), required=True, help="Model references, joined by commas.")
-@click.option("--data", type=NameList(known_datasets), required=True, help="Data set references, joined by commas.")
+@names_option("--models", known_models, required=True, help="Model references, joined by commas.")
+@names_option("--data", known_datasets, required=True, help="Data set references, joined by commas.")
 @click.option("--scales", type=ScaleList(), required=True, help="Scales, such as 2,3.5,8.")
-@click.option("--metrics", type=NameList(known_metrics), help="Metrics; default psnr,ssim (sr-benchmark: psnr-y).")
+@names_option("--metrics", known_metrics, help="Metrics; default psnr,ssim (sr-benchmark: psnr-y).")
 @click.option("--protocol", type=Name(known_protocols), metavar="NAME", help="Crops, LR and borders; see `datasets`.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--small-n", is_flag=True, help="Give FID and its kin below their smallest honest number of images.")
@@ -87,7 +92,7 @@ def grid(
     models: tuple[str, ...],
     data: tuple[str, ...],
     scales: tuple[float, ...],
-    metrics: tuple[str, ...] | None,
+    metrics: tuple[str, ...],
     protocol: str | None,
     seed: int,
     small_n: bool,
@@ -100,6 +105,7 @@ def grid(
       casarbi-bench grid --models bicubic --data photos --scales 2,4,8
       casarbi-bench grid --models bicubic,liif:edsr-baseline-div2k --data "portraits?n=8" --scales 5.3,12
       casarbi-bench grid --models outputs:my_results --data folder:my_photos --scales 4 --metrics psnr,ssim
+      casarbi-bench grid --models outputs:results --data folder:references --scales 1   (pairs of equal size)
       casarbi-bench grid --models liif:edsr-baseline-div2k --data folder:Set5 --scales 2,3,4 --protocol sr-benchmark
     """
     _start_early(**options)
@@ -114,8 +120,8 @@ def grid(
 
 @main.command()
 @click.option("--scales", type=ScaleList(), default=PAPER_SCALES, show_default=True, help="Scales to compare.")
-@click.option("--models", type=NameList(known_models), default="bicubic,liif:edsr-baseline-div2k", show_default=True)
-@click.option("--data", type=NameList(known_datasets), default="portraits?split=test&n=16", show_default=True)
+@names_option("--models", known_models, default=["bicubic,liif:edsr-baseline-div2k"], show_default=True)
+@names_option("--data", known_datasets, default=["portraits?split=test&n=16"], show_default=True)
 @click.option("--protocol", type=Name(known_protocols), metavar="NAME", help="A protocol with one LR for all scales.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @run_options
@@ -160,14 +166,24 @@ def selfssim(
 @click.option("--model", "models", multiple=True, metavar="ROW=REF", help="As given to run.")
 @click.option("--store", default=STORE, show_default=True, metavar="DIR", help="Folder of the results.")
 @click.option("--out", default=OUT, show_default=True, metavar="DIR", help="Folder of the reports.")
-def report(experiment: str, preset: str, data: str | None, models: tuple[str, ...], store: str, out: str) -> None:
+@SPREADSHEET
+def report(
+    experiment: str,
+    preset: str,
+    data: str | None,
+    models: tuple[str, ...],
+    store: str,
+    out: str,
+    spreadsheet: str | None,
+) -> None:
     """Write and print a report from what is measured, without measuring anything.
 
     \b
     Example:
       casarbi-bench report table1
     """
-    _write(_open(_declared(experiment, preset, data, models), store), out)
+    session = _open(_declared(experiment, preset, data, models), store)
+    _write(session, Path(out) / session.experiment.name, spreadsheet)
 
 
 @main.command()
@@ -248,6 +264,7 @@ def _execute(
     batch: int | None,
     rank: int | None,
     world: int | None,
+    spreadsheet: str | None,
     dry_run: bool,
 ) -> None:
     from benchmarks.runner import Slice
@@ -262,16 +279,18 @@ def _execute(
     if dry_run:
         _print_bill(session)
         return
+    folder = Path(out) / experiment.name
+    folder.mkdir(parents=True, exist_ok=True)  # before the work: a place that refuses is better known now
     started = time.perf_counter()
     with make_progress(make_console(stderr=True)) as bar:
         task = bar.add_task("Measuring", total=session.outputs_to_do())
         outcome = session.measure(lambda outputs: bar.advance(task, outputs))
     _print_times(outcome, time.perf_counter() - started, workers)
-    _write(session, out)
+    _write(session, folder, spreadsheet)
     if outcome.failures:
         method, scale, image, reason = outcome.failures[0]
         raise CasarbiError(
-            f"{len(outcome.failures)} outputs failed, the first {image} at x{scale:g} by {method}: {reason}"
+            f"{len(outcome.failures)} outputs failed, the first {image} at x{scale_label(scale)} by {method}: {reason}"
         )
     for bench in session.benches.values():
         for reference, reason in bench.failed.items():
@@ -308,7 +327,7 @@ def _print_times(outcome: Outcome, wall: float, workers: int) -> None:
         click.echo(f"Measured {outcome.outputs} outputs in {wall:.1f} s; summed over {workers} process(es): {parts}.")
 
 
-def _write(session: Session, out: str) -> None:
+def _write(session: Session, folder: Path, spreadsheet: str | None) -> None:
     import datetime
 
     from reports.tables import to_text, write_report
@@ -317,7 +336,7 @@ def _write(session: Session, out: str) -> None:
     date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     document = session.document(date, command)
     # Files first: a console that cannot print a sign must not lose the work.
-    paths = write_report(document, Path(out) / session.experiment.name)
+    paths = write_report(document, folder, spreadsheet)
     click.echo(to_text(document, sys.stdout.encoding))
     for path in paths:
         click.echo(str(path))

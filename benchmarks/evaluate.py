@@ -17,6 +17,7 @@ from benchmarks.protocol import Pair
 from benchmarks.store import Row, Store
 from casarbi.errors import CasarbiError
 from casarbi.images import to_uint8
+from casarbi.references import describe
 from casarbi.scales import scale_label
 from casarbi.sr import image_seed
 
@@ -197,8 +198,9 @@ def _score(
     }
     for column in columns:
         metric = metrics[column]
-        if reason := missing_reason(metric.info, (sr.shape[-2], sr.shape[-1])):
-            row.failures[column] = reason
+        if missing_reason(metric.info, (sr.shape[-2], sr.shape[-1])):
+            # Without the picture's own size, so that a report names all small pictures in one sentence.
+            row.failures[column] = f"{metric.info.name} needs {metric.info.min_side} px a side"
             continue
         if column in towards and towards[column] not in outputs:
             row.failures[column] = f"there is no output at x{scale_label(towards[column])} to compare with"
@@ -223,7 +225,4 @@ def _score(
 
 
 def _sentence(error: BaseException) -> str:
-    if isinstance(error, CasarbiError):
-        return str(error)
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
+    return str(error) if isinstance(error, CasarbiError) else describe(error)

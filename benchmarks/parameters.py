@@ -32,7 +32,7 @@ class ScaleList(click.ParamType):
 
 
 class NameList(click.ParamType):
-    """Names or references joined by commas; the option may also be repeated."""
+    """Names or references joined by commas; a path may hold commas of its own where it names what is there."""
 
     name = "NAMES"
 
@@ -43,7 +43,7 @@ class NameList(click.ParamType):
         """Split at commas, each name once."""
         if isinstance(value, tuple):
             return value
-        names = tuple(dict.fromkeys(piece.strip() for piece in value.split(",") if piece.strip()))
+        names = split_references(value)
         return names or self.fail(f"'{value}' names nothing.", param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
@@ -53,6 +53,31 @@ class NameList(click.ParamType):
         done, comma, last = incomplete.rpartition(",")
         names = self.known() if self.known else []
         return [CompletionItem(f"{done}{comma}{name}") for name in names if name.startswith(last)]
+
+
+def split_references(text: str) -> tuple[str, ...]:
+    """Split at commas, each name once; a reference whose path is a file or folder that has commas stays whole."""
+    pieces, names = text.split(","), []
+    while pieces:
+        joined = [",".join(pieces[:count]).strip() for count in range(len(pieces), 0, -1)]
+        taken = next((name for name in joined[:-1] if _names_a_path(name)), joined[-1])
+        pieces = pieces[len(joined) - joined.index(taken) :]
+        names.append(taken)
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _names_a_path(reference: str) -> bool:
+    target = reference.partition("?")[0].partition(":")[2]
+    return bool(target) and os.path.exists(os.path.expanduser(target))
+
+
+def names_option(flag: str, known: Callable[[], list[str]], **settings: Any) -> Callable[..., Any]:
+    """An option that takes a list of names and may be repeated: all are taken, each once."""
+    return click.option(flag, type=NameList(known), multiple=True, callback=_joined, **settings)
+
+
+def _joined(ctx: click.Context, param: click.Parameter, value: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for names in value for name in names))
 
 
 class Name(click.ParamType):
@@ -110,6 +135,13 @@ def known_weights() -> list[str]:
     return list(CATALOGUE)
 
 
+SPREADSHEET = click.option(
+    "--spreadsheet",
+    type=click.Choice([".", ","]),
+    help="Also write a CSV that a spreadsheet opens as it is, with this decimal sign.",
+)
+
+
 def run_options(command: Callable[..., None]) -> Callable[..., None]:
     """Options that every command which measures has."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -133,6 +165,7 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
             ),
             click.option("--rank", type=click.IntRange(0), help="This machine's slice of the images, with --world."),
             click.option("--world", type=click.IntRange(1), help="Number of machines that share the store."),
+            SPREADSHEET,
             click.option("--dry-run", is_flag=True, help="Print what it would cost, and stop."),
         )
     ):

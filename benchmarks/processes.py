@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.context import BaseContext
 
 _PRELOADED = ["benchmarks.evaluate"]
@@ -24,4 +28,21 @@ def start_server() -> None:
         from multiprocessing import forkserver
 
         context.set_forkserver_preload(_PRELOADED)
-        forkserver.ensure_running()
+        with interrupts_ignored():
+            forkserver.ensure_running()
+
+
+@contextmanager
+def interrupts_ignored() -> Iterator[None]:
+    """Let processes that start inside ignore Ctrl-C from their first moment: it is this process that ends them.
+
+    Without it, Ctrl-C during their imports would print a traceback each.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers, and only it receives Ctrl-C
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

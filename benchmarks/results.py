@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from benchmarks.datasets.headers import KINDS
 from benchmarks.experiments import Experiment, MethodRow, PanelSpec
 from benchmarks.job import GROUND_TRUTH, Bench, selfssim_column
 from benchmarks.metrics import create_metric
@@ -17,7 +18,18 @@ from benchmarks.statistics import Interval, mean_interval
 from benchmarks.store import Row, Store, column_name
 from casarbi.errors import CasarbiError
 from casarbi.scales import scale_label
-from reports.document import COLUMNS, Document, Facts, Matrix, Method, MetricColumn, Panel, Picture, empty_frame
+from reports.document import (
+    COLUMNS,
+    IMAGE_COLUMNS,
+    Document,
+    Facts,
+    Matrix,
+    Method,
+    MetricColumn,
+    Panel,
+    Picture,
+    empty_frame,
+)
 
 NOT_HERE = Interval(math.nan, math.nan, math.nan, 0)
 
@@ -156,7 +168,28 @@ def _panel(results: PanelResults, pictures: Sequence[Picture]) -> Panel:
         facts=_facts(results),
         matrices=tuple(matrices),
         pictures=tuple(pictures),
+        images=pd.DataFrame(_image_records(results), columns=list(IMAGE_COLUMNS)),
     )
+
+
+def _image_records(results: PanelResults) -> Iterator[dict[str, object]]:
+    """What is known of every single image, SelfSSIM as selfssim@REFERENCE; features have no value of one image."""
+    for row in results.experiment.methods:
+        if not row.model or row.model in results.bench.failed:
+            continue
+        for scale in results.experiment.scales:
+            columns = results.bench.columns(row.model, scale)
+            names = {c: c.partition("#")[0] for c, m in columns.items() if not isinstance(m, DistributionMetric)}
+            for found in filter(None, results.rows(row.model, scale)):
+                for column, name in names.items():
+                    yield {
+                        "image": found.image,
+                        "method": row.name,
+                        "scale": scale,
+                        "metric": name,
+                        "value": found.values.get(column, math.nan),
+                        "reason": found.failures.get(column) or found.failures.get("", ""),
+                    }
 
 
 def _metric_columns(experiment: Experiment, metrics: Mapping[str, Metric], cite: bool) -> Iterator[MetricColumn]:
@@ -250,7 +283,7 @@ def _warnings(results: PanelResults, metrics: Sequence[Metric]) -> Iterator[str]
     names = {row.model: row.name for row in results.experiment.methods if row.model}
     for metric in metrics:
         if isinstance(metric, DistributionMetric) and n < metric.needs:
-            tail = "is biased upward; compare it only inside this table" if results.experiment.small_n else "is refused"
+            tail = "compares with nothing outside this table" if results.experiment.small_n else "is refused"
             yield f"{metric.info.label} over {n} images, below the {metric.needs} it needs, {tail}."
     for row in results.experiment.methods:
         if not row.model or row.model in results.bench.failed:
@@ -258,6 +291,12 @@ def _warnings(results: PanelResults, metrics: Sequence[Metric]) -> Iterator[str]
         seen = [results.measured(row.model, scale) for scale in results.experiment.scales]
         if max(seen) > 0 and min(seen) < n:
             yield f"{row.name}: only {min(seen)} of {n} images are measured at some scale; the run is not finished."
+        opened = results.bench.model(row.model)
+        if opened and opened.info.warning:
+            yield f"{row.name}: {opened.info.warning.rstrip('.')}."
+    lossy = [note for note in results.bench.dataset.notes if note.startswith(KINDS["lossy"])]
+    if lossy and any(isinstance(metric, DistributionMetric) for metric in metrics):
+        yield f"Distances here are taken to pictures that are lossy themselves. {lossy[0]}"
     for (model, label), count in sorted(results.identical.items()):
         if count:
             yield f"{names[model]}: up to {count} of {n} outputs equal the GT; their infinite {label} is in no mean."

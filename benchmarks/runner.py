@@ -26,7 +26,7 @@ import torch
 from benchmarks.evaluate import Outcome, Task, measure
 from benchmarks.job import Bench, Job, open_benches
 from benchmarks.plan import CellState, survey
-from benchmarks.processes import worker_context
+from benchmarks.processes import interrupts_ignored, worker_context
 from benchmarks.store import Store
 from casarbi.errors import CasarbiError
 
@@ -62,8 +62,14 @@ class Slice:
             ("SLURM_PROCID", "SLURM_NTASKS"),
         ):
             if env.get(rank) and env.get(world):
-                offset = int(env.get("SLURM_ARRAY_TASK_MIN", "0")) if "ARRAY" in rank else 0
-                return cls(int(env[rank]) - offset, int(env[world]))
+                first = env.get("SLURM_ARRAY_TASK_MIN", "0") if "ARRAY" in rank else "0"
+                try:
+                    return cls(int(env[rank]) - int(first), int(env[world]))
+                except ValueError:
+                    raise CasarbiError(
+                        f"The environment says {rank}={env[rank]} and {world}={env[world]}, wanted two whole numbers: "
+                        "mend or unset them."
+                    ) from None
         return cls()
 
 
@@ -93,6 +99,8 @@ def run(
         for task in plan_tasks(survey(bench, store, part.of(bench.dataset.ids)), batch)
     ]
     total = Outcome()
+    if tasks:
+        store.prepare()
     if workers > 1 and len(tasks) > 1 and all(bench.job.device == "cpu" for bench in benches):
         outcomes = _in_processes([bench.job for bench in benches], store, tasks, min(workers, len(tasks)))
     else:
@@ -174,7 +182,8 @@ def _in_processes(
     )
     finished = False
     try:
-        pending = {pool.submit(_measure_in_worker, index, task) for index, task in tasks}
+        with interrupts_ignored():
+            pending = {pool.submit(_measure_in_worker, index, task) for index, task in tasks}
         while pending:
             done, pending = wait(pending, return_when=FIRST_COMPLETED)
             for future in done:

@@ -27,6 +27,8 @@ from typing import Any
 
 import numpy as np
 
+from casarbi.errors import CasarbiError
+
 FORMAT = 1
 """Raised when stored files come to mean something else; older cells are then measured anew."""
 
@@ -113,6 +115,22 @@ class Store:
     def cell(self, key: CellKey) -> Cell:
         """The cell of a key, whether or not anything is there yet."""
         return Cell(self.folder / "cells" / key.hash, key)
+
+    def prepare(self) -> None:
+        """Make the folder and write a file in it, so that a place which refuses is found before hours of work.
+
+        Raises:
+            CasarbiError: where nothing can be kept there.
+        """
+        probe = self.folder / f".{uuid.uuid4().hex}"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"\0")
+            probe.unlink()
+        except OSError as error:
+            raise CasarbiError(
+                f"Results cannot be kept in {self.folder}: {error.strerror}; name another folder with --store."
+            ) from None
 
     def keys(self) -> Iterator[dict[str, Any]]:
         """The plain keys of all cells on disk, damaged ones left out."""

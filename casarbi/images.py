@@ -217,7 +217,7 @@ def _check_size(image: Image.Image, path: Path, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise CasarbiError(
             f"{path} has {width}x{height} px ({width * height:,}), above the limit of {max_pixels:,} pixels: "
-            "if it is meant, raise the limit with --max-pixels (max_pixels in Python)."
+            "if it is meant, raise the limit (--max-pixels N of casarbi upscale, folder:DIR?max_pixels=N)."
         )
 
 

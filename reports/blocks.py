@@ -144,7 +144,7 @@ def legend(blocks: tuple[Block, ...], panel: Panel, best: str, second: str, inte
         f"In distribution: scales up to {split}, the paper's training range.": any(
             column.group for block in blocks for column in block.columns
         ),
-        f"{FAILED}: measured, but the result is not a number; it enters no mean.": any(
+        f"{FAILED}: measured, but no number came of it (the notes say why); it enters no mean.": any(
             c.state == "failed" for c in cells
         ),
         f"{MISSING} not measured.": any(c.state == "missing" for c in cells),

@@ -24,6 +24,9 @@ COLUMNS = (
 )
 """Columns of every tidy frame and CSV, in this order."""
 
+IMAGE_COLUMNS = ("experiment", "preset", "image", "method", "scale", "metric", "value", "reason")
+"""Columns of the frame and CSV of single images: a value, or the reason for which there is none."""
+
 SOURCES = ("measured", "cited", "missing")
 """Where a value is from; `measured` with a NaN value means that the measurement failed."""
 
@@ -138,6 +141,7 @@ class Panel:
         facts: lines under the table.
         matrices: matrices, with `matrix_metric` as their metric and `matrix_decimals` digits.
         pictures: samples.
+        images: values of single images with exactly `IMAGE_COLUMNS`, or None.
     """
 
     name: str
@@ -155,6 +159,7 @@ class Panel:
     matrix_label: str = "SelfSSIM"
     matrix_decimals: int = 3
     pictures: tuple[Picture, ...] = ()
+    images: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
         _check_frame(self)
@@ -198,11 +203,23 @@ class Document:
         """
         frames = []
         for panel in self.panels:
-            name = f"{self.experiment}/{panel.name}" if len(self.panels) > 1 else self.experiment
+            name = self._key(panel)
             parts = [panel.frame, *(_matrix_frame(matrix, panel) for matrix in panel.matrices)]
             frame = pd.concat([part for part in parts if len(part)] or [empty_frame()], ignore_index=True)
             frames.append(frame.assign(experiment=name, preset=self.preset)[list(COLUMNS)])
         return pd.concat(frames, ignore_index=True) if frames else empty_frame()
+
+    def images(self) -> pd.DataFrame:
+        """Values of single images in one frame, `experiment` as in `tidy`; without rows where no panel has any."""
+        frames = [
+            panel.images.assign(experiment=self._key(panel), preset=self.preset)[list(IMAGE_COLUMNS)]
+            for panel in self.panels
+            if panel.images is not None and len(panel.images)
+        ]
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(IMAGE_COLUMNS))
+
+    def _key(self, panel: Panel) -> str:
+        return f"{self.experiment}/{panel.name}" if len(self.panels) > 1 else self.experiment
 
 
 def empty_frame() -> pd.DataFrame:

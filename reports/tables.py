@@ -11,27 +11,32 @@ from reports.latex import to_latex
 from reports.markdown import to_markdown
 from reports.pages import to_html
 from reports.terminal import to_text
-from reports.tidy import to_csv
+from reports.tidy import images_to_csv, to_csv
 
-__all__ = ["to_csv", "to_html", "to_latex", "to_markdown", "to_text", "write_report"]
+__all__ = ["images_to_csv", "to_csv", "to_html", "to_latex", "to_markdown", "to_text", "write_report"]
 
 
-def write_report(document: Document, out_dir: str | Path) -> list[Path]:
-    """Write EXPERIMENT.html, .md, .tex and .csv; equal documents give equal bytes.
+def write_report(document: Document, out_dir: str | Path, spreadsheet: str | None = None) -> list[Path]:
+    """Write EXPERIMENT.html, .md, .tex and .csv, and EXPERIMENT-images.csv where there are values of single images.
 
-    Everything is drawn before the first file is touched, and each file is moved into place whole.
+    Everything is drawn before the first file is touched, and each file is moved into place whole; equal documents
+    give equal bytes. With `spreadsheet`, "." or ",", there is EXPERIMENT-spreadsheet.csv with that decimal sign too.
     """
     contents = {
-        "html": to_html(document).encode(),
-        "md": to_markdown(document).encode(),
-        "tex": to_latex(document).encode(),
-        "csv": to_csv(document),
+        ".html": to_html(document).encode(),
+        ".md": to_markdown(document).encode(),
+        ".tex": to_latex(document).encode(),
+        ".csv": to_csv(document),
     }
+    if len(document.images()):
+        contents["-images.csv"] = images_to_csv(document)
+    if spreadsheet:
+        contents["-spreadsheet.csv"] = to_csv(document, decimal=spreadsheet)
     folder = Path(out_dir)
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for suffix, content in contents.items():
-        path = folder / f"{document.experiment}.{suffix}"
+    for ending, content in contents.items():
+        path = folder / f"{document.experiment}{ending}"
         write_whole(path, content)
         paths.append(path)
     return paths

@@ -15,7 +15,7 @@ from benchmarks.datasets.base import Dataset
 from benchmarks.datasets.fingerprints import file_digests
 from benchmarks.datasets.headers import read_header
 from casarbi.errors import CasarbiError
-from casarbi.images import read_image
+from casarbi.images import MAX_INPUT_PIXELS, read_image
 from casarbi.scales import scale_label
 
 
@@ -62,6 +62,7 @@ class FileDataset(Dataset):
         notes: Sequence[str] = (),
         lr: LrFiles | None = None,
         side: int | None = None,
+        max_pixels: int | None = None,
     ) -> None:
         """Describe a data set.
 
@@ -72,6 +73,7 @@ class FileDataset(Dataset):
             notes: sentences for reports.
             lr: LR images that come with it.
             side: refuse images other than squares of this side.
+            max_pixels: refuse images of more pixels; None for the usual limit.
         """
         self.name = name
         self.folder = folder.resolve()
@@ -80,6 +82,7 @@ class FileDataset(Dataset):
         self._files = {image_id: path.resolve() for image_id, path in files.items()}
         self._lr = lr
         self._side = side
+        self._max_pixels = MAX_INPUT_PIXELS if max_pixels is None else max_pixels
 
     def path(self, image_id: str) -> Path:
         """The image's file; raises CasarbiError on an unknown id."""
@@ -96,7 +99,7 @@ class FileDataset(Dataset):
                 set's images have.
         """
         path = self.path(image_id)
-        image = read_image(path)
+        image = read_image(path, max_pixels=self._max_pixels)
         height, width = image.shape[-2:]
         if self._side and (height, width) != (self._side, self._side):
             raise CasarbiError(

@@ -13,7 +13,7 @@ from casarbi.images import list_images
 HR, LR = "HR", "LR_bicubic"
 
 
-def folder(path: str, *, recursive: bool = False, n: int | None = None) -> FileDataset:
+def folder(path: str, *, recursive: bool = False, n: int | None = None, max_pixels: int | None = None) -> FileDataset:
     """Read a folder of pictures, or a single picture, as a data set.
 
     The id of an image is its path in the folder without the suffix; files that share it keep their suffixes. A folder
@@ -23,21 +23,22 @@ def folder(path: str, *, recursive: bool = False, n: int | None = None) -> FileD
         path: the folder.
         recursive: take pictures in sub-folders too.
         n: only the first n in natural order (img2 before img10).
+        max_pixels: images of more pixels are refused; None for the usual limit (casarbi.images.MAX_INPUT_PIXELS).
 
     Raises:
         CasarbiError: where there is no such folder, it holds no picture, or fewer than n.
     """
     root = Path(path).expanduser()
     if root.is_file():
-        return FileDataset(root.stem, root.parent, {root.stem: root}, notes=header_notes([(root.stem, root)]))
+        notes = header_notes([(root.stem, root)])
+        return FileDataset(root.stem, root.parent, {root.stem: root}, notes=notes, max_pixels=max_pixels)
     if not recursive and _is_benchmark(root):
         note = f"{root} has an {HR} folder and was read as benchmark:{path}."
         return _benchmark(root, n, (note,))
     listing = list_images(root, recursive=recursive)
     files = first(name_files(listing.paths, root), n, root)
-    return FileDataset(
-        _name(root), root, files, notes=skipped_notes(listing.skipped) + header_notes(list(files.items()))
-    )
+    notes = skipped_notes(listing.skipped) + header_notes(list(files.items()))
+    return FileDataset(_name(root), root, files, notes=notes, max_pixels=max_pixels)
 
 
 def benchmark(path: str, *, n: int | None = None) -> FileDataset:

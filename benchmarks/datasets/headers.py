@@ -34,10 +34,12 @@ class Header:
     Attributes:
         size: (height, width) as the picture is seen, turned by its EXIF orientation.
         kinds: keys of KINDS that apply.
+        frames: frames or pages.
     """
 
     size: Size
     kinds: tuple[str, ...]
+    frames: int = 1
 
 
 def read_header(path: Path) -> Header | None:
@@ -46,7 +48,7 @@ def read_header(path: Path) -> Header | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the size, say: reading the picture decides about it
             with Image.open(path) as image:
-                return Header(_seen_size(image), tuple(_kinds(image)))
+                return Header(_seen_size(image), tuple(_kinds(image)), getattr(image, "n_frames", 1))
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
         return None
 
@@ -81,7 +83,11 @@ def header_notes(files: Sequence[tuple[str, Path]]) -> tuple[str, ...]:
         headers = list(pool.map(read_header, (path for _, path in files)))
     notes = []
     for kind, label in KINDS.items():
-        named = [name for (name, _), header in zip(files, headers, strict=True) if header and kind in header.kinds]
+        named = [
+            f"{name} has {header.frames}" if kind == "frames" else name
+            for (name, _), header in zip(files, headers, strict=True)
+            if header and kind in header.kinds
+        ]
         if named:
             notes.append(f"{label}: {len(named)} of {len(files)} ({name_some(named)}).")
     return tuple(notes)

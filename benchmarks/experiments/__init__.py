@@ -229,7 +229,11 @@ def grid_experiment(
         short = Reference.parse(reference).name
         chosen = get_protocol(protocol) if protocol else default_protocol(short)
         taken = sum(panel.name.partition("-")[0] == short for panel in panels)
-        panels.append(PanelSpec(f"{short}-{taken + 1}" if taken else short, reference, chosen))
+        panels.append(
+            PanelSpec(
+                f"{short}-{taken + 1}" if taken else short, reference, chosen, f"{reference} by protocol {chosen.name}."
+            )
+        )
     return Experiment(
         name=name,
         title=title,

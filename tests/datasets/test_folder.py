@@ -57,7 +57,7 @@ def test_grey_deep_alpha_animated_and_lossy_pictures_are_named(put, tmp_path):
     said = notes(folder(str(tmp_path)))
     for part in ("channels: 2 of 5 (deep, grey)", "white: 1 of 5 (alpha)", "lossy: 1 of 5 (lossy)"):
         assert part in said
-    assert "compared as 8: 1 of 5 (deep)" in said and "first is used: 1 of 5 (moving)" in said
+    assert "compared as 8: 1 of 5 (deep)" in said and "first is used: 1 of 5 (moving has 3)" in said
 
 
 def test_skipped_files_are_named_and_litter_is_not(put, tmp_path):

@@ -65,7 +65,7 @@ def test_csv_for_a_spreadsheet_with_decimal_comma(document):
 
 @pytest.mark.parametrize("name", ["C", "de_DE.UTF-8", "tr_TR.UTF-8"])
 def test_csv_has_the_same_bytes_under_every_locale(document, name):
-    plain = to_csv(document)
+    plain, before = to_csv(document), locale.setlocale(locale.LC_ALL)
     try:
         locale.setlocale(locale.LC_ALL, name)
     except locale.Error:
@@ -73,7 +73,7 @@ def test_csv_has_the_same_bytes_under_every_locale(document, name):
     try:
         assert to_csv(document) == plain
     finally:
-        locale.setlocale(locale.LC_ALL, "C")
+        locale.setlocale(locale.LC_ALL, before)
 
 
 def test_markdown_shows_marks_intervals_and_the_paper(document):
