@@ -36,11 +36,14 @@ class ResidualConfig:
             at the cumulative scale; "initial LR image" in the paper points to it) or `liif_stage` (LIIF of u_{i-1}).
         lr_up: Up: `bicubic` or `liif`. With the base made the same way y is zero, and the chain starts from pure noise.
         residual_gain: the factor that gives residuals about unit spread, for which kappa = 2 was tuned.
+        liif: reference of the LIIF where one is needed, such as `liif:mini-face`. The paper's was trained on the same
+            data.
     """
 
     residual_base: str = "bicubic"
     lr_up: str = "bicubic"
     residual_gain: float = 4.0
+    liif: str = ""
 
     def __post_init__(self) -> None:
         """Refuse unknown words and a gain that is not positive."""
@@ -85,9 +88,10 @@ class StageInputs:
         """Residual image of an image of the stage's size: x_0 where that is the HR image."""
         return self.gain * (image - self.base)
 
-    def compose(self, x0: Tensor) -> Tensor:
-        """Image in [-1, 1] of a predicted residual: base added back, then clamped."""
-        return (self.base + x0 / self.gain).clamp(-1, 1)
+    def compose(self, x0: Tensor, *, clamp: bool = True) -> Tensor:
+        """Image of a predicted residual: base added back, then clamped to [-1, 1]."""
+        image = self.base + x0 / self.gain
+        return image.clamp(-1, 1) if clamp else image
 
 
 def stage_inputs(

@@ -1,0 +1,56 @@
+"""What a network costs: parameters, and floating-point operations a stage and a step, without running it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from casarbi.network import Denoiser, NetworkConfig
+from casarbi.residuals import StageInputs
+from casarbi.scales import Size
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """Cost of one stage for one image; a multiplication and an addition count as two operations.
+
+    Attributes:
+        parameters: of the network, all stages share them.
+        once: operations of what does not depend on t.
+        step: operations of one evaluation.
+    """
+
+    parameters: int
+    once: int
+    step: int
+
+    def flops(self, steps: int) -> int:
+        """Operations of the stage at a number of steps."""
+        return self.once + steps * self.step
+
+
+def stage_cost(config: NetworkConfig, lr_size: Size, size: Size) -> StageCost:
+    """Count on the meta device, where nothing is computed: convolutions and matrix products, as is customary.
+
+    Example:
+        >>> from casarbi.network import MINI
+        >>> cost = stage_cost(MINI, (64, 64), (128, 128))
+        >>> round(cost.parameters / 1e6, 1), cost.flops(4) == cost.once + 4 * cost.step
+        (1.5, True)
+    """
+    with torch.device("meta"), torch.no_grad():
+        network = Denoiser(config)
+        image = torch.empty(1, 3, *size)
+        inputs = StageInputs(
+            torch.empty(1, 3, *lr_size), image, image, torch.empty(1, 2, *size), torch.empty(1), gain=1.0
+        )
+        counter = FlopCounterMode(display=False)
+        with counter:
+            features = network.encode(inputs)
+        once = counter.get_total_flops()
+        with counter:  # which starts it afresh
+            network(image, torch.ones(1), features)
+        step = counter.get_total_flops()
+    return StageCost(sum(p.numel() for p in network.parameters()), once, step)
