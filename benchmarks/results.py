@@ -16,7 +16,6 @@ from benchmarks.metrics import create_metric
 from benchmarks.metrics.base import ConsistencyMetric, DerivedMetric, DistributionMetric, Metric
 from benchmarks.statistics import Interval, mean_interval
 from benchmarks.store import Row, Store, column_name
-from casarbi.errors import CasarbiError
 from casarbi.scales import scale_label
 from reports.document import (
     COLUMNS,
@@ -343,15 +342,3 @@ def _machine_facts(results: PanelResults) -> list[tuple[str, str]]:
 
 def _range(scales: tuple[float, float]) -> str:
     return "–".join(scale_label(scale) for scale in scales)
-
-
-def optional_metrics(experiment: Experiment) -> tuple[str, ...]:
-    """The optional metrics whose weights are on this machine."""
-    here = []
-    for name in experiment.optional:
-        try:
-            create_metric(name)
-        except CasarbiError:
-            continue
-        here.append(name)
-    return tuple(here)

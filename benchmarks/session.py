@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,15 +18,17 @@ from torch import Tensor
 from benchmarks.evaluate import Outcome
 from benchmarks.experiments import Experiment, PanelSpec
 from benchmarks.job import GROUND_TRUTH, Bench, open_benches
+from benchmarks.metrics import create_metric
 from benchmarks.plan import CellState, survey
-from benchmarks.results import collect, optional_metrics
 from benchmarks.runner import Progress, Slice, run
 from benchmarks.store import Store
 from casarbi.errors import CasarbiError
 from casarbi.images import to_uint8
 from casarbi.scales import scale_label
 from casarbi.sr import image_seed
-from reports.document import Document, Picture
+
+if TYPE_CHECKING:
+    from reports.document import Document, Picture
 
 PROBE_IMAGES = 2
 
@@ -69,7 +72,7 @@ class Session:
     part: Slice = field(default_factory=Slice)
 
     def __post_init__(self) -> None:
-        here = optional_metrics(self.experiment)
+        here = [name for name in self.experiment.optional if _at_hand(name)]
         self.experiment = replace(self.experiment, metrics=(*self.experiment.metrics, *here))
         if self.device.startswith("cuda") and not torch.cuda.is_available():
             raise CasarbiError("There is no CUDA device on this machine: leave --device out, or give cpu.")
@@ -108,6 +111,8 @@ class Session:
 
     def document(self, date: str, command: str) -> Document:
         """What the store knows of the experiment now."""
+        from benchmarks.results import collect  # brings pandas, which measuring does not need
+
         pictures = {spec.name: self._samples(spec) for spec in self.experiment.panels}
         return collect(self.experiment, self.benches, self.store, date=date, command=command, pictures=pictures)
 
@@ -174,8 +179,19 @@ class Session:
                 return []  # the failing image is named under the table
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(png)
+        from reports.document import Picture
+
         caption = f"LR (enlarged by repetition), {', '.join(rows)} and GT at x{scale_label(spec.sample_scale)}."
         return [Picture(path.read_bytes(), caption, f"Rows: {', '.join(images)}. Columns: {caption}")]
+
+
+def _at_hand(metric: str) -> bool:
+    """Whether a metric's weights are on this machine."""
+    try:
+        create_metric(metric)
+    except CasarbiError:
+        return False
+    return True
 
 
 def _stored_prices(
