@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 
 from casarbi.console import CasarbiGroup, make_console, make_consoles, make_progress, say
 from casarbi.errors import CasarbiError
+from casarbi.training.command import train
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -155,17 +156,22 @@ def _report(console: Console, errors: Console, source: Path, target: Path, done:
             say(errors, f"Warning: {warning}", style="yellow")
 
 
+main.add_command(train)
+
+
 @main.command()
 @click.argument("reference", metavar="[REF]", required=False, shell_complete=_model_names)
 def info(reference: str | None) -> None:
     """Say what a model is: weights, trained scales, licence, and what decides its output.
 
-    Without REF the names of all methods are listed.
+    Without REF the names of all methods are listed; for a weights file, its header is printed: settings, training data,
+    curve, metrics and the command that trained it.
 
     \b
     Examples, all offline:
       casarbi info
       casarbi info bicubic
+      casarbi info runs/mini-liif-face/best.safetensors
     """
     from casarbi.sr import MODELS, create_model
 
@@ -173,6 +179,12 @@ def info(reference: str | None) -> None:
     if reference is None:
         for name in MODELS.names():
             say(console, name)
+        return
+    if reference.endswith(".safetensors") and Path(reference).is_file():
+        from casarbi.training.header import describe_file
+
+        for line in describe_file(Path(reference)):
+            say(console, line)
         return
     model = create_model(reference)
     facts = model.info

@@ -1,0 +1,193 @@
+"""Training CasArbi (Algorithm 1, Eq. 7 and 10)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from casarbi.cascade import CascadeConfig, draw_stage
+from casarbi.config import CasArbiConfig, save_weights
+from casarbi.diffusion import add_noise, scale_input
+from casarbi.errors import CasarbiError
+from casarbi.images import from_uint8
+from casarbi.model import CasArbi
+from casarbi.network import Denoiser
+from casarbi.residuals import Regressor, from_signed, to_signed, training_item
+from casarbi.resize import resize
+from casarbi.scales import Size
+from casarbi.sr import create_model
+from casarbi.training.augmentation import NoiseAugmentation
+from casarbi.training.batches import Batches
+from casarbi.training.seeds import Purpose, torch_generator
+from casarbi.training.tables import build
+from casarbi.training.task import Batch, Recipe, Task, Validation
+from casarbi.training.validation import validate_scales
+
+
+@dataclass(frozen=True)
+class ItemSettings:
+    """Items and validation; everything else is `casarbi.config.CasArbiConfig`.
+
+    Attributes:
+        lr_side: side of the original LR images; a stage's input is larger by the factors of the stages before.
+        whole: items are whole pictures (faces); else square patches.
+        noise: reading of the noise augmentation, see `NoiseAugmentation`.
+        noise_amount: its steps, or deviation.
+        noise_drawn: draw the amount for each image.
+        validation_scales: the contact sheet shows the last one.
+        validation_batches: batches of the validation loss, always the same ones.
+    """
+
+    lr_side: int = 16
+    whole: bool = True
+    noise: str = "none"
+    noise_amount: float = 0.0
+    noise_drawn: bool = False
+    validation_scales: tuple[float, ...] = (5.3, 8.0)
+    validation_batches: int = 6
+
+
+@dataclass(frozen=True)
+class StageRecipe(Recipe):
+    """One stage of the cascade a batch: its input made from the HR picture, not from the stage before."""
+
+    items: ItemSettings
+    cascade: CascadeConfig
+
+    def draw(self, rng: np.random.Generator) -> tuple[Size, Size, float]:
+        """Sizes of the stage's input and output, and the factor that the network is told (Eq. 7)."""
+        stage = draw_stage(self.cascade, torch.Generator().manual_seed(int(rng.integers(2**63))))
+        small, large = stage.sizes((self.items.lr_side, self.items.lr_side))
+        achieved = self.cascade.scale_input == "achieved"
+        return small, large, (large[0] / small[0] if achieved else stage.scale)
+
+    def item(self, image: Tensor, shared: tuple[Size, Size, float], rng: np.random.Generator) -> Batch:
+        """Make the stage's input and output from one picture, mirrored half of the time.
+
+        Returns:
+            lr and hr: uint8 (3, h, h) and (3, H, H); first: uint8, the original LR image; scale: scalar.
+        """
+        small, large, scale = shared
+        side = self.items.lr_side
+        if not self.items.whole:
+            image = _random_patch(image, round(side * self.cascade.max_scale), rng)
+        if rng.random() < 0.5:
+            image = image.flip(-1).contiguous()
+        lr, hr, first = (resize(image, size) for size in (small, large, (side, side)))
+        return {"lr": lr, "hr": hr, "first": first, "scale": torch.tensor(scale)}
+
+
+def _random_patch(image: Tensor, side: int, rng: np.random.Generator) -> Tensor:
+    """A square patch, mirrored and turned at random."""
+    top, left = (int(rng.integers(0, length - side + 1)) for length in image.shape[-2:])
+    patch = image[:, top : top + side, left : left + side].rot90(int(rng.integers(4)), (-2, -1))
+    return patch.contiguous()
+
+
+class CasArbiTask(Task):
+    """L1 between predicted and true residual image at a random step of the chain (Eq. 10)."""
+
+    # PSNR rewards blur; the validation loss is what training lowers, on fixed pictures, stages and noise.
+    best_metric, best_is_highest = "loss", False
+    network: Denoiser
+
+    def __init__(self, items: ItemSettings, config: CasArbiConfig) -> None:
+        self.items, self.config = items, config
+        self.network = Denoiser(config.network)
+        self.recipe = StageRecipe(items, config.cascade)
+        self.noise = NoiseAugmentation(items.noise, items.noise_amount, items.noise_drawn)
+        process = config.process
+        self.chain = tuple(process.kappa * eta**0.5 for eta in process.eta[1:])
+        self.noise.deviations(self.chain)  # fails now, not in the first step
+        self.settings = {"items": dataclasses.asdict(items), **config.as_json()}
+        self.liif = create_model(config.residual.liif) if config.residual.needs_regressor else None
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Eq. 10; in units of the residual gain."""
+        return {"loss": self._loss(self.network, batch, generator, self.noise)}
+
+    def _loss(self, network: Denoiser, batch: Batch, generator: torch.Generator, noise: NoiseAugmentation) -> Tensor:
+        residual, process = self.config.residual, self.config.process
+        lr = noise.apply(from_uint8(batch["lr"]), generator, self.chain)
+        first = to_signed(from_uint8(batch["first"])) if residual.residual_base == "liif_initial" else None
+        x0, inputs = training_item(
+            to_signed(lr),
+            to_signed(from_uint8(batch["hr"])),
+            float(batch["scale"][0]),
+            residual,
+            u_0=first,
+            regressor=self._regressor(lr.device),
+        )
+        t = torch.randint(1, process.T + 1, (len(x0),), generator=generator, device=x0.device)
+        eps = torch.randn(x0.shape, generator=generator, device=x0.device)
+        x_t = add_noise(x0, inputs.y, t, eps, process)
+        predicted = network(scale_input(x_t, t, process), t, network.encode(inputs))
+        return (predicted.float() - x0).abs().mean()
+
+    def _regressor(self, device: torch.device) -> Regressor | None:
+        if self.liif is None:
+            return None
+        liif = self.liif.to(str(device))
+
+        def enlarge(images: Tensor, size: Size) -> Tensor:
+            with torch.autocast(device.type, enabled=False):
+                return to_signed(liif.upscale(from_signed(images.float()), size, [0] * len(images)))
+
+        return enlarge
+
+    def validate(self, network: nn.Module, images: Sequence[Tensor]) -> Validation:
+        """Loss on fixed items without augmentation, and PSNR and pictures of the whole cascade, guidance included."""
+        assert isinstance(network, Denoiser)
+        items = self.items
+        found = validate_scales(
+            self._upscale(network), images, items.lr_side, items.validation_scales, whole=items.whole, name="CasArbi"
+        )
+        return Validation({"loss": self._validation_loss(network, images), **found.metrics}, found.sheet)
+
+    def _upscale(self, network: Denoiser) -> Any:
+        model = CasArbi(network, self.config, liif=self.liif)
+        device = str(next(network.parameters()).device)
+
+        def upscale(lr: Tensor, sizes: Sequence[Size]) -> list[Tensor]:
+            return model.upscale_many(lr.to(device), sizes, list(range(len(lr))))
+
+        return upscale
+
+    def _validation_loss(self, network: Denoiser, images: Sequence[Tensor]) -> float:
+        device = next(network.parameters()).device
+        batches = Batches(images, self.recipe, seed=0, batch=len(images))
+        total = 0.0
+        for step in range(self.items.validation_batches):
+            batch = {name: tensor.to(device) for name, tensor in batches[step].items()}
+            generator = torch_generator(device, 0, Purpose.LOSS, step)
+            total += self._loss(network, batch, generator, NoiseAugmentation()).item()
+        return total / self.items.validation_batches
+
+    def save(self, path: Path, network: nn.Module, header: Mapping[str, str]) -> None:
+        """Write a file that `casarbi:FILE` loads."""
+        assert isinstance(network, Denoiser)
+        facts = {"licence": "MIT", "source": "trained by this project: casarbi info prints how"}
+        save_weights(path, network, self.config, {**facts, **header})
+
+
+def casarbi_task(settings: Mapping[str, Any]) -> CasArbiTask:
+    """Build the task from a preset's [settings]: a table "items", and those of `CasArbiConfig`.
+
+    Raises:
+        CasarbiError: on an unknown or impossible setting.
+    """
+    tables = dict(settings)
+    items = build(ItemSettings, tables.pop("items", {}), "[settings.items]")
+    config = CasArbiConfig.from_json(tables, "the preset's [settings]")
+    if not items.validation_scales or items.lr_side < 1 or items.validation_batches < 1:
+        raise CasarbiError(
+            "[settings.items] wants lr_side and validation_batches of at least 1, and validation_scales."
+        )
+    return CasArbiTask(items, config)

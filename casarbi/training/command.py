@@ -1,0 +1,155 @@
+"""`casarbi train`. Heavy imports stay in the bodies: `--help` is instant."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from casarbi.console import make_console, make_consoles, make_progress, say
+from casarbi.errors import CasarbiError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from casarbi.training.presets import Preset
+    from casarbi.training.session import Outcome
+
+_SIGNALLED = 128
+"""Exit codes of commands that a signal stopped begin here."""
+
+
+def _preset_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from casarbi.training.presets import preset_names
+
+    return [CompletionItem(name) for name in preset_names() if name.startswith(incomplete)]
+
+
+@click.command()
+@click.argument("preset", metavar="[PRESET]", required=False, shell_complete=_preset_names)
+@click.option("--data", metavar="REF", help="Training pictures, such as ffhq:DIR or folder:DIR, for the preset's own.")
+@click.option(
+    "--validation", metavar="REF", help="Validation pictures.  [default: with --data, the last 16 of its pictures]"
+)
+@click.option(
+    "-o", "--out", metavar="DIR", type=click.Path(path_type=Path, file_okay=False), help="[default: runs/PRESET]"
+)
+@click.option("--resume", is_flag=True, help="Go on with the run in DIR, exactly as if it had never stopped.")
+@click.option(
+    "--init", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="Begin from the weights of FILE."
+)
+@click.option("--steps", metavar="N", type=click.IntRange(min=1), help="Iterations of the whole run, for the preset's.")
+@click.option(
+    "--minutes", metavar="M", type=click.FloatRange(min=0, min_open=True), help="Stop after M minutes, to be resumed."
+)
+@click.option(
+    "-s", "--set", "changes", metavar="NAME=VALUE", multiple=True, help="Change a setting: run.batch=8. Repeatable."
+)
+@click.option("--device", metavar="NAME", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps.")
+@click.option(
+    "--workers", metavar="N", type=click.IntRange(min=0), default=1, show_default=True, help="Processes making batches."
+)
+@click.option("--dry-run", is_flag=True, help="Print the settings and stop.")
+def train(preset: str | None, **options: Any) -> None:
+    """Train a network as a preset says; without PRESET the presets are listed.
+
+    DIR gets the weights (PRESET.safetensors, and best.safetensors by validation), log.csv, validation.csv, contact
+    sheets in pictures/, TensorBoard logs, and the last two snapshots. Ctrl-C writes a snapshot and stops; --resume then
+    goes on. Many GPUs: accelerate launch -m casarbi.cli train PRESET.
+
+    \b
+    Examples, all offline:
+      casarbi train
+      casarbi train mini-liif-face --minutes 10
+      casarbi train mini-liif-face --resume
+      casarbi train mini-liif-face -s run.batch=8 -o runs/small-batch
+    """
+    from casarbi.training.presets import load_preset, preset_names
+
+    if preset is None:
+        for name in preset_names():
+            say(make_console(), f"{name:<18}{load_preset(name).description}")
+        return
+    _need_accelerate()
+    wanted = _change(load_preset(preset, options["changes"]), options)
+    if options["dry_run"]:
+        from casarbi.training.header import header_lines
+
+        for line in header_lines({"preset": wanted.as_json()}):
+            say(make_console(), line)
+        return
+    _end(_train(wanted, options), wanted, options)
+
+
+def _need_accelerate() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("accelerate") is None:
+        raise CasarbiError("Training needs accelerate: pip install 'casarbi[train]'.")
+
+
+def _change(preset: Preset, options: dict[str, Any]) -> Preset:
+    """Apply --data, --validation and --steps."""
+    data, run = preset.data, preset.run
+    if options["data"]:
+        data = replace(data, train=options["data"], validation="")
+    if options["validation"]:
+        data = replace(data, validation=options["validation"])
+    if options["steps"]:
+        run = replace(run, iterations=options["steps"])
+    return replace(preset, data=data, run=run)
+
+
+def _folder(preset: Preset, options: dict[str, Any]) -> Path:
+    return options["out"] or Path("runs") / preset.name
+
+
+def _train(preset: Preset, options: dict[str, Any]) -> Outcome:
+    from casarbi.training.progress import ConsoleReporter
+    from casarbi.training.session import Start, train
+    from casarbi.training.trainer import Place
+
+    _, errors = make_consoles()
+    place = Place(_folder(preset, options), options["workers"], options["minutes"])
+    start = Start(options["resume"], options["init"], options["device"])
+    with _CacheBar(errors) as cache_bar, ConsoleReporter(errors) as reporter:
+        return train(preset, place, start, reporter, cache_bar)
+
+
+class _CacheBar:
+    """Bar for making the cache of pictures, which may take minutes."""
+
+    def __init__(self, console: Console) -> None:
+        self.bar = make_progress(console)
+        self.task: Any = None
+
+    def __enter__(self) -> _CacheBar:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        if self.task is None:
+            self.bar.start()
+            self.task = self.bar.add_task("making pictures", total=total)
+        self.bar.update(self.task, completed=done)
+        if done == total:
+            self.bar.stop()
+            self.bar.remove_task(self.task)
+            self.task = None
+
+
+def _end(outcome: Outcome, preset: Preset, options: dict[str, Any]) -> None:
+    """Say how it ended; a signal gives the exit code that shells expect."""
+    console, folder = make_console(), _folder(preset, options)
+    if outcome.weights:
+        size = outcome.weights.stat().st_size
+        say(console, f"{outcome.weights} ({size / 1e6:.1f} MB) holds the weights after {outcome.step:,} steps")
+        return
+    say(console, f"stopped after {outcome.step:,} of {preset.run.iterations:,} steps; go on with --resume ({folder})")
+    if outcome.signal:
+        click.get_current_context().exit(_SIGNALLED + outcome.signal)

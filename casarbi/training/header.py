@@ -1,0 +1,94 @@
+"""What a weights file says of its training, and how `casarbi info FILE` prints it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from casarbi.errors import CasarbiError
+
+KEY = "training"
+CURVE_POINTS = 40
+
+
+def git_commit() -> str:
+    """Commit of this checkout, with "-dirty" where files were changed since; "unknown" outside a checkout."""
+    folder = Path(__file__).parent
+    try:
+        command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return done.stdout.strip() if done.returncode == 0 else "unknown"
+
+
+def command_line() -> str:
+    """The command that runs, as one would type it."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def as_text(content: Mapping[str, Any]) -> str:
+    """JSON for a header."""
+    return json.dumps(dict(content), ensure_ascii=False)
+
+
+def thin_out(rows: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
+    """A training curve of at most `CURVE_POINTS` rows, the last one among them, with six digits."""
+    stride = max(1, -(-len(rows) // CURVE_POINTS))
+    kept = list(rows[::-1][::stride][::-1])
+    return [{name: float(f"{value:.6g}") for name, value in row.items()} for row in kept]
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """Header of a safetensors file with its JSON texts parsed; under "tensors" and "parameters" what it holds.
+
+    Raises:
+        CasarbiError: where the file is no safetensors file.
+    """
+    from casarbi.checkpoints import read_checkpoint
+
+    checkpoint = read_checkpoint(path)
+    header: dict[str, Any] = {"file": str(path), "bytes": path.stat().st_size, "SHA-256": checkpoint.sha256}
+    tensors = [tensor for tensor in checkpoint.content.values() if hasattr(tensor, "numel")]
+    header |= {"tensors": len(tensors), "values": sum(tensor.numel() for tensor in tensors)}
+    for name, text in checkpoint.metadata.items():
+        try:
+            header[name] = json.loads(text)
+        except json.JSONDecodeError:
+            header[name] = text
+    return header
+
+
+def header_lines(header: Mapping[str, Any], assumed: Sequence[str] = (), indent: int = 0) -> Iterator[str]:
+    """Lines of a header: tables indented, curves a row a line.
+
+    Args:
+        header: what to print.
+        assumed: settings to mark as not given by the paper, such as "run.batch"; a preset names its own.
+        indent: depth of the table.
+    """
+    margin = "  " * indent
+    for name, value in header.items():
+        if isinstance(value, Mapping):
+            inner = [mark.removeprefix(f"{name}.") for mark in assumed if mark.startswith(f"{name}.")]
+            yield f"{margin}{name}"
+            yield from header_lines(value, value["assumed"] if name == "preset" else inner, indent + 1)
+        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+            yield f"{margin}{name}"
+            yield from (f"{margin}  {'  '.join(f'{key} {number:g}' for key, number in row.items())}" for row in value)
+        elif name != "assumed":
+            mark = "  (assumed: the paper does not give it)" if name in assumed else ""
+            shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else value
+            yield f"{margin + name:<24} {shown}{mark}"
+
+
+def describe_file(path: Path) -> list[str]:
+    """Lines that say what a weights file or a snapshot is; raises CasarbiError where it is neither."""
+    if not path.is_file():
+        raise CasarbiError(f"There is no file {path}.")
+    return list(header_lines(read_header(path)))

@@ -1,0 +1,172 @@
+"""Training presets: TOML files that say what is trained, on what and how, and which values the paper does not give."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from casarbi.errors import CasarbiError
+from casarbi.references import near_names
+from casarbi.training.schedule import LearningRate
+from casarbi.training.tables import build, parse_value, read_toml
+
+FOLDER = Path(__file__).parent / "presets"
+PRECISIONS = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """The pictures.
+
+    Attributes:
+        train: data set reference of the training pictures.
+        validation: data set reference of the validation pictures; empty: the last `held_out` of the training set.
+        side: whole pictures are cut to their central square and reduced to this side; 0 keeps pictures whole, for
+            recipes that cut patches.
+        least: pictures with a side below this are left out; 0 takes all.
+        held_out: how many pictures are kept from training where `validation` is empty.
+    """
+
+    train: str
+    validation: str = ""
+    side: int = 0
+    least: int = 0
+    held_out: int = 16
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How the network is trained.
+
+    Attributes:
+        iterations: steps of the whole run.
+        batch: items a step, over all GPUs.
+        learning_rate: of Adam.
+        drops: parts of the run after which the rate is multiplied by `drop_factor`.
+        drop_factor: see `drops`.
+        warmup: steps of linear warm-up.
+        clip_norm: largest norm of the gradient; 0 does not clip.
+        average_decay: decay of the moving average of the weights.
+        precision: "float32" or "bfloat16" (autocast; weights and their average stay float32).
+        channels_last: memory order of convolutions; changes speed alone.
+        seed: of first weights, items and noise.
+        log_every: steps between rows of log.csv.
+        validate_every: steps between validations; one follows the last step in any case.
+        snapshot_every: steps between snapshots that a resume starts from.
+        skip_limit: steps in a row with a loss or gradient that is not finite, after which the run stops.
+    """
+
+    iterations: int
+    batch: int
+    learning_rate: float
+    drops: tuple[float, ...] = ()
+    drop_factor: float = 1.0
+    warmup: int = 0
+    clip_norm: float = 0.0
+    average_decay: float = 0.999
+    precision: str = "float32"
+    channels_last: bool = True
+    seed: int = 0
+    log_every: int = 50
+    validate_every: int = 1000
+    snapshot_every: int = 500
+    skip_limit: int = 20
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant; raises CasarbiError."""
+        if self.precision not in PRECISIONS:
+            raise CasarbiError(
+                f"[run] precision '{self.precision}' is unknown: {near_names(self.precision, PRECISIONS)}"
+            )
+        for name in ("iterations", "batch", "log_every", "validate_every", "snapshot_every", "skip_limit"):
+            if getattr(self, name) < 1:
+                raise CasarbiError(f"[run] {name} = {getattr(self, name)} must be at least 1.")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise CasarbiError(f"[run] learning_rate = {self.learning_rate} must be above 0.")
+        if not 0 <= self.average_decay < 1 or self.clip_norm < 0 or self.seed < 0:
+            raise CasarbiError("[run] wants average_decay in [0, 1), and clip_norm and seed of at least 0.")
+        if not all(0 < drop < 1 for drop in self.drops):
+            raise CasarbiError(f"[run] drops = {list(self.drops)} must lie between 0 and 1: they are parts of the run.")
+
+    @property
+    def rate(self) -> LearningRate:
+        """The learning rate as a function of the step."""
+        return LearningRate(self.learning_rate, self.iterations, self.drops, self.drop_factor, self.warmup)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A preset.
+
+    Attributes:
+        name: its file name without the suffix.
+        description: one sentence.
+        task: name of the training task.
+        data: the pictures.
+        run: how it is trained.
+        settings: the task's own table.
+        assumed: settings such as "run.batch" whose values the paper does not give.
+    """
+
+    name: str
+    description: str
+    task: str
+    data: DataSettings
+    run: RunSettings
+    settings: Mapping[str, Any]
+    assumed: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        return dataclasses.asdict(self) | {"settings": dict(self.settings)}
+
+
+def preset_names() -> list[str]:
+    """Names of the presets that come with the project."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load_preset(name: str, changes: Sequence[str] = ()) -> Preset:
+    """Load a preset by name, or from a TOML file, and apply changes such as "run.batch=8".
+
+    Raises:
+        CasarbiError: on an unknown preset, setting or value.
+    """
+    path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+    if not name.endswith(".toml") and not path.is_file():
+        raise CasarbiError(f"There is no preset '{name}': {near_names(name, preset_names())}")
+    tables = read_toml(path)
+    known = ("description", "task", "assumed", "data", "run", "settings")
+    for key in tables:
+        if key not in known:
+            raise CasarbiError(f"{path.name} has the unknown part '{key}': {near_names(key, known)}")
+    for change in changes:
+        _apply(tables, change)
+    tables.setdefault("settings", {})
+    where = f"{path.name}:"
+    return Preset(
+        name=path.stem,
+        description=str(tables.get("description", "")),
+        task=str(tables.get("task", "")),
+        data=build(DataSettings, tables.get("data", {}), f"{where} [data]"),
+        run=build(RunSettings, tables.get("run", {}), f"{where} [run]"),
+        settings=tables["settings"],
+        assumed=tuple(map(str, tables.get("assumed", ()))),
+    )
+
+
+def _apply(tables: dict[str, Any], change: str) -> None:
+    name, equals, text = change.partition("=")
+    *parents, last = name.strip().split(".")
+    if not equals or not parents or parents[0] not in ("data", "run", "settings"):
+        raise CasarbiError(f"'{change}' changes nothing: write run.NAME=VALUE, data.NAME=VALUE or settings.NAME=VALUE.")
+    table = tables
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise CasarbiError(f"'{change}' goes into '{parent}', which is no table.")
+    table[last] = parse_value(text.strip())

@@ -1,0 +1,108 @@
+"""What a person sees of a training run: a bar with loss and time left, or off a terminal a line now and then."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from casarbi.console import say
+
+LINE_SECONDS = 30.0
+
+
+class Reporter(Protocol):
+    """Who is told of a run's progress."""
+
+    def start(self, done: int, total: int) -> None:
+        """The loop begins."""
+
+    def step(self, done: int, loss: float) -> None:
+        """A step is done; `loss` is its loss, maybe NaN."""
+
+    def note(self, text: str, *, warning: bool = False) -> None:
+        """Something worth a line."""
+
+
+class SilentReporter:
+    """Tells nobody, for tests and other ranks than the first."""
+
+    def start(self, done: int, total: int) -> None:
+        """Do nothing."""
+
+    def step(self, done: int, loss: float) -> None:
+        """Do nothing."""
+
+    def note(self, text: str, *, warning: bool = False) -> None:
+        """Do nothing."""
+
+
+class ConsoleReporter:
+    """Tells a console; use it in a `with` block, which clears the bar."""
+
+    def __init__(self, console: Console) -> None:
+        columns = (
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[words]}", markup=False),
+        )
+        self.console = console
+        self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self.loss = float("nan")
+        self.first, self.total, self.started = 0, 0, 0.0
+        self.said = 0.0
+
+    def __enter__(self) -> ConsoleReporter:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def start(self, done: int, total: int) -> None:
+        """Begin the bar."""
+        self.first, self.total, self.started = done, total, time.monotonic()
+        self.task = self.bar.add_task("training", total=total, completed=done, words="")
+
+    def step(self, done: int, loss: float) -> None:
+        """Move the bar, whose loss is smoothed over about 50 steps; off a terminal, say a line every half minute."""
+        if loss == loss:
+            self.loss = loss if self.loss != self.loss else 0.98 * self.loss + 0.02 * loss
+        now = time.monotonic()
+        rate = (done - self.first) / max(now - self.started, 1e-9)
+        left = (self.total - done) / rate if rate else 0.0
+        words = f"loss {self.loss:.4f}  {rate:.2f} steps/s  {duration(left)} left"
+        self.bar.update(self.task, completed=done, words=words)
+        if not self.console.is_terminal and now - self.said >= LINE_SECONDS:
+            self.said = now
+            say(self.console, f"step {done:,} of {self.total:,}  {words}")
+
+    def note(self, text: str, *, warning: bool = False) -> None:
+        """Print a line above the bar."""
+        say(self.console, f"Warning: {text}" if warning else text, style="yellow" if warning else None)
+
+
+def duration(seconds: float) -> str:
+    """Time as people read it.
+
+    Example:
+        >>> duration(59), duration(3540), duration(9000), duration(400000)
+        ('59 s', '59 min', '2 h 30 min', '4 d 15 h')
+    """
+    minutes = round(seconds / 60)
+    if seconds < 99:
+        return f"{seconds:.0f} s"
+    if minutes < 99:
+        return f"{minutes} min"
+    return (
+        f"{minutes // 60} h {minutes % 60} min"
+        if minutes < 48 * 60
+        else f"{minutes // 1440} d {minutes % 1440 // 60} h"
+    )

@@ -1,0 +1,84 @@
+"""TOML tables to frozen dataclasses, with every mistake named."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import types
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from casarbi.errors import CasarbiError
+from casarbi.references import near_names
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+T = TypeVar("T")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file; raises CasarbiError where it is missing or no TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CasarbiError(f"The preset {path} cannot be read: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CasarbiError(f"The preset {path} is no valid TOML: {error}.") from None
+
+
+def parse_value(text: str) -> Any:
+    """Read a value as TOML writes it; what TOML does not know is a string.
+
+    Example:
+        >>> parse_value("1e-4"), parse_value("[0.5, 0.8]"), parse_value("portraits?split=val")
+        (0.0001, [0.5, 0.8], 'portraits?split=val')
+    """
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def build(cls: type[T], table: Mapping[str, Any], where: str) -> T:
+    """Build a frozen dataclass from a table.
+
+    Args:
+        cls: a dataclass whose fields are bool, int, float, str, tuples of these, or one of them or None.
+        table: its values by field name; fields with a default may be left out, and 0 stands for no None.
+        where: what the table is called in messages, such as "[run]".
+
+    Raises:
+        CasarbiError: naming an unknown or missing setting, or a value of another kind than wanted.
+    """
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for name in table:
+        if name not in fields:
+            raise CasarbiError(f"{where} has no setting '{name}': {near_names(name, fields)}")
+    hints = get_type_hints(cls)
+    missing = [
+        name
+        for name, field in fields.items()
+        if name not in table and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise CasarbiError(f"{where} lacks the setting '{missing[0]}'.")
+    return cls(**{name: _convert(value, hints[name], f"{where} {name}") for name, value in table.items()})
+
+
+def _convert(value: Any, kind: Any, where: str) -> Any:
+    if get_origin(kind) in (Union, types.UnionType):
+        kind = next(choice for choice in get_args(kind) if choice is not type(None))
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list | tuple):
+            raise CasarbiError(f"{where} = {value!r} is not a list.")
+        return tuple(_convert(part, get_args(kind)[0], where) for part in value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not kind:
+        words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+        raise CasarbiError(f"{where} = {value!r} is not {words[kind]}.")
+    return value

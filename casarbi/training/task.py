@@ -1,0 +1,114 @@
+"""What can be trained: a task brings the network, what an item is, the loss, the validation and the file format."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from casarbi.errors import CasarbiError
+from casarbi.references import Reference, Registry
+
+Batch = dict[str, Tensor]
+"""What a step trains on, by name; first axis: items."""
+
+TASKS = Registry("training task", "casarbi.training_tasks")
+
+
+class Recipe(ABC):
+    """Makes training items from HR pictures, in worker processes: keep it small, picklable and off the GPU."""
+
+    def draw(self, rng: np.random.Generator) -> Any:
+        """Draw what all items of a batch share, such as a stage or a size; None by default."""
+        return None
+
+    @abstractmethod
+    def item(self, image: Tensor, shared: Any, rng: np.random.Generator) -> Batch:
+        """Make one item, without a batch axis; all randomness comes from `rng`.
+
+        Args:
+            image: uint8 (3, H, W), as cached.
+            shared: what `draw` returned for this batch.
+            rng: the item's own generator.
+        """
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Pictures to look at: one row an image, float32 (3, H, W) in [0, 1] of any sizes, one title a column."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Tensor, ...], ...]
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a validation found: metrics by name, and pictures."""
+
+    metrics: dict[str, float]
+    sheet: Sheet | None = None
+
+
+class Task(ABC):
+    """A network with everything the trainer needs to train it.
+
+    Attributes:
+        network: trained in place; its parameters that require no gradient are left alone.
+        recipe: how items are made.
+        settings: the whole configuration as plain JSON; a resumed run must have the same.
+        best_metric: name of the metric that decides which weights were best.
+        best_is_highest: its direction.
+    """
+
+    network: nn.Module
+    recipe: Recipe
+    settings: Mapping[str, Any]
+    best_metric: str
+    best_is_highest: bool
+
+    @abstractmethod
+    def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Losses of a batch through `self.network`: "loss" is minimised, the others are logged; each a scalar.
+
+        Args:
+            batch: on the network's device.
+            generator: on that device; all randomness of the step comes from it.
+        """
+
+    @abstractmethod
+    def validate(self, network: nn.Module, images: Sequence[Tensor]) -> Validation:
+        """Measure a network of the same layout, the averaged one, in evaluation mode and without gradients.
+
+        Args:
+            network: on the training device.
+            images: the validation pictures, uint8 (3, H, W).
+        """
+
+    @abstractmethod
+    def save(self, path: Path, network: nn.Module, header: Mapping[str, str]) -> None:
+        """Write weights that the method's model loads without any other file, `header` in the file's metadata."""
+
+
+def build_task(name: str, settings: Mapping[str, Any], seed: int) -> Task:
+    """Build the task of a name, or of `module:factory`, from a preset's [settings] table.
+
+    The seed decides the network's first weights.
+
+    Raises:
+        CasarbiError: on an unknown name or unknown settings.
+    """
+    factory, rest = TASKS.factory(Reference.parse(name))
+    if rest.options or (rest.target and rest.name == name):
+        raise CasarbiError(f"The training task '{name}' takes its settings from the preset's [settings] alone.")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        task = factory(dict(settings))
+    if not isinstance(task, Task):
+        raise CasarbiError(f"'{name}' built a {type(task).__name__}, wanted a casarbi.training.task.Task.")
+    return task

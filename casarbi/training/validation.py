@@ -1,0 +1,76 @@
+"""Validation that every super-resolution task shares: PSNR at some scales, and pictures beside bicubic and GT."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from casarbi.images import from_uint8, to_uint8
+from casarbi.resize import resize
+from casarbi.scales import Size, scale_label, target_size
+from casarbi.training.task import Sheet, Validation
+
+Upscale = Callable[[Tensor, Sequence[Size]], list[Tensor]]
+"""upscale(lr, sizes): (B, 3, h, w) in [0, 1] to a (B, 3, H, W) for each size."""
+
+SHEET_ROWS = 6
+
+
+def validation_pairs(images: Sequence[Tensor], lr_side: int, scale: float, whole: bool) -> tuple[Tensor, Tensor]:
+    """LR and GT of pictures at one scale, uint8 (B, 3, lr_side, lr_side) and (B, 3, H, H).
+
+    Args:
+        images: uint8 (3, H, W), square where `whole`.
+        lr_side: side of the LR images.
+        scale: GT has the side lr_side times scale, rounded half up.
+        whole: reduce the whole picture to both, as the face protocol does; else cut the GT from its centre and reduce
+            that.
+    """
+    size = target_size((lr_side, lr_side), scale)
+    gts = [resize(image, size) if whole else _centre(image, size) for image in images]
+    sources = images if whole else gts
+    return torch.stack([resize(image, (lr_side, lr_side)) for image in sources]), torch.stack(gts)
+
+
+def _centre(image: Tensor, size: Size) -> Tensor:
+    top, left = ((side - wanted) // 2 for side, wanted in zip(image.shape[-2:], size, strict=True))
+    return image[:, top : top + size[0], left : left + size[1]]
+
+
+def validate_scales(
+    upscale: Upscale, images: Sequence[Tensor], lr_side: int, scales: Sequence[float], *, whole: bool, name: str
+) -> Validation:
+    """Mean PSNR (RGB, 8 bits, no border cut) of each scale as "psnr_x8", their mean as "psnr", and a contact sheet.
+
+    Args:
+        upscale: the method.
+        images: validation pictures, uint8 (3, H, W).
+        lr_side: see `validation_pairs`.
+        scales: the sheet shows the last one.
+        whole: see `validation_pairs`.
+        name: of the method, as the title of its column.
+    """
+    metrics: dict[str, float] = {}
+    columns = ("LR", "bicubic", f"{name} x{scale_label(scales[-1])}", "GT")
+    rows: tuple[tuple[Tensor, ...], ...] = ()
+    for scale in scales:
+        lr, gt = validation_pairs(images, lr_side, scale, whole)
+        made = upscale(from_uint8(lr), [target_size((lr_side, lr_side), scale)])[0].cpu()
+        metrics[f"psnr_x{scale_label(scale)}"] = mean_psnr(made, gt)
+        rows = tuple(zip(lr, resize(lr, (gt.shape[-2], gt.shape[-1])), made, gt, strict=True))[:SHEET_ROWS]
+    return Validation({"psnr": sum(metrics.values()) / len(metrics), **metrics}, Sheet(columns, rows))
+
+
+def mean_psnr(images: Tensor, gt: Tensor) -> float:
+    """Mean over images of the PSNR in dB on 8-bit values; NaN where an image holds NaN.
+
+    Args:
+        images: (B, 3, H, W) in [0, 1].
+        gt: the same shape, uint8.
+    """
+    if not images.isfinite().all():
+        return float("nan")
+    error = (to_uint8(images).float() - gt.float()).square().flatten(1).mean(1).clamp_min(1e-3)
+    return (10 * (255.0**2 / error).log10()).mean().item()
