@@ -35,7 +35,7 @@ class NetworkConfig:
 
     Attributes:
         width: channels of the finest level.
-        levels: channels of each level in units of the width.
+        levels: channels of each level in units of the width; the first is 1.
         blocks: residual blocks a level, in the U-Net's encoder, its decoder, and the adapter.
         middle_blocks: residual blocks between encoder and decoder.
         lr_blocks: EDSR blocks of the LR feature encoder.
@@ -71,6 +71,8 @@ class NetworkConfig:
         counts = (self.width, self.blocks, self.embedding, self.octaves, *self.levels)
         if not self.levels or min(counts) < 1 or min(self.middle_blocks, self.lr_blocks, self.hr_blocks) < 0:
             raise CasarbiError(f"A network needs positive widths, levels and blocks, not {self}.")
+        if self.levels[0] != 1:
+            raise CasarbiError(f"levels={self.levels} must begin with 1: the width is that of the finest level.")
         if self.embedding % 2 or self.coordinates not in COORDINATES or self.norm not in NORMS:
             raise CasarbiError(
                 f"embedding={self.embedding} must be even, coordinates={self.coordinates} one of "

@@ -60,12 +60,17 @@ def spans(length: int, tile: int, overlap: int, multiple: int = 1) -> list[Span]
 
 
 def blend_weights(pieces: list[Span], overlap: int) -> list[Tensor]:
-    """Weights of each span's pixels along one axis, falling off linearly towards neighbours; they add up to 1."""
+    """Weights of each span's pixels along one axis; they add up to 1.
+
+    Towards a neighbour they fall off smoothly in the middle half of the overlap. The outer quarter, where a tile misses
+    what lies beyond its edge, has no weight.
+    """
     length = pieces[-1][1]
     total, ramps = torch.zeros(length, dtype=torch.float64), []
     for start, stop in pieces:
         ramp = torch.ones(stop - start, dtype=torch.float64)
-        inwards = (torch.arange(stop - start, dtype=torch.float64) + 1) / (overlap + 1)
+        place = (torch.arange(stop - start, dtype=torch.float64) + 0.5) / max(overlap, 0.5)
+        inwards = torch.sin((2 * place - 0.5).clamp(0, 1) * torch.pi / 2).square()
         if start > 0:
             ramp = torch.minimum(ramp, inwards)
         if stop < length:
