@@ -23,6 +23,8 @@ from casarbi.training.task import Recipe, Sheet, Task, Validation
 class Settings:
     width: int = 6
     dropout: float = 0.1
+    norm: bool = True
+    noise: float = 0.01
     nan_from: int = 10**9  # losses from this step on are NaN …
     nan_until: int = 10**9  # … and up to this one
     kill_at: int = -1  # SIGKILL to the own process when this step's loss is wanted
@@ -51,7 +53,12 @@ class Toy(Task):
     def __init__(self, settings):
         self.config = build(Settings, settings, "[settings]")
         width = self.config.width
-        layers = (nn.Conv2d(3, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(), nn.Dropout(self.config.dropout))
+        layers = (
+            nn.Conv2d(3, width, 3, padding=1),
+            nn.BatchNorm2d(width) if self.config.norm else nn.Identity(),
+            nn.ReLU(),
+            nn.Dropout(self.config.dropout),
+        )
         self.network = nn.Sequential(*layers, nn.Conv2d(width, 3, 3, padding=1))
         # Where a run is killed or recorded is no part of what it learns.
         self.settings = {"width": width, "dropout": self.config.dropout}
@@ -61,7 +68,7 @@ class Toy(Task):
         self._play_tricks(batch)
         lr, hr = from_uint8(batch["lr"]), from_uint8(batch["hr"])
         large = resize(lr, hr.shape[-2:])
-        noise = 0.01 * torch.randn(large.shape, generator=generator, device=large.device)
+        noise = self.config.noise * torch.randn(large.shape, generator=generator, device=large.device)
         error = (large + self.network(large + noise) - hr).abs().mean()
         return {"loss": error * (float("nan") if self._is_bad() else 1.0), "largest": error.detach() * 2}
 
