@@ -23,6 +23,26 @@ def zeroed(layer: nn.Conv2d) -> nn.Conv2d:
     return layer
 
 
+class Modulation(nn.Conv2d):
+    """Spatial feature transform (SFT): h · scale + shift, both by a 1x1 convolution of a condition.
+
+    The condition is feature maps (B, inputs, H, W), or an embedding (B, inputs, 1, 1) that holds for all pixels. A new
+    one changes nothing: scale 1, shift 0.
+    """
+
+    def __init__(self, inputs: int, channels: int) -> None:
+        super().__init__(inputs, 2 * channels, 1)
+        nn.init.zeros_(self.weight)
+        assert self.bias is not None
+        with torch.no_grad():
+            self.bias.copy_(torch.tensor([1.0, 0.0]).repeat_interleave(channels))
+
+    def modulate(self, h: Tensor, condition: Tensor) -> Tensor:
+        """Map (B, channels, H, W) to the same shape."""
+        scale, shift = self(condition).chunk(2, dim=1)
+        return torch.addcmul(shift, h, scale)
+
+
 class ChannelNorm(nn.Module):
     """Layer normalisation over the channels of each pixel by itself.
 
@@ -91,43 +111,34 @@ class EDSR(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Norm, SiLU, convolution, twice; between them an embedding or feature maps scale and shift the features.
+    """x + conv(SiLU(SFT(conv(norm(x))))): a block of EDSR, normalised first and modulated in its middle.
+
+    One norm and one activation for two convolutions, because at a small width each costs a third of a convolution.
 
     Args:
-        inputs: channels in.
-        outputs: channels out.
+        channels: in and out.
         norm: one of `NORMS`.
         embedding: channels of the embedding, 0 for a block without.
         sft: channels of the feature maps of the spatial feature transform (SFT), 0 for a block without.
         dropout: share of features dropped in training.
     """
 
-    def __init__(
-        self, inputs: int, outputs: int, *, norm: str, embedding: int = 0, sft: int = 0, dropout: float = 0.0
-    ) -> None:
+    def __init__(self, channels: int, *, norm: str, embedding: int = 0, sft: int = 0, dropout: float = 0.0) -> None:
         super().__init__()
-        self.norm1, self.norm2 = make_norm(norm, inputs), make_norm(norm, outputs)
-        self.conv1, self.conv2 = conv3(inputs, outputs), conv3(outputs, outputs)
-        self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+        self.norm = make_norm(norm, channels)
+        self.conv1, self.conv2 = conv3(channels, channels), conv3(channels, channels)
         self.dropout = nn.Dropout(dropout)
-        # As 1x1 convolutions both: the embedding is a feature map of one pixel.
-        self.embed = nn.Conv2d(embedding, 2 * outputs, 1) if embedding else None
-        self.sft = zeroed(nn.Conv2d(sft, 2 * outputs, 1)) if sft else None
+        self.embed = Modulation(embedding, channels) if embedding else None
+        self.sft = Modulation(sft, channels) if sft else None
 
     def forward(self, x: Tensor, embedding: Tensor | None = None, maps: Tensor | None = None) -> Tensor:
-        """Map (B, inputs, H, W) to (B, outputs, H, W), given (B, E) and (B, sft, H, W) where it takes them."""
-        h = self.norm2(self.conv1(F.silu(self.norm1(x))))
+        """Map (B, channels, H, W) to the same shape, given (B, E) and (B, sft, H, W) where it takes them."""
+        h = self.conv1(self.norm(x))
         if self.embed is not None and embedding is not None:
-            h = modulate(h, self.embed(F.silu(embedding)[:, :, None, None]))
+            h = self.embed.modulate(h, F.silu(embedding)[:, :, None, None])
         if self.sft is not None and maps is not None:
-            h = modulate(h, self.sft(maps))
-        return self.skip(x) + self.conv2(self.dropout(F.silu(h)))
-
-
-def modulate(h: Tensor, factors: Tensor) -> Tensor:
-    """Spatial feature transform: h · (1 + scale) + shift, both from (B, 2C, H, W) or (B, 2C, 1, 1)."""
-    scale, shift = factors.chunk(2, dim=1)
-    return torch.addcmul(h + shift, h, scale)
+            h = self.sft.modulate(h, maps)
+        return x + self.conv2(self.dropout(F.silu(h)))
 
 
 class Attention(nn.Module):

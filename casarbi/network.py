@@ -91,7 +91,7 @@ class NetworkConfig:
 
 
 MINI = NetworkConfig()
-"""What trains on two CPU cores: about 1.6 million parameters."""
+"""What trains on two CPU cores: 1.4 million parameters, 4.5 GFLOPs an evaluation at 128 x 128."""
 
 PAPER = NetworkConfig(
     width=64, levels=(1, 2, 2, 4), blocks=2, middle_blocks=2, lr_blocks=16, hr_blocks=4, embedding=256
@@ -125,7 +125,7 @@ class Encoder(nn.Module):
         channels = config.channels
         self.levels, self.downs = nn.ModuleList(), nn.ModuleList()
         for level, width in enumerate(channels):
-            self.levels.append(Level(config, level, width, embedded=embedded, modulated=modulated))
+            self.levels.append(Level(config, level, embedded=embedded, modulated=modulated))
             if level:
                 self.downs.append(conv3(channels[level - 1], width, stride=2))
 
@@ -141,51 +141,47 @@ class Encoder(nn.Module):
 
 
 class Level(nn.Module):
-    """The residual blocks of one level, the first of which takes `inputs` channels; then attention, if configured."""
+    """The residual blocks of one level; then attention, if configured."""
 
     def __init__(
-        self,
-        config: NetworkConfig,
-        level: int,
-        inputs: int,
-        *,
-        embedded: bool,
-        modulated: bool,
-        blocks: int | None = None,
+        self, config: NetworkConfig, level: int, *, embedded: bool, modulated: bool, blocks: int | None = None
     ) -> None:
         super().__init__()
         width = config.channels[level]
         self.blocks = nn.ModuleList(
             ResidualBlock(
-                width if i else inputs,
                 width,
                 norm=config.norm,
                 embedding=config.embedding if embedded else 0,
                 sft=width if modulated else 0,
                 dropout=config.dropout,
             )
-            for i in range(config.blocks if blocks is None else blocks)
+            for _ in range(config.blocks if blocks is None else blocks)
         )
         self.attention = Attention(width, config.norm) if level in config.attention else nn.Identity()
 
     def forward(self, h: Tensor, embedding: Tensor | None, maps: Tensor | None) -> Tensor:
-        """Map (B, inputs, H, W) to (B, width, H, W)."""
+        """Map (B, C, H, W) to the same shape."""
         for block in self.blocks:
             h = block(h, embedding, maps)
         return self.attention(h)
 
 
 class UNet(nn.Module):
-    """The denoising U-Net on feature maps: (B, width, H, W) to the same shape."""
+    """The denoising U-Net on feature maps: (B, width, H, W) to the same shape.
+
+    Skip connections are added, not concatenated: after the 1x1 convolution on the way up that is nearly as general, and
+    the finest level, which costs most, has half the work.
+    """
 
     def __init__(self, config: NetworkConfig, *, embedded: bool, modulated: bool) -> None:
         super().__init__()
         channels, last = config.channels, len(config.levels) - 1
         variant = {"embedded": embedded, "modulated": modulated}
         self.encoder = Encoder(config, **variant)
-        self.middle = Level(config, last, channels[last], blocks=config.middle_blocks, **variant)
+        self.middle = Level(config, last, blocks=config.middle_blocks, **variant)
         self.ups = nn.ModuleList(nn.Conv2d(channels[level + 1], channels[level], 1) for level in range(last))
-        self.decoder = nn.ModuleList(Level(config, level, 2 * channels[level], **variant) for level in range(last))
+        self.decoder = nn.ModuleList(Level(config, level, **variant) for level in range(last))
 
     def forward(self, h: Tensor, embedding: Tensor | None, maps: list[Tensor] | None) -> Tensor:
         """Run encoder and decoder, every block modulated by the maps of its level."""
@@ -194,10 +190,9 @@ class UNet(nn.Module):
         for level in reversed(range(len(self.decoder))):
             skip = skips[level]
             # The 1x1 convolution before the repetition is the one after it, at a quarter of the cost.
-            h = F.interpolate(self.ups[level](h), scale_factor=2, mode="nearest")[
-                ..., : skip.shape[-2], : skip.shape[-1]
-            ]
-            h = self.decoder[level](torch.cat((h, skip), dim=1), embedding, maps[level] if maps else None)
+            h = F.interpolate(self.ups[level](h), scale_factor=2, mode="nearest")
+            h = skip + h[..., : skip.shape[-2], : skip.shape[-1]]
+            h = self.decoder[level](h, embedding, maps[level] if maps else None)
         return h
 
 
