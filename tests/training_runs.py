@@ -24,6 +24,7 @@ RUN = RunSettings(
     snapshot_every=3,
     skip_limit=4,
 )
+ON_CPU = Start(device="cpu")
 TIMES = ("seconds", "waited_for_data_seconds")
 
 
@@ -41,7 +42,7 @@ class Runs:
     def __init__(self, place):
         self.place, self.listener = place, Listener()
 
-    def __call__(self, name, *, toy=None, start=Start(device="cpu"), workers=0, minutes=None, data=DATA, **changes):
+    def __call__(self, name, *, toy=None, start=ON_CPU, workers=0, minutes=None, data=DATA, **changes):
         preset = Preset("toy", "", "training_toys:task", data, replace(RUN, **changes), toy or {})
         place = Place(self.place / name, workers, minutes, tensorboard=False)
         return train(preset, place, start, self.listener)

@@ -31,6 +31,7 @@ class CsvLog:
         text = path.read_text(encoding="utf-8")
         rows = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1])))
         if not rows:
+            path.unlink()  # killed in its first line
             return []
         kept = [rows[0], *(row for row in rows[1:] if len(row) == len(rows[0]) and int(row[0]) <= step)]
         with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:

@@ -1,0 +1,125 @@
+"""Presets: those that ship, and mistakes in them."""
+
+import pytest
+
+from casarbi.errors import CasarbiError
+from casarbi.training.presets import FOLDER, load_preset, preset_names
+from casarbi.training.task import build_task
+
+GOOD = """
+description = "Toy"
+task = "training_toys:task"
+assumed = ["run.batch"]
+[data]
+train = "training_toys:scenes"
+[run]
+iterations = 4
+batch = 2
+learning_rate = 1e-3
+"""
+
+
+def names(table, prefix=""):
+    for key, value in table.items():
+        yield from names(value, f"{prefix}{key}.") if isinstance(value, dict) else [prefix + key]
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_shipped_presets_build_and_mark_real_settings(name):
+    preset = load_preset(name)
+    task = build_task(preset.task, preset.settings, 0)
+    known = {*names(preset.as_json()), *names({"settings": dict(task.settings)})}
+    assert set(preset.assumed) <= known and preset.description
+    values = sum(parameter.numel() for parameter in task.network.parameters())
+    assert 4 * values < 8e6 or name.startswith("paper")
+
+
+@pytest.mark.parametrize("name", [name for name in preset_names() if name.startswith("paper")])
+def test_paper_presets_hold_what_the_paper_gives(name):
+    preset, face = load_preset(name), name == "paper-face"
+    settings = preset.settings
+    assert preset.run.iterations == 1_000_000 and preset.run.drops == (0.5,)
+    assert settings["items"]["lr_side"] == (16 if face else 48) and settings["items"]["noise_amount"] == (
+        3 if face else 5
+    )
+    assert settings["cascade"]["p"] == (0.5 if face else 0.8) and settings["cascade"]["s_fix"] == 2
+    given = (
+        "run.iterations",
+        "run.drops",
+        "settings.cascade.p",
+        "settings.items.lr_side",
+        "settings.items.noise_amount",
+    )
+    assert not set(given) & set(preset.assumed)
+
+
+def test_every_value_of_a_preset_is_marked_or_explained():
+    """A line in a paper preset's [run], [settings…] is assumed, or says where it comes from."""
+    for path in FOLDER.glob("paper-*.toml"):
+        preset, section = load_preset(path.stem), ""
+        for line in path.read_text().splitlines():
+            section = line.split("]")[0].strip("[") if line.startswith("[") else section
+            name = f"{section}.{line.split(' ')[0]}"
+            free = ("run.log_every", "run.validate_every", "run.snapshot_every", "settings.items.validation_scales")
+            if "=" in line and section.startswith(("run", "settings")) and name not in free:
+                explained = "# the paper" in line or name in ("run.drops", "run.iterations")
+                assert explained != (name in preset.assumed), f"{path.name}: {line}"
+
+
+def test_changes_are_typed(tmp_path):
+    path = tmp_path / "toy.toml"
+    path.write_text(GOOD)
+    preset = load_preset(str(path), ["run.batch=8", "run.drops=[0.5]", "settings.width=3", "data.train=folder:/a b"])
+    assert (preset.name, preset.run.batch, preset.run.drops, preset.settings) == ("toy", 8, (0.5,), {"width": 3})
+    assert preset.data.train == "folder:/a b" and preset.assumed == ("run.batch",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["run.bacth=8"], r"\[run\] has no setting 'bacth': did you mean batch"),
+        (["run.batch=many"], "batch = 'many' is not a whole number"),
+        (["run.batch=2.5"], "is not a whole number"),
+        (["run.batch=true"], "is not a whole number"),
+        (["run.drops=0.5"], "is not a list"),
+        (["run.drops=[1.5]"], "must lie between 0 and 1"),
+        (["run.batch=0"], "must be at least 1"),
+        (["run.learning_rate=nan"], "must be above 0"),
+        (["run.precision=float16"], "'float16' is unknown: did you mean"),
+        (["run.average_decay=1"], "average_decay in"),
+        (["batch=8"], "write run.NAME=VALUE"),
+        (["run.batch"], "write run.NAME=VALUE"),
+        (["run.batch.x=1"], "which is no table"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, changes, words):
+    path = tmp_path / "toy.toml"
+    path.write_text(GOOD)
+    with pytest.raises(CasarbiError, match=words):
+        load_preset(str(path), changes)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[run", "no valid TOML"),
+        (GOOD.replace("batch = 2\n", ""), "lacks the setting 'batch'"),
+        (GOOD.replace("assumed", "asumed"), "unknown part 'asumed': did you mean assumed"),
+    ],
+)
+def test_bad_files_are_named(tmp_path, text, words):
+    path = tmp_path / "toy.toml"
+    path.write_text(text)
+    with pytest.raises(CasarbiError, match=words):
+        load_preset(str(path))
+
+
+def test_unknown_presets_and_tasks_get_near_names(tmp_path):
+    with pytest.raises(CasarbiError, match="no preset 'mini-fce': did you mean mini-face"):
+        load_preset("mini-fce")
+    with pytest.raises(CasarbiError, match="cannot be read"):
+        load_preset(str(tmp_path / "none.toml"))
+    with pytest.raises(CasarbiError, match="no training task 'lif': did you mean liif"):
+        build_task("lif", {}, 0)
+    with pytest.raises(CasarbiError, match="no setting 'wdth': did you mean width"):
+        build_task("training_toys:task", {"wdth": 3}, 0)

@@ -1,0 +1,92 @@
+"""`casarbi train` and `casarbi info FILE`, in process."""
+
+import re
+
+import pytest
+from click.testing import CliRunner
+
+from casarbi.cli import main
+
+PRESET = """
+description = "Toy"
+task = "training_toys:task"
+assumed = ["run.batch", "settings.width"]
+[data]
+train = "training_toys:scenes?n=8"
+held_out = 2
+[run]
+iterations = 6
+batch = 2
+learning_rate = 1e-3
+log_every = 2
+validate_every = 3
+snapshot_every = 2
+"""
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch):
+    monkeypatch.setenv("CASARBI_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "toy.toml").write_text(PRESET)
+
+    def run(*words):
+        return CliRunner().invoke(main, [*map(str, words)], catch_exceptions=False)
+
+    return run
+
+
+def test_train_stop_resume_info(call, tmp_path):
+    command = ("train", "toy.toml", "--device", "cpu", "--workers", "0")
+    stopped = call(*command, "--minutes", "0.0000001")
+    assert stopped.exit_code == 0 and "stopped after 1 of 6 steps; go on with --resume (runs/toy)" in stopped.output
+    done = call(*command, "--resume")
+    assert done.exit_code == 0 and "holds the weights after 6 steps" in done.output and "step 6: psnr" in done.output
+    told = call("info", "runs/toy/toy.safetensors").output
+    for words in ("training_toys:scenes?n=8", "assumed: the paper does not give it", "git_commit", "command", "step 6"):
+        assert words in told
+    assert (tmp_path / "runs/toy/tensorboard").is_dir()
+
+
+def test_options_change_the_preset(call, tmp_path):
+    words = ("--steps", 2, "-s", "run.batch=1", "-s", "settings.width=2", "-o", "other", "--device", "cpu")
+    done = call(
+        "train", "toy.toml", *words, "--data", "training_toys:scenes?n=5", "--validation", "training_toys:scenes?n=2"
+    )
+    assert done.exit_code == 0, done.output
+    told = call("info", "other/toy.safetensors").output
+    assert "training_toys:scenes?n=5" in told and (tmp_path / "other" / "toy.safetensors").is_file()
+
+
+def test_signal_gives_its_exit_code(call):
+    done = call("train", "toy.toml", "-s", "settings.interrupt_at=2", "--device", "cpu", "--workers", "0")
+    assert done.exit_code == 130 and "go on with --resume" in done.output
+
+
+def test_presets_are_listed_and_shown(call):
+    listed = call("train").output
+    assert "mini-face" in listed and "paper-scene" in listed
+    shown = call("train", "paper-face", "--dry-run").output
+    assert re.search(r"iterations +1,000,000\n", shown)
+    assert re.search(r"kappa +2.0  \(assumed: the paper does not give it\)\n", shown)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("train", "mini-fce"), "did you mean mini-face"),
+        (("train", "toy.toml", "--resume"), "nothing to resume"),
+        (("train", "toy.toml", "--data", "training_toys:scenes?n=8&broken=3"), "cannot be trained on"),
+        (("train", "toy.toml", "-s", "data.held_out=8"), "8 are to be held out"),
+        (("train", "toy.toml", "--init", "none.safetensors"), "no weights file"),
+        (("train", "toy.toml", "--device", "cuda:99"), "no device"),
+    ],
+)
+def test_mistakes_are_one_sentence(call, words, sentence):
+    done = call(*words)
+    assert done.exit_code == 1 and sentence in done.output and "Traceback" not in done.output
+
+
+def test_help_has_commands_to_paste(call):
+    told = call("train", "--help").output
+    assert "casarbi train mini-liif-face --resume" in told and "accelerate launch" in told
