@@ -340,3 +340,7 @@ def _write(session: Session, folder: Path, spreadsheet: str | None) -> None:
     click.echo(to_text(document, sys.stdout.encoding))
     for path in paths:
         click.echo(str(path))
+
+
+if __name__ == "__main__":
+    main()

@@ -67,8 +67,9 @@ def split_references(text: str) -> tuple[str, ...]:
 
 
 def _names_a_path(reference: str) -> bool:
-    target = reference.partition("?")[0].partition(":")[2]
-    return bool(target) and os.path.exists(os.path.expanduser(target))
+    place, _, options = reference.partition("?")
+    name, _, target = place.partition(":")
+    return bool(target) and "," not in name + options and os.path.exists(os.path.expanduser(target))
 
 
 def names_option(flag: str, known: Callable[[], list[str]], **settings: Any) -> Callable[..., Any]:

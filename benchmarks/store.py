@@ -178,7 +178,20 @@ class Cell:
         return headers
 
     def add(self, rows: list[Row], header: Mapping[str, Any]) -> None:
-        """Add one part; on return it is on disk for good."""
+        """Add one part; on return it is on disk for good.
+
+        Raises:
+            CasarbiError: where the disk is full or refuses; nothing that was there before is harmed.
+        """
+        try:
+            self._add(rows, header)
+        except OSError as error:
+            raise CasarbiError(
+                f"Results cannot be kept in {self.folder}: {error.strerror}; mend that and run the same command again, "
+                "what was measured before is kept."
+            ) from None
+
+    def _add(self, rows: list[Row], header: Mapping[str, Any]) -> None:
         parts = self.folder / "parts"
         parts.mkdir(parents=True, exist_ok=True)
         if not (self.folder / "cell.json").exists():
