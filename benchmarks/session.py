@@ -20,7 +20,7 @@ from benchmarks.experiments import Experiment, PanelSpec
 from benchmarks.job import GROUND_TRUTH, Bench, open_benches
 from benchmarks.metrics import create_metric
 from benchmarks.plan import CellState, survey
-from benchmarks.runner import Progress, Slice, run
+from benchmarks.runner import Progress, Slice, device_name, run
 from benchmarks.store import Store
 from casarbi.errors import CasarbiError
 from casarbi.images import to_uint8
@@ -144,7 +144,7 @@ class Session:
 
     def _prices(self, states: Mapping[str, list[CellState]]) -> tuple[dict[tuple[str, str, float], float], float, str]:
         """Seconds an output of each cell, bytes an output, and what they rest on."""
-        prices, rows, size = _stored_prices(states)
+        prices, rows, size = _stored_prices(states, device_name(self.device))
         if all((name, s.method, s.scale) in prices for name, panel in states.items() for s in panel):
             return prices, size / max(rows, 1), "earlier runs of the same cells"
         with tempfile.TemporaryDirectory() as folder:
@@ -157,7 +157,7 @@ class Session:
             probed = {
                 name: [replace(s, cell=probe_store.cell(s.cell.key)) for s in panel] for name, panel in states.items()
             }
-            prices, rows, size = _stored_prices(probed)
+            prices, rows, size = _stored_prices(probed, device_name(self.device))
         return prices, size / max(rows, 1), f"a probe of {PROBE_IMAGES} images"
 
     def _samples(self, spec: PanelSpec) -> list[Picture]:
@@ -195,18 +195,19 @@ def _at_hand(metric: str) -> bool:
 
 
 def _stored_prices(
-    states: Mapping[str, list[CellState]],
+    states: Mapping[str, list[CellState]], device: str
 ) -> tuple[dict[tuple[str, str, float], float], int, int]:
     prices: dict[tuple[str, str, float], float] = {}
     total_rows = total_bytes = 0
     for name, panel in states.items():
         for state in panel:
             headers = state.cell.headers()
-            rows = sum(header["rows"] for header in headers)
-            if rows:
-                seconds = sum(sum(header["seconds"].values()) for header in headers)
+            total_rows += sum(header["rows"] for header in headers)
+            here = [header for header in headers if header["device"] == device]  # another device's seconds say nothing
+            if rows := sum(header["rows"] for header in here):
+                seconds = sum(sum(header["seconds"].values()) for header in here)
                 prices[name, state.method, state.scale] = seconds / rows
-                total_rows += rows
+            if headers:
                 total_bytes += sum(path.stat().st_size for path in state.cell.folder.rglob("*") if path.is_file())
     return prices, total_rows, total_bytes
 
