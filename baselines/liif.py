@@ -15,7 +15,7 @@ from casarbi.checkpoints import Checkpoint, State, find_state, load_strict, read
 from casarbi.errors import CasarbiError
 from casarbi.scales import Size
 from casarbi.sr import ModelInfo, SRModel
-from casarbi.weights import CATALOGUE, find_weights
+from casarbi.weights import CATALOGUE, find_weights, packaged_weights
 
 OFFICIAL_SCALES = (1.0, 4.0)
 CPU_CHUNK = 4096
@@ -92,7 +92,8 @@ def liif(weights: str = "edsr-baseline-div2k", *, chunk: int | None = None) -> L
     """Build the model that `liif[:WEIGHTS][?chunk=N]` names.
 
     Args:
-        weights: a file as yinboc/liif saves them, a safetensors file of ours, or a name of the weights catalogue.
+        weights: a file as yinboc/liif saves them, a safetensors file of ours, a name of the weights catalogue, or of
+            weights that come with this project, such as mini-face.
         chunk: predictions made at once, which bounds memory (about 4 kB each); a result does not depend on it.
 
     Raises:
@@ -100,7 +101,7 @@ def liif(weights: str = "edsr-baseline-div2k", *, chunk: int | None = None) -> L
     """
     if chunk is not None and chunk < 4:
         raise CasarbiError(f"Option chunk={chunk} must be at least 4, the predictions that one pixel takes.")
-    checkpoint = read_checkpoint(find_weights(weights))
+    checkpoint = read_checkpoint(packaged_weights("liif", weights) or find_weights(weights))
     spec, state = _spec_and_state(checkpoint)
     network = build_network(spec, checkpoint.path)
     load_strict(network, state.tensors, checkpoint.path)

@@ -134,3 +134,12 @@ def test_folder_is_no_weights_file(tmp_path):
 def test_catalogue_needs_no_torch():
     code = "import sys, casarbi.weights; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_packaged_weights_are_found_by_method_and_name(tmp_path, monkeypatch):
+    from casarbi.weights import packaged, packaged_names, packaged_weights
+
+    monkeypatch.setattr(packaged, "files", lambda name: tmp_path)
+    (tmp_path / "liif-mini-face.safetensors").touch()
+    assert packaged_weights("liif", "mini-face") == tmp_path / "liif-mini-face.safetensors"
+    assert packaged_weights("casarbi", "mini-face") is None and packaged_names("liif") == ["mini-face"]

@@ -25,6 +25,7 @@ from casarbi.scales import Size
 from casarbi.sr import create_model
 from casarbi.training.augmentation import NoiseAugmentation
 from casarbi.training.batches import Batches
+from casarbi.training.cost import cascade_cost
 from casarbi.training.seeds import Purpose, torch_generator
 from casarbi.training.tables import build
 from casarbi.training.task import Batch, Recipe, Task, Validation
@@ -141,6 +142,10 @@ class CasArbiTask(Task):
                 return to_signed(liif.upscale(from_signed(images.float()), size, [0] * len(images)))
 
         return enlarge
+
+    def costs(self) -> dict[str, str]:
+        """Parameters, and FLOPs of every stage."""
+        return super().costs() | cascade_cost(self.network, self.config, self.items.lr_side)
 
     def validate(self, network: nn.Module, images: Sequence[Tensor]) -> Validation:
         """Loss on fixed items without augmentation, and PSNR and pictures of the whole cascade, guidance included."""

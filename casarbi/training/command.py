@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from casarbi.training.presets import Preset
     from casarbi.training.session import Outcome
 
+_LINE_SECONDS = 30.0
 _SIGNALLED = 128
 """Exit codes of commands that a signal stopped begin here."""
 
@@ -52,7 +55,7 @@ def _preset_names(ctx: click.Context, param: click.Parameter, incomplete: str) -
 @click.option(
     "--workers", metavar="N", type=click.IntRange(min=0), default=1, show_default=True, help="Processes making batches."
 )
-@click.option("--dry-run", is_flag=True, help="Print the settings and stop.")
+@click.option("--dry-run", is_flag=True, help="Print settings, parameters and FLOPs, and stop.")
 def train(preset: str | None, **options: Any) -> None:
     """Train a network as a preset says; without PRESET the presets are listed.
 
@@ -73,12 +76,17 @@ def train(preset: str | None, **options: Any) -> None:
         for name in preset_names():
             say(make_console(), f"{name:<18}{load_preset(name).description}")
         return
+    # Threads that spin while they wait make a step seven times as long when the cores have other work, such as making
+    # batches; OpenMP reads this when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _need_accelerate()
     wanted = _change(load_preset(preset, options["changes"]), options)
     if options["dry_run"]:
         from casarbi.training.header import header_lines
+        from casarbi.training.task import build_task
 
-        for line in header_lines({"preset": wanted.as_json()}):
+        costs = build_task(wanted.task, wanted.settings, 0).costs()
+        for line in header_lines({"preset": wanted.as_json(), "network": costs}):
             say(make_console(), line)
         return
     _end(_train(wanted, options), wanted, options)
@@ -120,11 +128,12 @@ def _train(preset: Preset, options: dict[str, Any]) -> Outcome:
 
 
 class _CacheBar:
-    """Bar for making the cache of pictures, which may take minutes."""
+    """Bar for making the cache of pictures, which may take minutes; off a terminal, a line now and then."""
 
     def __init__(self, console: Console) -> None:
-        self.bar = make_progress(console)
+        self.console, self.bar = console, make_progress(console)
         self.task: Any = None
+        self.said = 0.0
 
     def __enter__(self) -> _CacheBar:
         return self
@@ -137,6 +146,9 @@ class _CacheBar:
             self.bar.start()
             self.task = self.bar.add_task("making pictures", total=total)
         self.bar.update(self.task, completed=done)
+        if not self.console.is_terminal and time.monotonic() - self.said > _LINE_SECONDS:
+            self.said = time.monotonic()
+            say(self.console, f"making pictures, once: {done:,} of {total:,}")
         if done == total:
             self.bar.stop()
             self.bar.remove_task(self.task)

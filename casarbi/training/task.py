@@ -81,6 +81,10 @@ class Task(ABC):
             generator: on that device; all randomness of the step comes from it.
         """
 
+    def costs(self) -> dict[str, str]:
+        """What the network costs, as names and texts to print; a task may add to it."""
+        return {"parameters": f"{count_parameters(self.network):,}"}
+
     @abstractmethod
     def validate(self, network: nn.Module, images: Sequence[Tensor]) -> Validation:
         """Measure a network of the same layout, the averaged one, in evaluation mode and without gradients.
@@ -93,6 +97,11 @@ class Task(ABC):
     @abstractmethod
     def save(self, path: Path, network: nn.Module, header: Mapping[str, str]) -> None:
         """Write weights that the method's model loads without any other file, `header` in the file's metadata."""
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Trained numbers of a network."""
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
 def build_task(name: str, settings: Mapping[str, Any], seed: int) -> Task:

@@ -3,6 +3,7 @@
 from casarbi.weights.catalogue import CATALOGUE, WeightFile, Wheel, cache_folder, hub_folder
 from casarbi.weights.fetch import fetch_weights, find_weights, weights_path
 from casarbi.weights.hashing import sha256_file
+from casarbi.weights.packaged import packaged_names, packaged_weights
 
 __all__ = [
     "CATALOGUE",
@@ -12,6 +13,8 @@ __all__ = [
     "fetch_weights",
     "find_weights",
     "hub_folder",
+    "packaged_names",
+    "packaged_weights",
     "sha256_file",
     "weights_path",
 ]

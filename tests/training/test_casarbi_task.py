@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 import torch
 from scenes import scene
+from torch.utils.flop_counter import FlopCounterMode
 
 from casarbi.errors import CasarbiError
 from casarbi.images import to_uint8
 from casarbi.model import casarbi
+from casarbi.residuals import ResidualConfig, stage_inputs
 from casarbi.resize import resize
 from casarbi.training.batches import Batches
 from casarbi.training.casarbi_task import casarbi_task
+from casarbi.training.cost import stage_flops
 
 TINY = {
     "items": {"lr_side": 8, "validation_scales": [3.0], "validation_batches": 1},
@@ -96,3 +99,14 @@ def test_training_lowers_the_validation_loss_and_the_file_is_a_model(tmp_path):
 def test_mistakes_in_settings_are_named(change, words):
     with pytest.raises(CasarbiError, match=words):
         casarbi_task(TINY | change)
+
+
+def test_flops_are_those_that_a_run_counts():
+    """Counted on hollow tensors, they equal the count of a real pass; a step at twice the side costs four times."""
+    network = casarbi_task(TINY).network
+    inputs = stage_inputs(torch.zeros(1, 3, 8, 8), (16, 16), 2.0, ResidualConfig())
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(inputs.up, torch.tensor([1]), network.encode(inputs))
+    once, step = stage_flops(network, (8, 8), (16, 16))
+    assert once + step == counter.get_total_flops() > 0
+    assert stage_flops(network, (16, 16), (32, 32))[1] == pytest.approx(4 * step, rel=0.01)

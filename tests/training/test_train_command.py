@@ -68,6 +68,9 @@ def test_presets_are_listed_and_shown(call):
     assert "mini-face" in listed and "paper-scene" in listed
     shown = call("train", "paper-face", "--dry-run").output
     assert re.search(r"iterations +1,000,000\n", shown)
+    assert re.search(r"parameters +\d\d,\d{3},\d{3}\n", shown) and re.search(
+        r"stage 64 -> 128 px +[\d.]+ \+ 15 x", shown
+    )
     assert re.search(r"kappa +2.0  \(assumed: the paper does not give it\)\n", shown)
 
 
