@@ -27,7 +27,8 @@ class TileConfig:
     """When and how an image is cut.
 
     Attributes:
-        tile: side in pixels; an output of more than tile² pixels is cut. Bounds the memory (about 1 GB at 512).
+        tile: side in pixels; an output of more than tile² pixels is cut. Bounds the memory (about 0.5 GB at 512 with 24
+            channels).
         overlap: pixels that neighbours share at least; blended over.
     """
 

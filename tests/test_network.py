@@ -135,3 +135,11 @@ def test_sinusoids_tell_values_apart():
 def test_impossible_networks_are_refused(changes):
     with pytest.raises(CasarbiError):
         NetworkConfig(**changes)
+
+
+def test_mixed_precision_training_reaches_every_parameter():
+    network, given = denoiser().train(), inputs((12, 14), (6, 7), batch=2)
+    with torch.autocast("cpu", torch.bfloat16):
+        made = network(torch.randn_like(given.up), torch.tensor([1, 3]), network.encode(given))
+    made.float().square().sum().backward()
+    assert all(p.grad is not None and p.grad.dtype == torch.float32 and p.grad.any() for p in network.parameters())

@@ -1,0 +1,69 @@
+"""CasArbi's time: of a stage beside its operations, against plain convolutions, and of many scales against one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from casarbi.config import CasArbiConfig
+from casarbi.costs import stage_cost
+from casarbi.diffusion import ShiftConfig
+from casarbi.layers import conv3
+from casarbi.model import CasArbi
+from casarbi.network import MINI, Denoiser
+from casarbi.residuals import ResidualConfig, stage_inputs
+
+Race = Callable[..., float]
+
+TABLE1 = [(85, 85), (112, 112), (160, 160), (171, 171), (192, 192)]
+
+
+def _model() -> CasArbi:
+    """Random weights serve for timing: the arithmetic is the same."""
+    return CasArbi(Denoiser(MINI), CasArbiConfig(network=MINI, process=ShiftConfig(T=4, m=0.2)))
+
+
+def test_evaluation_against_convolutions_of_its_width(race: Race) -> None:
+    """At 128 x 128, as many plain 3x3 convolutions as give the same operations; at least 80 % of their throughput."""
+    network, size = Denoiser(MINI).eval(), (128, 128)
+    inputs = stage_inputs(torch.zeros(1, 3, 64, 64), size, 2.0, ResidualConfig())
+    width, t = MINI.width, torch.tensor([1])
+    plain = conv3(width, width).to(memory_format=torch.channels_last)
+    features = torch.randn(1, width, *size).to(memory_format=torch.channels_last)
+    one = 2 * 9 * width**2 * size[0] * size[1]
+    count = round(stage_cost(MINI, (64, 64), size).step / one)
+    with torch.inference_mode():
+        encoded = network.encode(inputs)
+        race(
+            lambda: network(inputs.up, t, encoded),
+            lambda: [plain(features) for _ in range(count)],
+            target=1.25,
+        )
+
+
+def test_five_scales_against_the_largest(race: Race) -> None:
+    """Table I's scales share the stages 32, 64 and 128."""
+    model, lr = _model(), torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    race(
+        lambda: model.upscale_many(lr, TABLE1, [0]),
+        lambda: model.upscale(lr, TABLE1[-1], [0]),
+        target=2.3,
+        rounds=5,
+    )
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8, 12])
+def test_seconds_and_operations_by_scale(benchmark: BenchmarkFixture, scale: int) -> None:
+    """The paper's Table V by scale: one face from 16 x 16; operations of every stage in the extra info."""
+    model, lr = _model(), torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    size = (16 * scale, 16 * scale)
+    sizes = [(16, 16), *(stage.size for stage in model.plan((16, 16), size))]
+    gflops = [
+        stage_cost(MINI, small, large).flops(len(model.timesteps)) / 1e9
+        for small, large in zip(sizes, sizes[1:], strict=False)
+    ]
+    benchmark.pedantic(lambda: model.upscale(lr, size, [0]), rounds=3, warmup_rounds=1)
+    benchmark.extra_info.update(gflops_by_stage=[round(value, 2) for value in gflops], threads=1)
