@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from casarbi.resize import resize
 from casarbi.scales import Size
 from casarbi.sr import ModelInfo, SRModel, create_model, image_seed
 from casarbi.tiling import predict_tiled
-from casarbi.weights import find_weights
+from casarbi.weights import find_weights, packaged_names, packaged_weights
 
 REVISION = 1
 """Raised when a change of this code changes what the same weights and options give: part of the identity."""
@@ -269,18 +268,16 @@ def casarbi(
 
 
 def find_casarbi(weights: str) -> Path:
-    """Path of weights given as a file, or as a name of those in `casarbi/weights`, such as mini-face."""
-    folder = Path(str(files("casarbi.weights")))
-    packaged = folder / f"casarbi-{weights}.safetensors"
-    if packaged.is_file():
+    """Path of weights given as a name of those that come with this package, such as mini-face, or as a file."""
+    packaged = packaged_weights("casarbi", weights)
+    if packaged is not None:
         return packaged
     path = Path(weights).expanduser()
     if path.suffix or path.exists():
         return find_weights(weights)
-    names = sorted(file.stem.removeprefix("casarbi-") for file in folder.glob("casarbi-*.safetensors"))
+    shipped = ", ".join(packaged_names("casarbi")) or "none"
     raise CasarbiError(
-        f"There are no CasArbi weights '{weights}' (this package has {', '.join(names) or 'none'}): name a file that "
-        f"casarbi train wrote."
+        f"There are no CasArbi weights '{weights}' (this package has {shipped}): name a file that casarbi train wrote."
     )
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import scene
+from scenes import scene
 from test_config import CONFIG
 from test_network import denoiser
 

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from conftest import scene
+from scenes import scene
 
 from casarbi.errors import CasarbiError
 from casarbi.residuals import (
