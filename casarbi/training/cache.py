@@ -26,7 +26,7 @@ from casarbi.errors import CasarbiError
 from casarbi.images import to_uint8
 from casarbi.references import Registry
 from casarbi.resize import resize
-from casarbi.training.files import free_bytes, replacing, write_json
+from casarbi.training.files import exclusive, free_bytes, replacing, write_json
 from casarbi.weights import cache_folder
 
 FORMAT = 1
@@ -130,7 +130,11 @@ def cache_images(reference: str, cut: Cut, *, workers: int = 1, report: Report |
     index = _read_index(path)
     if index is None:
         try:
-            index = _make(path, reference, dataset.ids, cut, workers, report or (lambda done, total: None))
+            # Who comes second waits, and finds the file made.
+            with exclusive(path.with_suffix(".lock"), wait=True):
+                index = _read_index(path)
+                if index is None:
+                    index = _make(path, reference, dataset.ids, cut, workers, report or (lambda done, total: None))
         except OSError as error:
             raise CasarbiError(
                 f"The training pictures of {reference} cannot be written to {path.parent} ({error.strerror}, "

@@ -162,6 +162,7 @@ def _end(outcome: Outcome, preset: Preset, options: dict[str, Any]) -> None:
         size = outcome.weights.stat().st_size
         say(console, f"{outcome.weights} ({size / 1e6:.1f} MB) holds the weights after {outcome.step:,} steps")
         return
-    say(console, f"stopped after {outcome.step:,} of {preset.run.iterations:,} steps; go on with --resume ({folder})")
+    done = f"stopped after {outcome.step:,} of {preset.run.iterations:,} steps ({folder})"
+    say(console, f"{done}; the same command with --resume goes on")
     if outcome.signal:
         click.get_current_context().exit(_SIGNALLED + outcome.signal)

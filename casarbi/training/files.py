@@ -29,6 +29,24 @@ def replacing(path: Path) -> Iterator[Path]:
             draft.unlink()
 
 
+@contextmanager
+def exclusive(path: Path, *, wait: bool) -> Iterator[None]:
+    """Hold a lock file while the block runs; the system releases it even after a kill. Without effect on Windows.
+
+    Raises:
+        BlockingIOError: where another process holds it and `wait` is false.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON through a draft; floats keep all their digits."""
     with replacing(path) as draft:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from casarbi import __version__
 from casarbi.checkpoints import load_strict, read_state
 from casarbi.errors import CasarbiError
 from casarbi.training.cache import CachedImages, Cut, cache_images
-from casarbi.training.files import write_json
+from casarbi.training.files import exclusive, write_json
 from casarbi.training.header import command_line, git_commit
 from casarbi.training.presets import Preset
 from casarbi.training.progress import Reporter
@@ -80,7 +80,7 @@ def train(preset: Preset, place: Place, start: Start, reporter: Reporter, cache_
         check_identity(snapshot, identity)
     header = _header(preset, task, images, validation, start)
     place.folder.mkdir(parents=True, exist_ok=True)
-    with _lock(place.folder, accelerator.is_main_process):
+    with _claim(place.folder) if accelerator.is_main_process else nullcontext():
         trainer = Trainer(task, images, list(validation), preset.run, place, accelerator, reporter, header, identity)
         if snapshot:
             trainer.restore(snapshot)
@@ -185,19 +185,12 @@ def _header(preset: Preset, task: Task, images: CachedImages, validation: Cached
 
 
 @contextmanager
-def _lock(folder: Path, wanted: bool) -> Iterator[None]:
-    """Keep a second trainer out of the folder; the system releases the lock even after a kill."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        wanted = False
-    if not wanted:
-        yield
-        return
-    with (folder / ".lock").open("a") as file:
+def _claim(folder: Path) -> Iterator[None]:
+    """Keep a second trainer out of the folder."""
+    with ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            stack.enter_context(exclusive(folder / ".lock", wait=False))
+        except BlockingIOError:
             raise CasarbiError(
                 f"Another process is training in {folder}: wait for it, or choose another --out."
             ) from None

@@ -2,6 +2,9 @@
 
 import errno
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -94,7 +97,7 @@ def test_unreadable_pictures_are_named_and_few():
 def test_too_small_pictures_are_refused(home):
     with pytest.raises(CasarbiError, match="40x40 px are too small, wanted at least 64 px"):
         cache_images(SCENES, Cut(least=64))
-    assert not list(home.iterdir())
+    assert not [path for path in home.iterdir() if path.suffix != ".lock"]
 
 
 def test_full_disk_is_a_sentence(monkeypatch, home):
@@ -109,3 +112,18 @@ def test_full_disk_is_a_sentence(monkeypatch, home):
 def test_unknown_data_set_is_a_sentence():
     with pytest.raises(CasarbiError, match="no data set 'portrait'.*portraits"):
         cache_images("portrait", Cut())
+
+
+def test_two_trainers_make_the_pictures_once(tmp_path):
+    """Started together, the second process waits for the first one's file."""
+    code = (
+        "import sys; sys.path.insert(0, 'tests')\n"
+        "from casarbi.training import cache\n"
+        "made, real = [], cache._make\n"
+        "cache._make = lambda *rest: made.append(1) or real(*rest)\n"
+        "print(len(cache.cache_images('training_toys:scenes?n=40&side=200', cache.Cut())), len(made))"
+    )
+    command, project = [sys.executable, "-c", code], Path(__file__).parents[2]
+    both = [subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = sorted(process.communicate(timeout=120)[0].strip() for process in both)
+    assert said == ["40 0", "40 1"]

@@ -39,7 +39,10 @@ def call(tmp_path, monkeypatch):
 def test_train_stop_resume_info(call, tmp_path):
     command = ("train", "toy.toml", "--device", "cpu", "--workers", "0")
     stopped = call(*command, "--minutes", "0.0000001")
-    assert stopped.exit_code == 0 and "stopped after 1 of 6 steps; go on with --resume (runs/toy)" in stopped.output
+    assert (
+        stopped.exit_code == 0
+        and "stopped after 1 of 6 steps (runs/toy); the same command with --resume" in stopped.output
+    )
     done = call(*command, "--resume")
     assert done.exit_code == 0 and "holds the weights after 6 steps" in done.output and "step 6: psnr" in done.output
     told = call("info", "runs/toy/toy.safetensors").output
@@ -60,7 +63,7 @@ def test_options_change_the_preset(call, tmp_path):
 
 def test_signal_gives_its_exit_code(call):
     done = call("train", "toy.toml", "-s", "settings.interrupt_at=2", "--device", "cpu", "--workers", "0")
-    assert done.exit_code == 130 and "go on with --resume" in done.output
+    assert done.exit_code == 130 and "with --resume goes on" in done.output
 
 
 def test_presets_are_listed_and_shown(call):
