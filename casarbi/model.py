@@ -83,7 +83,7 @@ class CasArbi(SRModel):
             "revision": REVISION,
             "weights": self.sha256,
             "cascade": {"strategy": cascade.strategy, "s_fix": cascade.s_fix, "scale_input": cascade.scale_input},
-            "residual": asdict(replace(config.residual, liif="")),
+            "residual": {name: value for name, value in asdict(config.residual).items() if name != "liif"},
             "liif": self.liif.identity if self.liif and config.residual.needs_regressor else None,
             "guidance": {"scg": config.guidance.scg, "gamma": list(config.guidance.gamma)},
             "timesteps": self.timesteps,

@@ -32,6 +32,16 @@ def test_gamma_one_is_nearly_a_projection_and_gamma_ten_diverges():
     assert residual(consistency_step(image, reference, 10.0), reference) > 5 * before
 
 
+@pytest.mark.parametrize(("n", "m"), [(16, 19), (16, 32), (32, 85), (16, 128)])
+def test_one_gamma_serves_every_factor(n, m):
+    """The norm of r² D Dᵀ, by power iteration: near 1 at any factor, so gamma must stay below 2."""
+    v, nothing = torch.rand(1, 1, n, n, dtype=torch.float64), torch.zeros(1, 1, m, m, dtype=torch.float64)
+    for _ in range(30):
+        v = v / v.norm()
+        v = resize(consistency_step(nothing, v, 1.0), (n, n))
+    assert v.norm() == pytest.approx(1, abs=0.03)
+
+
 def test_gamma_zero_changes_no_bit():
     image, reference = pair()
     assert consistency_step(image, reference, 0.0) is image
