@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from casarbi.cascade import plan_stages
+from casarbi.config import CasArbiConfig
 from casarbi.network import Denoiser, NetworkConfig
 from casarbi.residuals import StageInputs
 from casarbi.scales import Size
@@ -54,3 +56,15 @@ def stage_cost(config: NetworkConfig, lr_size: Size, size: Size) -> StageCost:
             network(image, torch.ones(1), features)
         step = counter.get_total_flops()
     return StageCost(sum(p.numel() for p in network.parameters()), once, step)
+
+
+def cascade_cost(config: CasArbiConfig, lr_side: int) -> dict[str, str]:
+    """A line for each stage towards the largest training scale, such as `0.10 + 4 x 0.40 GFLOP an image`."""
+    side, steps = round(lr_side * config.cascade.max_scale), config.sampling.steps or config.process.T
+    lines, before = {}, (lr_side, lr_side)
+    for stage in plan_stages(before, (side, side), config.cascade.strategy, config.cascade.s_fix):
+        cost = stage_cost(config.network, before, stage.size)
+        text = f"{cost.once / 1e9:.2f} + {steps} x {cost.step / 1e9:.2f} GFLOP an image"
+        lines[f"stage {before[0]} -> {stage.size[0]} px"] = text
+        before = stage.size
+    return lines

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from casarbi.cascade import CascadeConfig, draw_stage
 from casarbi.config import CasArbiConfig, save_weights
+from casarbi.costs import cascade_cost
 from casarbi.diffusion import add_noise, scale_input
 from casarbi.errors import CasarbiError
 from casarbi.images import from_uint8
@@ -25,7 +26,6 @@ from casarbi.scales import Size
 from casarbi.sr import create_model
 from casarbi.training.augmentation import NoiseAugmentation
 from casarbi.training.batches import Batches
-from casarbi.training.cost import cascade_cost
 from casarbi.training.seeds import Purpose, torch_generator
 from casarbi.training.tables import build
 from casarbi.training.task import Batch, Recipe, Task, Validation
@@ -145,7 +145,7 @@ class CasArbiTask(Task):
 
     def costs(self) -> dict[str, str]:
         """Parameters, and FLOPs of every stage."""
-        return super().costs() | cascade_cost(self.network, self.config, self.items.lr_side)
+        return super().costs() | cascade_cost(self.config, self.items.lr_side)
 
     def validate(self, network: nn.Module, images: Sequence[Tensor]) -> Validation:
         """Loss on fixed items without augmentation, and PSNR and pictures of the whole cascade, guidance included."""

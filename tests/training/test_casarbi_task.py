@@ -8,6 +8,7 @@ import torch
 from scenes import scene
 from torch.utils.flop_counter import FlopCounterMode
 
+from casarbi.costs import stage_cost
 from casarbi.errors import CasarbiError
 from casarbi.images import to_uint8
 from casarbi.model import casarbi
@@ -15,7 +16,6 @@ from casarbi.residuals import ResidualConfig, stage_inputs
 from casarbi.resize import resize
 from casarbi.training.batches import Batches
 from casarbi.training.casarbi_task import casarbi_task
-from casarbi.training.cost import stage_flops
 
 TINY = {
     "items": {"lr_side": 8, "validation_scales": [3.0], "validation_batches": 1},
@@ -107,6 +107,6 @@ def test_flops_are_those_that_a_run_counts():
     inputs = stage_inputs(torch.zeros(1, 3, 8, 8), (16, 16), 2.0, ResidualConfig())
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(inputs.up, torch.tensor([1]), network.encode(inputs))
-    once, step = stage_flops(network, (8, 8), (16, 16))
-    assert once + step == counter.get_total_flops() > 0
-    assert stage_flops(network, (16, 16), (32, 32))[1] == pytest.approx(4 * step, rel=0.01)
+    cost = stage_cost(network.config, (8, 8), (16, 16))
+    assert cost.flops(1) == counter.get_total_flops() > 0
+    assert stage_cost(network.config, (16, 16), (32, 32)).step == pytest.approx(4 * cost.step, rel=0.01)
