@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.machine import processor_name
 from benchmarks.metrics import METRIC_NAMES, create_metric
 from benchmarks.metrics.base import ConsistencyMetric, DerivedMetric, DistributionMetric, Metric
 from casarbi.errors import CasarbiError
@@ -188,7 +188,7 @@ def _weights() -> Iterator[Check]:
 
 
 def _devices() -> Iterator[Check]:
-    model = platform.processor() or platform.machine()
+    model = processor_name()
     yield Check("device cpu", "ok", f"{model}, {torch.get_num_threads()} torch threads")
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)

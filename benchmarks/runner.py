@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime
 import multiprocessing
 import os
-import platform
 import signal
 import subprocess
 import threading
@@ -25,6 +24,7 @@ import torch
 
 from benchmarks.evaluate import Outcome, Task, measure
 from benchmarks.job import Bench, Job, open_benches
+from benchmarks.machine import device_name
 from benchmarks.plan import CellState, survey
 from benchmarks.processes import interrupts_ignored, worker_context
 from benchmarks.store import Store
@@ -136,11 +136,6 @@ def provenance(job: Job) -> dict[str, Any]:
         "commit": git_commit(),
         "versions": {name: _version(name) for name in ("casarbi", "torch", "numpy", "pillow")},
     }
-
-
-def device_name(device: str) -> str:
-    """Words for a device: the GPU's name, or the processor's architecture."""
-    return torch.cuda.get_device_name(device) if device.startswith("cuda") else f"CPU ({platform.machine()})"
 
 
 def git_commit() -> str:

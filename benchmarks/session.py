@@ -18,9 +18,10 @@ from torch import Tensor
 from benchmarks.evaluate import Outcome
 from benchmarks.experiments import Experiment, PanelSpec
 from benchmarks.job import GROUND_TRUTH, Bench, open_benches
+from benchmarks.machine import device_name
 from benchmarks.metrics import create_metric
 from benchmarks.plan import CellState, survey
-from benchmarks.runner import Progress, Slice, device_name, run
+from benchmarks.runner import Progress, Slice, run
 from benchmarks.store import Store
 from casarbi.errors import CasarbiError
 from casarbi.images import to_uint8

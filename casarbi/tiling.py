@@ -52,7 +52,7 @@ def spans(length: int, tile: int, overlap: int, multiple: int = 1) -> list[Span]
 
     Neighbours share at least `overlap` pixels.
     """
-    if length <= tile:
+    if length - tile < multiple:  # a second span would begin with the first
         return [(0, length)]
     shared = overlap + multiple - 1  # a start moves back to a multiple by up to multiple - 1
     count = math.ceil((length - shared) / (tile - shared))

@@ -6,17 +6,17 @@ versions stand beside each figure.
 
 from __future__ import annotations
 
-import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
-from pathlib import Path
 
 import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from threadpoolctl import threadpool_limits
+
+from benchmarks.machine import processor_name
 
 Race = Callable[..., float]
 _RESULTS = pytest.StashKey[list[str]]()
@@ -72,13 +72,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 def _machine() -> dict[str, str]:
     libraries = ("torch", "numpy", "scipy", "scikit-image", "pytorch-fid")
-    return {"device": _processor(), **{name: version(name) for name in libraries}}
-
-
-def _processor() -> str:
-    """Name of the processor: where Linux keeps it, else what Python knows."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+    return {"device": processor_name(), **{name: version(name) for name in libraries}}
