@@ -65,7 +65,7 @@ def measure(bench: Bench, store: Store, task: Task, header: Mapping[str, Any]) -
     outcome = Outcome(outputs=task.outputs)
     clock = _Clock(outcome)
     pairs, unreadable = _read_pairs(bench, task)
-    clock.charge("read")
+    read_seconds = clock.charge("read")
     for method in dict.fromkeys(method for method, _ in task.todo):
         wanted = {scale: images for (m, scale), images in task.todo.items() if m == method}
         outputs, broken = _outputs(bench, method, pairs, wanted)
@@ -81,7 +81,11 @@ def measure(bench: Bench, store: Store, task: Task, header: Mapping[str, Any]) -
                 else:
                     _score(bench, method, row, pairs[image, scale], outputs[image], scale, columns)
                 rows.append(row)
-            seconds = {"model": model_seconds / len(wanted), "metrics": clock.charge("metrics")}
+            seconds = {
+                "read": read_seconds / len(task.todo),
+                "model": model_seconds / len(wanted),
+                "metrics": clock.charge("metrics"),
+            }
             store.cell(bench.key(method, scale)).add(rows, {**header, "rows": len(rows), "seconds": seconds})
             clock.charge("store")
     return outcome

@@ -7,6 +7,7 @@ machines share a store by slices, image i going to rank i % world; a merge is no
 from __future__ import annotations
 
 import datetime
+import math
 import multiprocessing
 import os
 import signal
@@ -98,6 +99,8 @@ def run(
         for index, bench in enumerate(benches)
         for task in plan_tasks(survey(bench, store, part.of(bench.dataset.ids)), batch)
     ]
+    # Large pictures first: the last tasks, for which one process may wait on another, are then short ones.
+    tasks.sort(key=lambda item: benches[item[0]].job.protocol.lr_side or math.inf, reverse=True)
     total = Outcome()
     if tasks:
         store.prepare()
