@@ -208,6 +208,9 @@ class Trainer:
         main = self.accelerator.is_main_process
         self.log = CsvLog(folder / "log.csv", step) if main else None
         self.validation_log = CsvLog(folder / "validation.csv", step) if main else None
+        # A run resumed at its very end validates no more: its header still says what the last validation found.
+        for row in read_log(folder / "validation.csv")[-1:] if main else []:
+            self.metrics = {name: value for name, value in row.items() if name not in ("step", "seconds")}
         self.tensorboard = TensorBoardLog(folder / "tensorboard", step, main and self.place.tensorboard)
 
     def _log(self, step: int) -> None:

@@ -205,3 +205,11 @@ def test_folder_in_use_is_refused(runs):
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(CasarbiError, match="Another process is training"):
             runs("run")
+
+
+def test_resuming_a_finished_run_keeps_the_metrics_in_the_header_of_its_weights(runs):
+    def metrics(outcome):
+        return json.loads(read_checkpoint(outcome.weights).metadata["training"])["metrics"]
+
+    before = metrics(runs("done"))
+    assert metrics(runs.resume("done")) == before != {}
