@@ -216,7 +216,7 @@ def _score(
             if isinstance(metric, ImageMetric):
                 value = metric.scores(sr[None], gt[None])[0]
             elif isinstance(metric, ConsistencyMetric):
-                value = metric.score(outputs[scale], outputs[towards[column]])
+                value = metric.score(outputs[scale].clamp(0, 1), outputs[towards[column]].clamp(0, 1))
             else:
                 raise AssertionError(f"{metric.info.name} fills no column")
         except CasarbiError as error:

@@ -107,7 +107,10 @@ class Protocol:
             return self._fixed(image, image_id, scales)
         if self.mode == "patch":
             return [self._patch(image, image_id, scale) for scale in scales]
-        return [self._full(image, image_id, scale, dataset.lr(image_id, scale)) for scale in scales]
+        pairs = [self._full(image, image_id, scale, dataset.lr(image_id, scale)) for scale in scales]
+        for pair in pairs:
+            self._cut(pair.size, pair.scale)  # refuses here, where it is the failure of this image alone
+        return pairs
 
     def _fixed(self, image: Tensor, image_id: str, scales: Sequence[float]) -> list[Pair]:
         square = _centre_square(image)
@@ -171,12 +174,16 @@ class Protocol:
         image = image.clamp(0, 1)
         if self.quantise:
             image = from_uint8(to_uint8(image))
+        height, width = image.shape[-2:]
+        cut = self._cut((height, width), scale)
+        return image[..., cut : height - cut, cut : width - cut]
+
+    def _cut(self, size: Size, scale: float) -> int:
+        """Pixels cut from each side of a (height, width); raises CasarbiError where that leaves nothing."""
         cut = {"none": 0, "scale": math.ceil(scale), "scale+6": math.ceil(scale) + 6}[self.border]
-        if min(image.shape[-2:]) <= 2 * cut:
-            raise CasarbiError(
-                f"Cutting {cut} px from each side leaves nothing of {image.shape[-1]}x{image.shape[-2]} px."
-            )
-        return image[..., cut : image.shape[-2] - cut, cut : image.shape[-1] - cut]
+        if min(size) <= 2 * cut:
+            raise CasarbiError(f"Cutting {cut} px from each side leaves nothing of {size[1]}x{size[0]} px.")
+        return cut
 
 
 PROTOCOLS = {

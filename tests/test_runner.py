@@ -118,6 +118,19 @@ def test_a_picture_too_small_for_a_metric_keeps_the_others(tmp_path):
     assert measured(tmp_path, a_job)[1].outputs == 0
 
 
+def test_a_picture_that_the_border_eats_up_fails_alone(tmp_path):
+    a_job = Job("toys:squares?side=20", PROTOCOLS["div2k-full"], (2.0, 4.0), ("bicubic",), ("psnr",))
+    stored, outcome = measured(tmp_path, a_job)
+    assert {scale for _, scale, *_ in stored} == {2.0} and {scale for _, scale, *_ in outcome.failures} == {4.0}
+    assert all("leaves nothing of 20x20 px" in reason for *_, reason in outcome.failures)
+
+
+def test_selfssim_clips_outputs_as_the_other_metrics_do(tmp_path):
+    a_job = job("toys:squares?n=1", models=("toys:overshooting",), metrics=("psnr", "selfssim"))
+    stored, outcome = measured(tmp_path, a_job)
+    assert len(stored) == 4 and not outcome.failures
+
+
 def test_distributions_keep_features_of_outputs_and_ground_truth(tmp_path):
     a_job = job(metrics=("fd-st-alex",), models=("bicubic",), scales=(4.0,))
     bench, store = Bench(a_job), Store(tmp_path)

@@ -92,3 +92,14 @@ class Slow(Noisy):
 
 def slow() -> Slow:
     return Slow(0.02)
+
+
+class Overshooting(Noisy):
+    """Leaves [0, 1], against the interface's rule."""
+
+    def upscale(self, lr, size, seeds):
+        return 1.5 * super().upscale(lr, size, seeds) - 0.1
+
+
+def overshooting() -> Overshooting:
+    return Overshooting(0.0)
