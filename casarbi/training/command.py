@@ -158,11 +158,11 @@ class _CacheBar:
 def _end(outcome: Outcome, preset: Preset, options: dict[str, Any]) -> None:
     """Say how it ended; a signal gives the exit code that shells expect."""
     console, folder = make_console(), _folder(preset, options)
-    if outcome.weights:
+    if outcome.is_main and outcome.weights:
         size = outcome.weights.stat().st_size
         say(console, f"{outcome.weights} ({size / 1e6:.1f} MB) holds the weights after {outcome.step:,} steps")
-        return
-    done = f"stopped after {outcome.step:,} of {preset.run.iterations:,} steps ({folder})"
-    say(console, f"{done}; the same command with --resume goes on")
+    elif outcome.is_main:
+        done = f"stopped after {outcome.step:,} of {preset.run.iterations:,} steps ({folder})"
+        say(console, f"{done}; the same command with --resume goes on")
     if outcome.signal:
         click.get_current_context().exit(_SIGNALLED + outcome.signal)

@@ -58,7 +58,6 @@ class ConsoleReporter:
         self.said = 0.0
 
     def __enter__(self) -> ConsoleReporter:
-        self.bar.start()
         return self
 
     def __exit__(
@@ -68,6 +67,8 @@ class ConsoleReporter:
 
     def start(self, done: int, total: int) -> None:
         """Begin the bar."""
+        # Not before: rich below 14.1 refuses a second live display, and making the pictures has a bar of its own.
+        self.bar.start()
         self.first, self.total, self.started = done, total, time.monotonic()
         self.task = self.bar.add_task("training", total=total, completed=done, words="")
 

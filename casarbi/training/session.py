@@ -55,11 +55,13 @@ class Outcome:
         weights: the file of the finished run's averaged weights; None where it was stopped before.
         step: steps done.
         signal: number of the signal that stopped it, or None.
+        is_main: whether this process is the one of its launch that writes and speaks.
     """
 
     weights: Path | None
     step: int
     signal: int | None = None
+    is_main: bool = True
 
 
 def train(preset: Preset, place: Place, start: Start, reporter: Reporter, cache_report: Any = None) -> Outcome:
@@ -86,17 +88,18 @@ def train(preset: Preset, place: Place, start: Start, reporter: Reporter, cache_
             trainer.restore(snapshot)
         if accelerator.is_main_process:
             write_json(place.folder / "run.json", header)
-        return _run(trainer, preset, reporter)
+        return _run(trainer, preset)
 
 
-def _run(trainer: Trainer, preset: Preset, reporter: Reporter) -> Outcome:
-    done, folder = trainer.run(), trainer.place.folder
+def _run(trainer: Trainer, preset: Preset) -> Outcome:
+    done, is_main = trainer.run(), trainer.accelerator.is_main_process
     if not done:
-        return Outcome(None, trainer.state.step, trainer.stopped_by)
-    path = folder / f"{preset.name}.safetensors"
-    if trainer.accelerator.is_main_process:
+        return Outcome(None, trainer.state.step, trainer.stopped_by, is_main)
+    path = trainer.place.folder / f"{preset.name}.safetensors"
+    if is_main:
         trainer.save(path)
-    return Outcome(path, trainer.state.step)
+    trainer.accelerator.wait_for_everyone()  # a process that ends sooner could have its launcher end the writing one
+    return Outcome(path, trainer.state.step, is_main=is_main)
 
 
 def make_accelerator(precision: str, device: str) -> Accelerator:

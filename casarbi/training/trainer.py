@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from casarbi.training.interrupts import StopWish
 from casarbi.training.logs import CsvLog, TensorBoardLog, read_log
 from casarbi.training.optimizer import make_adam, optimizer_tensors, restore_optimizer, set_learning_rate
 from casarbi.training.presets import RunSettings
-from casarbi.training.progress import Reporter
+from casarbi.training.progress import Reporter, SilentReporter
 from casarbi.training.seeds import Purpose, torch_generator, torch_seed
 from casarbi.training.sheet import draw_sheet
 from casarbi.training.snapshots import RunState, SafetensorError, Snapshot, write_snapshot
@@ -80,7 +81,7 @@ class Trainer:
         identity: Mapping[str, Any],
     ) -> None:
         self.task, self.validation, self.settings, self.place = task, validation, settings, place
-        self.accelerator, self.reporter = accelerator, reporter
+        self.accelerator, self.reporter = accelerator, reporter if accelerator.is_main_process else SilentReporter()
         self.header, self.identity = dict(header), dict(identity)
         if settings.batch % accelerator.num_processes:
             raise CasarbiError(
@@ -128,7 +129,7 @@ class Trainer:
         pin = self.accelerator.device.type == "cuda"
         stream = self.batches.stream(self.state.step, total, self.place.workers, pin)
         self.reporter.start(self.state.step, total)
-        with StopWish() as wish:
+        with StopWish() as wish, closing(self.tensorboard):
             while self.state.step < total:
                 loss, stop = self._step(self._next(stream), self._wants_to_stop(wish))
                 self.reporter.step(self.state.step, loss)
@@ -140,7 +141,6 @@ class Trainer:
                     self._snapshot(last=stop or step == total)
                 if stop:
                     break
-        self.tensorboard.close()
         self.stopped_by = wish.signal
         return self.state.step >= total
 

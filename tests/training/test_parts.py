@@ -1,14 +1,17 @@
 """Weight average, learning rate, logs, noise augmentation, contact sheets."""
 
+import io
+
 import pytest
 import torch
+from rich.console import Console
 from torch import nn
 
 from casarbi.errors import CasarbiError
 from casarbi.training.augmentation import NoiseAugmentation
 from casarbi.training.ema import WeightAverage
 from casarbi.training.logs import CsvLog, read_log
-from casarbi.training.progress import duration
+from casarbi.training.progress import ConsoleReporter, duration
 from casarbi.training.schedule import LearningRate
 from casarbi.training.sheet import draw_sheet
 from casarbi.training.task import Sheet
@@ -114,3 +117,12 @@ def test_sheet_shows_pixels_as_they_are():
 )
 def test_durations_read_well(seconds, text):
     assert duration(seconds) == text
+
+
+def test_bar_of_training_leaves_the_terminal_to_that_of_the_pictures_until_the_loop_begins():
+    reporter = ConsoleReporter(Console(file=io.StringIO(), force_terminal=True))
+    with reporter:
+        assert not reporter.bar.live.is_started
+        reporter.start(0, 2)
+        assert reporter.bar.live.is_started
+    assert not reporter.bar.live.is_started

@@ -96,3 +96,13 @@ def test_mistakes_are_one_sentence(call, words, sentence):
 def test_help_has_commands_to_paste(call):
     told = call("train", "--help").output
     assert "casarbi train mini-liif-face --resume" in told and "accelerate launch" in told
+
+
+def test_only_the_writing_process_of_a_launch_looks_at_the_weights_and_speaks(tmp_path, capsys):
+    """On another machine the file need not be there, and a failure would end the whole launch."""
+    from casarbi.training.command import _end
+    from casarbi.training.presets import load_preset
+    from casarbi.training.session import Outcome
+
+    _end(Outcome(tmp_path / "elsewhere.safetensors", 6, is_main=False), load_preset("mini-face"), {"out": tmp_path})
+    assert capsys.readouterr().out == ""
