@@ -58,17 +58,23 @@ class PanelResults:
         """Images a run has seen, whether or not they have values."""
         return sum(row is not None for row in self.rows(model, scale))
 
+    def has(self, model: str, scale: float, metric: Metric) -> bool:
+        """Whether a run has sought this metric's values: there are some, or reasons for their lack."""
+        column = _stored_column(metric)
+        return any(row is not None and (row.has(column) or "" in row.failures) for row in self.rows(model, scale))
+
     def interval(self, model: str, scale: float, metric: Metric) -> Interval:
         """Value of a metric over all images with its interval; distances have none."""
         rows = self.rows(model, scale)
+        column = _stored_column(metric)
         if isinstance(metric, DistributionMetric):
-            return self._distance(rows, scale, metric)
+            self._note_failures(model, rows, column)
+            return self._distance(rows, scale, metric, column)
+        values = self._values(model, rows, column)
         if isinstance(metric, DerivedMetric):
-            source = create_metric(metric.source)
-            values = self._values(model, rows, column_name(metric.source, source.identity))
             known = [value for value in values if not math.isnan(value)]
             return Interval(metric.value(values), math.nan, math.nan, len(known)) if known else NOT_HERE
-        found = mean_interval(self._values(model, rows, column_name(metric.info.name, metric.identity)))
+        found = mean_interval(values)
         self.identical[model, metric.info.label] = max(
             found.n_infinite, self.identical.get((model, metric.info.label), 0)
         )
@@ -83,28 +89,36 @@ class PanelResults:
         return mean_interval(self._values(model, rows, selfssim_column(metric, reference_scale)))
 
     def _values(self, model: str, rows: Sequence[Row | None], column: str) -> list[float]:
-        values = []
+        self._note_failures(model, rows, column)
+        return [row.values.get(column, math.nan) if row else math.nan for row in rows]
+
+    def _note_failures(self, model: str, rows: Sequence[Row | None], column: str) -> None:
         for image, row in zip(self.bench.digests, rows, strict=True):
-            values.append(row.values.get(column, math.nan) if row else math.nan)
             reason = row and (row.failures.get(column) or row.failures.get(""))
             if reason:
                 self.failures.setdefault((model, reason), set()).add(image)
-        return values
 
-    def _distance(self, rows: Sequence[Row | None], scale: float, metric: DistributionMetric) -> Interval:
-        column = column_name(metric.features_name, metric.identity)
+    def _distance(self, rows: Sequence[Row | None], scale: float, metric: DistributionMetric, column: str) -> Interval:
         truth = self.rows(GROUND_TRUTH, scale)
         both = [
             (row.features[column], gt.features[column])
             for row, gt in zip(rows, truth, strict=True)
             if row and gt and column in row.features and column in gt.features
         ]
-        if len(both) < 2:
+        if len(both) < metric.fewest:
             return Interval(math.nan, math.nan, math.nan, len(both))
         sr, gt = (np.stack(vectors) for vectors in zip(*both, strict=True))
         distance, error = metric.distance(sr, gt), metric.spread(sr, gt)
         half = math.nan if error is None else 1.96 * error
         return Interval(distance, distance - half, distance + half, len(both))
+
+
+def _stored_column(metric: Metric) -> str:
+    """Column of a cell that a metric's value comes from (not SelfSSIM, which has one for each other scale)."""
+    if isinstance(metric, DistributionMetric):
+        return column_name(metric.features_name, metric.identity)
+    source = create_metric(metric.source) if isinstance(metric, DerivedMetric) else metric
+    return column_name(source.info.name, source.identity)
 
 
 def collect(
@@ -236,9 +250,10 @@ def _records(
             if not row.model and column.name not in (experiment.paper.columns if experiment.paper else ()):
                 continue  # neither measured nor in the paper: no row of dashes
             metric = metrics.get(column.name)
-            found = results.interval(row.model, scale, metric) if model and metric else NOT_HERE
-            here = model is not None and results.measured(row.model, scale) > 0
-            measured = here and metric is not None and not _refused(results, metric)
+            measured = bool(
+                model and metric and results.has(row.model, scale, metric) and not _refused(results, metric)
+            )
+            found = results.interval(row.model, scale, metric) if metric and measured else NOT_HERE
             source = "measured" if measured else "cited" if paper is not None else "missing"
             yield {
                 "method": row.name,
@@ -255,8 +270,9 @@ def _records(
 
 def _refused(results: PanelResults, metric: Metric) -> bool:
     """Whether a distance over so few images is not given (see `Experiment.small_n`)."""
-    few = isinstance(metric, DistributionMetric) and len(results.bench.digests) < metric.needs
-    return few and not results.experiment.small_n
+    if not isinstance(metric, DistributionMetric):
+        return False
+    return len(results.bench.digests) < (metric.fewest if results.experiment.small_n else metric.needs)
 
 
 def _matrix(results: PanelResults, row: MethodRow, metric: ConsistencyMetric) -> Matrix:
@@ -282,7 +298,7 @@ def _warnings(results: PanelResults, metrics: Sequence[Metric]) -> Iterator[str]
     names = {row.model: row.name for row in results.experiment.methods if row.model}
     for metric in metrics:
         if isinstance(metric, DistributionMetric) and n < metric.needs:
-            tail = "compares with nothing outside this table" if results.experiment.small_n else "is refused"
+            tail = "is refused" if _refused(results, metric) else "compares with nothing outside this table"
             yield f"{metric.info.label} over {n} images, below the {metric.needs} it needs, {tail}."
     for row in results.experiment.methods:
         if not row.model or row.model in results.bench.failed:

@@ -234,6 +234,31 @@ def test_distances_below_their_smallest_honest_number_are_refused_unless_forced(
     assert float(rows()[0]["value"]) > 0 and "nothing outside this table" in forced.output
 
 
+@pytest.mark.parametrize("metric", ["kid-st-alex", "fd-st-alex"])
+def test_a_distance_without_enough_images_for_any_value_does_not_cost_the_report(bench, metric):
+    words = ("--scales", "4", "--metrics", f"psnr,{metric}", "--protocol", "face", "--small-n")
+    for n in (1, 2):
+        result = bench("grid", "--models", "bicubic", "--data", f"toys:squares?n={n}", *words)
+        source = {row["metric"]: row["source"] for row in rows()}
+        enough = metric == "fd-st-alex" and n == 2
+        assert source == {"psnr": "measured", metric: "measured" if enough else "missing"}, result.output
+
+
+def test_a_report_before_a_new_metric_is_run_says_missing_not_failed(bench):
+    Path("t.toml").write_text(TOML)
+    bench("run", "t.toml")
+    Path("t.toml").write_text(TOML.replace('"psnr", "fd', '"psnr", "ssim", "fd'))
+    bench("report", "t.toml")
+    found = {row["metric"]: row["source"] for row in rows("reports/out/t/t.csv") if row["method"] == "LIIF"}
+    assert found == {"psnr": "measured", "ssim": "missing", "fd-st-alex": "measured"}
+
+
+def test_pictures_too_small_for_a_distance_are_named(bench):
+    words = ("--data", "toys:squares?n=3&side=20", "--scales", "2", "--metrics", "fd-st-alex", "--small-n")
+    result = bench("grid", "--models", "bicubic", "--protocol", "whole", *words)
+    assert "3 of 3 images have no value" in result.output and "needs 21 px a side" in result.output
+
+
 def test_folders_of_real_files(bench, pictures):
     (pictures / "Thumbs.db").write_bytes(b"\0" * 100)
     (pictures / "broken.png").write_bytes((pictures / "p0.png").read_bytes()[:500])

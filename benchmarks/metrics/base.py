@@ -62,6 +62,8 @@ class DistributionMetric(ABC):
     """Name of the features; metrics that share it share the stored vectors (FID and KID)."""
     needs: int
     """Images below which the distance is refused unless forced."""
+    fewest: int = 2
+    """Images below which there is no distance at all."""
 
     @property
     def identity(self) -> dict[str, Any]:

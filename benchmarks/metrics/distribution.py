@@ -55,6 +55,7 @@ class FeatureDistance(DistributionMetric):
         self.features_name = network.name
         self.is_kernel = name.startswith("kid")
         self.needs = _KID_NEEDS if self.is_kernel else network.dimensions
+        self.fewest = 3 if self.is_kernel else 2  # its standard error leaves one out, and pairs must be left
 
     @property
     def identity(self) -> dict[str, Any]:
