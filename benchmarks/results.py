@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -283,14 +283,15 @@ def _matrix(results: PanelResults, row: MethodRow, metric: ConsistencyMetric) ->
         cited = [[experiment.paper.value(row.name, a, metric.info.name, b) for b in scales] for a in scales]
         paper = np.array(cited, dtype=float)
         paper = None if np.isnan(paper).all() else paper
+    info = metric.info
+    named = Matrix(row.name, scales, paper=paper, metric=info.name, label=info.label, decimals=info.decimals)
     if model is None or not any(results.measured(row.model, scale) for scale in scales):
-        return Matrix(row.name, scales, paper=paper, reason=_reason(results, row))
+        return replace(named, reason=_reason(results, row))
     found = [[results.selfssim(row.model, a, b, metric) for b in scales] for a in scales]
-    values, low, high = (
-        np.array([[getattr(cell, part) for cell in line] for line in found]) for part in ("mean", "low", "high")
+    values, low, high, n = (
+        np.array([[getattr(cell, part) for cell in line] for line in found]) for part in ("mean", "low", "high", "n")
     )
-    n = max(cell.n for line in found for cell in line)
-    return Matrix(row.name, scales, values, low, high, n, paper)
+    return replace(named, values=values, low=low, high=high, n=n)
 
 
 def _warnings(results: PanelResults, metrics: Sequence[Metric]) -> Iterator[str]:

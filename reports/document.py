@@ -93,9 +93,12 @@ class Matrix:
         labels: scales in order; rows are the generated scale, columns the reference scale.
         values: float (K, K), NaN where missing; None where the method was not measured and only the paper's is shown.
         low, high: ends of the 95 % intervals, float (K, K), or None.
-        n: images behind each value.
+        n: images behind each value: one number for all, or int (K, K).
         paper: the paper's values (K, K), NaN where it has none, or None.
         reason: why `values` is None.
+        metric: name of the metric, which the CSV gives as METRIC@REFERENCE.
+        label: what is printed for it.
+        decimals: digits printed.
     """
 
     method: str
@@ -103,9 +106,12 @@ class Matrix:
     values: np.ndarray | None = None
     low: np.ndarray | None = None
     high: np.ndarray | None = None
-    n: int = 0
+    n: int | np.ndarray = 0
     paper: np.ndarray | None = None
     reason: str = ""
+    metric: str = "selfssim"
+    label: str = "SelfSSIM"
+    decimals: int = 3
 
     def __post_init__(self) -> None:
         side = len(self.labels)
@@ -139,7 +145,7 @@ class Panel:
         paper_note: what the paper's values are ("Table I: CelebA-HQ, 16x16 input, 100 images").
         warnings: sentences a reader must see before the numbers.
         facts: lines under the table.
-        matrices: matrices, with `matrix_metric` as their metric and `matrix_decimals` digits.
+        matrices: matrices, such as SelfSSIM's.
         pictures: samples.
         images: values of single images with exactly `IMAGE_COLUMNS`, or None.
     """
@@ -155,9 +161,6 @@ class Panel:
     warnings: tuple[str, ...] = ()
     facts: Facts = ()
     matrices: tuple[Matrix, ...] = ()
-    matrix_metric: str = "selfssim"
-    matrix_label: str = "SelfSSIM"
-    matrix_decimals: int = 3
     pictures: tuple[Picture, ...] = ()
     images: pd.DataFrame | None = None
 
@@ -199,12 +202,12 @@ class Document:
     def tidy(self) -> pd.DataFrame:
         """All values in one frame; with several panels `experiment` reads EXPERIMENT/PANEL, so that no key repeats.
 
-        Matrices join as one row a cell: `scale` is the generated scale and `metric` reads selfssim@REFERENCE.
+        Matrices join as one row a cell: `scale` is the generated scale and `metric` reads METRIC@REFERENCE.
         """
         frames = []
         for panel in self.panels:
             name = self._key(panel)
-            parts = [panel.frame, *(_matrix_frame(matrix, panel) for matrix in panel.matrices)]
+            parts = [panel.frame, *(_matrix_frame(matrix) for matrix in panel.matrices)]
             frame = pd.concat([part for part in parts if len(part)] or [empty_frame()], ignore_index=True)
             frames.append(frame.assign(experiment=name, preset=self.preset)[list(COLUMNS)])
         return pd.concat(frames, ignore_index=True) if frames else empty_frame()
@@ -227,7 +230,7 @@ def empty_frame() -> pd.DataFrame:
     return pd.DataFrame({name: [] for name in COLUMNS})
 
 
-def _matrix_frame(matrix: Matrix, panel: Panel) -> pd.DataFrame:
+def _matrix_frame(matrix: Matrix) -> pd.DataFrame:
     side = len(matrix.labels)
     blank = np.full((side, side), np.nan)
     value, low, high, paper = (
@@ -241,11 +244,11 @@ def _matrix_frame(matrix: Matrix, panel: Panel) -> pd.DataFrame:
         {
             "method": matrix.method,
             "scale": np.repeat(matrix.labels, side),
-            "metric": [f"{panel.matrix_metric}@{scale_label(label)}" for _ in range(side) for label in matrix.labels],
+            "metric": [f"{matrix.metric}@{scale_label(label)}" for _ in range(side) for label in matrix.labels],
             "value": value.ravel(),
             "ci_low": low.ravel(),
             "ci_high": high.ravel(),
-            "n": matrix.n,
+            "n": np.broadcast_to(matrix.n, (side, side)).ravel(),
             "source": source,
             "paper_value": paper.ravel(),
         }

@@ -6,7 +6,7 @@ import re
 
 from casarbi.scales import scale_label
 from reports.blocks import Block, Cell, Row, one_line
-from reports.document import Document, Matrix, Panel
+from reports.document import Document, Matrix
 from reports.templating import grouped, matrix_rows, render, spans
 
 TEX = {c: "\\" + c for c in "&%$#_{}"}
@@ -90,11 +90,11 @@ def _latex_cell(cell: Cell) -> str:
     return text + (r"\textsuperscript{$\dagger$}" if cell.outside else "") + n
 
 
-def _latex_matrix(matrix: Matrix, panel: Panel) -> str:
+def _latex_matrix(matrix: Matrix) -> str:
     lines = [rf"\begin{{tabular}}{{@{{}}l{'r' * len(matrix.labels)}@{{}}}}", r"\toprule"]
     heads = [latex_text(f"×{scale_label(label)}") for label in matrix.labels]
     lines += [_latex_line(r"generated $\backslash$ reference", heads), r"\midrule"]
-    for label, values, paper in matrix_rows(matrix, panel):
+    for label, values, paper in matrix_rows(matrix):
         cited = matrix.values is None
         values = [rf"\textit{{{v}}}" if cited else v for v in map(latex_text, values)]
         lines.append(_latex_line(latex_text(f"×{label}"), values))

@@ -6,7 +6,7 @@ import re
 
 from casarbi.scales import scale_label
 from reports.blocks import Block, Cell, one_line
-from reports.document import Document, Matrix, Panel
+from reports.document import Document, Matrix
 from reports.templating import grouped, matrix_rows, render
 
 
@@ -54,10 +54,10 @@ def _markdown_cell(cell: Cell) -> str:
     return text + (f" n={cell.n}" if cell.n else "")
 
 
-def _markdown_matrix(matrix: Matrix, panel: Panel) -> str:
+def _markdown_matrix(matrix: Matrix) -> str:
     lines = [["generated \\ reference", *(f"×{scale_label(label)}" for label in matrix.labels)]]
     lines.append([":--", *("--:" for _ in matrix.labels)])
-    for label, values, paper in matrix_rows(matrix, panel):
+    for label, values, paper in matrix_rows(matrix):
         cited = matrix.values is None
         lines.append([f"×{label}", *(f"_{v}_" if cited else v for v in values)])
         if any(paper):

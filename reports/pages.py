@@ -92,8 +92,8 @@ def _shades(matrix: Matrix, array: np.ndarray, panel: Panel) -> list[list[Shade]
             interval = ""
             if measured and matrix.low is not None and matrix.high is not None and np.isfinite(matrix.low[i, j]):
                 ends = (float(matrix.low[i, j]), float(matrix.high[i, j]))
-                interval = ", ".join(fixed(end, panel.matrix_decimals) for end in ends)
-            text = MISSING if np.isnan(value) else fixed(float(value), panel.matrix_decimals)
+                interval = ", ".join(fixed(end, matrix.decimals) for end in ends)
+            text = MISSING if np.isnan(value) else fixed(float(value), matrix.decimals)
             row.append(Shade(text, interval, round(100 * min(1.0, part)), i == j))
         rows.append(row)
     return rows

@@ -22,7 +22,7 @@ def render(
     document: Document,
     escape: Callable[[str], str],
     table: Callable[[Block], str],
-    matrix: Callable[[Matrix, Panel], str],
+    matrix: Callable[[Matrix], str],
     marks: tuple[str, str],
     code: str = "`{}`",
 ) -> str:
@@ -87,7 +87,7 @@ def grouped(rows: tuple[Row, ...]) -> Iterator[tuple[str, Row]]:
         last = row.group
 
 
-def matrix_rows(matrix: Matrix, panel: Panel) -> Iterator[tuple[str, list[str], list[str]]]:
+def matrix_rows(matrix: Matrix) -> Iterator[tuple[str, list[str], list[str]]]:
     """Printed rows of a matrix: (scale, values, the paper's values or blanks).
 
     Where only the paper has values, they stand in the place of the measured ones and the third part is blank.
@@ -99,8 +99,8 @@ def matrix_rows(matrix: Matrix, panel: Panel) -> Iterator[tuple[str, list[str], 
     for place, label in enumerate(matrix.labels):
         yield (
             scale_label(label),
-            [MISSING if math.isnan(v) else fixed(v, panel.matrix_decimals) for v in values[place]],
-            ["" if math.isnan(v) else fixed(v, panel.matrix_decimals) for v in beside[place]],
+            [MISSING if math.isnan(v) else fixed(v, matrix.decimals) for v in values[place]],
+            ["" if math.isnan(v) else fixed(v, matrix.decimals) for v in beside[place]],
         )
 
 

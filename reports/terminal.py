@@ -10,7 +10,7 @@ import tabulate
 
 from casarbi.scales import scale_label
 from reports.blocks import Block, Cell, one_line
-from reports.document import Document, Matrix, Panel
+from reports.document import Document, Matrix
 from reports.templating import grouped, matrix_rows, render
 
 ASCII = {"±": "+/-", "×": "x", "†": "#", "—": "-", "–": "-", "∞": "inf", "…": "...", "·": "*", "≤": "<=", "≥": ">="}
@@ -108,10 +108,10 @@ def _padded(parts: Iterable[tuple[str, str]], widths: list[int]) -> list[str]:
     return [text + tail + PAD * (width - len(tail)) for (text, tail), width in zip(parts, widths, strict=True)]
 
 
-def _text_matrix(matrix: Matrix, panel: Panel) -> str:
+def _text_matrix(matrix: Matrix) -> str:
     header = ["generated \\ reference", *(f"×{scale_label(label)}" for label in matrix.labels)]
     lines: list[list[str]] = []
-    for label, values, paper in matrix_rows(matrix, panel):
+    for label, values, paper in matrix_rows(matrix):
         lines.append([f"×{label}", *values])
         if any(paper):
             lines.append([f"{PAD}{PAD}paper", *paper])

@@ -138,6 +138,15 @@ def test_selfssim_prints_matrices(bench):
     assert table["4", "selfssim@2"] > table["2", "selfssim@4"]
 
 
+def test_variants_of_selfssim_keep_their_names_apart(bench):
+    words = ("--data", "toys:squares?n=2", "--scales", "2,3", "--protocol", "face")
+    result = bench("grid", "--models", "bicubic", *words, "--metrics", "selfssim,selfssim-y")
+    assert "SelfSSIM: bicubic" in result.output and "SelfSSIM (y): bicubic" in result.output
+    metrics = [(row["scale"], row["metric"]) for row in rows()]
+    assert len(metrics) == len(set(metrics)) == 8 and ("2", "selfssim-y@3") in metrics
+    assert {row["n"] for row in rows()} == {"2"}
+
+
 def test_status_says_done_missing_stale_and_why(bench):
     Path("t.toml").write_text(TOML)
     assert "missing  bicubic x5.3: 0 of 3 images measured" in bench("status", "t.toml").output
