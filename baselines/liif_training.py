@@ -127,6 +127,8 @@ class LIIFTask(Task):
         self.network = build_network(settings.spec, Path("the preset"))
         self.recipe = LIIFRecipe(settings)
         self.settings = dataclasses.asdict(settings)
+        if not settings.whole:
+            self.least_side = int(settings.lr_side * max(settings.scales[1], *settings.validation_scales) + 0.5)
 
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Mean absolute error; nothing is drawn."""

@@ -108,6 +108,8 @@ class CasArbiTask(Task):
         self.chain = tuple(process.kappa * eta**0.5 for eta in process.eta[1:])
         self.noise.deviations(self.chain)  # fails now, not in the first step
         self.settings = {"items": dataclasses.asdict(items), **config.as_json()}
+        if not items.whole:
+            self.least_side = int(items.lr_side * max(config.cascade.max_scale, *items.validation_scales) + 0.5)
         self.liif = create_model(config.residual.liif) if config.residual.needs_regressor else None
 
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:

@@ -76,7 +76,7 @@ def train(preset: Preset, place: Place, start: Start, reporter: Reporter, cache_
     if start.weights:
         load_strict(task.network, read_state(start.weights).tensors, start.weights)
     with accelerator.main_process_first():
-        images, validation = open_pictures(preset, place.workers, cache_report)
+        images, validation = open_pictures(preset, task.least_side, place.workers, cache_report)
     identity = _identity(preset, task, images, validation)
     if snapshot:
         check_identity(snapshot, identity)
@@ -124,9 +124,16 @@ def make_accelerator(precision: str, device: str) -> Accelerator:
         raise CasarbiError(f"This device cannot compute in {precision} ({error}): set run.precision=float32.") from None
 
 
-def open_pictures(preset: Preset, workers: int, report: Any = None) -> tuple[CachedImages, CachedImages]:
-    """Training and validation pictures of a preset, cached."""
-    data, cut = preset.data, Cut(preset.data.side, preset.data.least)
+def open_pictures(
+    preset: Preset, least_side: int, workers: int, report: Any = None
+) -> tuple[CachedImages, CachedImages]:
+    """Training and validation pictures of a preset, cached; those smaller than the task's patches are left out."""
+    data, cut = preset.data, Cut(preset.data.side, max(preset.data.least, least_side))
+    if 0 < data.side < least_side:
+        raise CasarbiError(
+            f"data.side = {data.side} makes pictures smaller than the patches of {least_side} px that are cut of them: "
+            f"set it to 0, or to at least {least_side}."
+        )
     images = cache_images(data.train, cut, workers=max(workers, os.cpu_count() or 1), report=report)
     if data.validation:
         return images, cache_images(data.validation, cut, workers=1, report=report)

@@ -64,6 +64,7 @@ class Task(ABC):
         settings: the whole configuration as plain JSON; a resumed run must have the same.
         best_metric: name of the metric that decides which weights were best.
         best_is_highest: its direction.
+        least_side: pictures with a side below this are left out, as no patch can be cut of them.
     """
 
     network: nn.Module
@@ -71,6 +72,7 @@ class Task(ABC):
     settings: Mapping[str, Any]
     best_metric: str
     best_is_highest: bool
+    least_side: int = 0
 
     @abstractmethod
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:

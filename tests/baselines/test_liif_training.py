@@ -89,3 +89,8 @@ def test_training_beats_its_beginning_and_the_file_is_a_model(tmp_path):
 def test_impossible_settings_are_sentences(change, words):
     with pytest.raises(CasarbiError, match=words):
         liif_task(TINY | change)
+
+
+def test_pictures_smaller_than_the_patches_are_left_out():
+    assert liif_task({"whole": True}).least_side == 0
+    assert liif_task({"validation_scales": [2.5, 6.03]}).least_side == 289  # of scale 6.03; items need 192

@@ -48,9 +48,10 @@ def test_items_are_the_stage_of_one_picture():
 
 
 def test_patches_stay_inside():
-    task = casarbi_task(TINY | {"items": {"lr_side": 8, "whole": False}, "cascade": {"max_scale": 4.0}})
+    task = casarbi_task(TINY | {"items": TINY["items"] | {"whole": False}, "cascade": {"max_scale": 4.0}})
     batch = Batches([to_uint8(scene(33, 47))], task.recipe, 0, 8)[0]
     assert batch["first"].shape == (8, 3, 8, 8) and batch["hr"].shape[-1] <= 32
+    assert task.least_side == 32 and casarbi_task(TINY).least_side == 0
 
 
 def test_loss_depends_on_the_generator_alone():

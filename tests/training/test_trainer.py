@@ -10,6 +10,7 @@ from casarbi.checkpoints import read_checkpoint
 from casarbi.errors import CasarbiError
 from casarbi.training import snapshots, trainer
 from casarbi.training.header import read_header
+from casarbi.training.presets import DataSettings
 from casarbi.training.snapshots import read_snapshot
 
 
@@ -149,6 +150,19 @@ def test_missing_device_is_a_sentence(runs, device, words):
 
     with pytest.raises(CasarbiError, match=words):
         runs("run", start=Start(device=device))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (DataSettings("training_toys:scenes"), "48x48 px are too small, wanted at least 64 px"),
+        (DataSettings("training_toys:scenes?side=96", side=48), "data.side = 48 .* patches of 64 px .* at least 64"),
+    ],
+)
+def test_pictures_too_small_for_the_patches_are_a_sentence_before_the_first_step(runs, monkeypatch, data, words):
+    monkeypatch.setattr("training_toys.Toy.least_side", 64)
+    with pytest.raises(CasarbiError, match=words):
+        runs("run", data=data)
 
 
 @pytest.mark.slow
