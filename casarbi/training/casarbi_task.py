@@ -104,8 +104,7 @@ class CasArbiTask(Task):
         self.network = Denoiser(config.network)
         self.recipe = StageRecipe(items, config.cascade)
         self.noise = NoiseAugmentation(items.noise, items.noise_amount, items.noise_drawn)
-        process = config.process
-        self.chain = tuple(process.kappa * eta**0.5 for eta in process.eta[1:])
+        self.chain = config.process.noise_levels
         self.noise.deviations(self.chain)  # fails now, not in the first step
         self.settings = {"items": dataclasses.asdict(items), **config.as_json()}
         if not items.whole:
