@@ -285,7 +285,7 @@ def _execute(
     with make_progress(make_console(stderr=True)) as bar:
         task = bar.add_task("Measuring", total=session.outputs_to_do())
         outcome = session.measure(lambda outputs: bar.advance(task, outputs))
-    _print_times(outcome, time.perf_counter() - started, workers)
+    _print_times(outcome, time.perf_counter() - started, session.processes)
     _write(session, folder, spreadsheet)
     if outcome.failures:
         method, scale, image, reason = outcome.failures[0]
@@ -315,16 +315,16 @@ def _print_bill(session: Session) -> None:
     click.echo(f"To do: {bill.images} images, {bill.outputs} outputs, {bill.evaluations} network evaluations.")
     if bill.seconds is not None:
         minutes, seconds = divmod(round(bill.seconds), 60)
-        click.echo(f"Time: about {minutes} min {seconds} s with {session.workers} worker(s), from {bill.basis}.")
+        click.echo(f"Time: about {minutes} min {seconds} s with {session.processes} process(es), from {bill.basis}.")
         click.echo(f"Memory: about {bill.memory_bytes / 2**30:.1f} GiB. Disk: about {bill.disk_bytes / 2**20:.1f} MiB.")
     for need in session.experiment.needs:
         click.echo(f"Needs {need}.")
 
 
-def _print_times(outcome: Outcome, wall: float, workers: int) -> None:
+def _print_times(outcome: Outcome, wall: float, processes: int) -> None:
     if outcome.outputs:
         parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in outcome.seconds.items())
-        click.echo(f"Measured {outcome.outputs} outputs in {wall:.1f} s; summed over {workers} process(es): {parts}.")
+        click.echo(f"Measured {outcome.outputs} outputs in {wall:.1f} s; summed over {processes} process(es): {parts}.")
 
 
 def _write(session: Session, folder: Path, spreadsheet: str | None) -> None:

@@ -1,8 +1,9 @@
-"""Names of the machine's parts, which stand beside every figure: times of one machine say nothing of another."""
+"""The machine: names of its parts, which stand beside every figure because times differ, and memory in use."""
 
 from __future__ import annotations
 
 import platform
+import sys
 from pathlib import Path
 
 import torch
@@ -23,3 +24,11 @@ def device_name(device: str) -> str:
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(device)
     return f"CPU ({processor_name()}, {platform.machine()})"
+
+
+def peak_memory_bytes() -> int:
+    """Most memory that this process has held so far."""
+    import resource  # Windows has none, and needs it for --dry-run alone
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux KiB

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import resource
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ from torch import Tensor
 from benchmarks.evaluate import Outcome
 from benchmarks.experiments import Experiment, PanelSpec
 from benchmarks.job import GROUND_TRUTH, Bench, open_benches
-from benchmarks.machine import device_name
+from benchmarks.machine import device_name, peak_memory_bytes
 from benchmarks.metrics import create_metric
 from benchmarks.plan import CellState, survey
 from benchmarks.runner import Progress, Slice, run
@@ -75,8 +74,7 @@ class Session:
     def __post_init__(self) -> None:
         here = [name for name in self.experiment.optional if _at_hand(name)]
         self.experiment = replace(self.experiment, metrics=(*self.experiment.metrics, *here))
-        if self.device.startswith("cuda") and not torch.cuda.is_available():
-            raise CasarbiError("There is no CUDA device on this machine: leave --device out, or give cpu.")
+        _check_device(self.device)
         for bench in self.benches.values():
             if bench.job.models and not any(bench.model(reference) for reference in bench.job.models):
                 raise CasarbiError(next(iter(bench.failed.values())))
@@ -88,6 +86,11 @@ class Session:
         panels = self.experiment.panels
         opened = open_benches([self.experiment.job(spec, self.device) for spec in panels])
         return {spec.name: bench for spec, bench in zip(panels, opened, strict=True)}
+
+    @property
+    def processes(self) -> int:
+        """Processes that measure: `workers` on the CPU, one on any other device."""
+        return self.workers if self.device == "cpu" else 1
 
     def states(self) -> dict[str, list[CellState]]:
         """State of every cell of each panel, for this slice of the images."""
@@ -126,14 +129,13 @@ class Session:
             return Bill(0, 0, 0, None, "everything is measured", 0, 0)
         prices, disk, basis = self._prices(states)
         seconds = sum(len(s.todo) * prices[name, s.method, s.scale] for name, panel in states.items() for s in panel)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         return Bill(
             images,
             outputs,
             sum(self._evaluations(name, state) for name, panel in states.items() for state in panel),
-            seconds / self.workers,
+            seconds / self.processes,
             basis,
-            peak * self.workers,
+            peak_memory_bytes() * self.processes,
             int(disk * outputs),
         )
 
@@ -163,27 +165,43 @@ class Session:
 
     def _samples(self, spec: PanelSpec) -> list[Picture]:
         """Contact sheet of a few images by every method, made once and kept in the store."""
+        from reports.document import Picture
+        from reports.tables import write_whole
+
         bench = self.benches[spec.name]
         images = bench.dataset.ids[: spec.samples]
         methods = [m for m in bench.methods if m != GROUND_TRUTH]
         if not images or not methods:
             return []
-        named = {"images": [bench.digests[i] for i in images], "scale": spec.sample_scale, "version": 1}
+        names: dict[str, str] = {}
+        for row in self.experiment.methods:
+            names.setdefault(row.model, row.name)  # rows may share a model
+        columns = {method: names[method] for method in methods}
+        drawn = {"images": [bench.digests[i] for i in images], "scale": spec.sample_scale, "version": 1}
+        drawn |= {"columns": list(columns.values())}
         keys = [bench.key(method, spec.sample_scale).plain for method in methods]
-        name = hashlib.sha256(json.dumps([named, keys], sort_keys=True).encode()).hexdigest()[:20]
+        name = hashlib.sha256(json.dumps([drawn, keys], sort_keys=True).encode()).hexdigest()[:20]
         path = self.store.folder / "samples" / f"{name}.png"
-        rows = [row.name for row in self.experiment.methods if row.model in methods]
         if not path.exists():
             try:
-                png = _sample_sheet(bench, methods, rows, images, spec.sample_scale)
-            except CasarbiError:
-                return []  # the failing image is named under the table
+                png = _sample_sheet(bench, columns, images, spec.sample_scale)
+            except Exception:  # a plug-in may raise anything; the failing image is named under the table
+                return []
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(png)
-        from reports.document import Picture
-
-        caption = f"LR (enlarged by repetition), {', '.join(rows)} and GT at x{scale_label(spec.sample_scale)}."
+            write_whole(path, png)
+        caption = (
+            f"LR (enlarged by repetition), {', '.join(columns.values())} and GT at x{scale_label(spec.sample_scale)}."
+        )
         return [Picture(path.read_bytes(), caption, f"Rows: {', '.join(images)}. Columns: {caption}")]
+
+
+def _check_device(device: str) -> None:
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise CasarbiError("There is no CUDA device on this machine: leave --device out, or give cpu.")
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError):
+        raise CasarbiError(f"There is no device '{device}' on this machine: give cpu, cuda or cuda:1.") from None
 
 
 def _at_hand(metric: str) -> bool:
@@ -214,7 +232,8 @@ def _stored_prices(
 
 
 @torch.inference_mode()
-def _sample_sheet(bench: Bench, methods: list[str], rows: list[str], images: tuple[str, ...], scale: float) -> bytes:
+def _sample_sheet(bench: Bench, columns: Mapping[str, str], images: Sequence[str], scale: float) -> bytes:
+    """PNG with a row an image: LR, the output of each method under its name in `columns`, GT."""
     from reports.figures import contact_sheet, nearest  # brings Matplotlib, which measuring does not need
 
     cells = []
@@ -222,13 +241,13 @@ def _sample_sheet(bench: Bench, methods: list[str], rows: list[str], images: tup
         pair = bench.job.protocol.pairs(bench.dataset, image, [scale])[0]
         lr = pair.lr[None].to(bench.job.device)
         cells.append((f"LR {lr.shape[-1]} px", nearest(_levels(pair.lr), pair.size)))
-        for method, name in zip(methods, rows, strict=True):
+        for method, name in columns.items():
             model = bench.model(method)
             assert model is not None
             output = model.bind([image]).upscale(lr, pair.size, [image_seed(image, bench.job.seed)])
             cells.append((name, _levels(output[0])))
         cells.append(("GT", _levels(pair.gt)))
-    return contact_sheet(cells, columns=len(methods) + 2)
+    return contact_sheet(cells, columns=len(columns) + 2)
 
 
 def _levels(image: Tensor) -> np.ndarray:

@@ -8,6 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.cli import main
+from benchmarks.experiments import grid_experiment
+from benchmarks.session import Session
+from benchmarks.store import Store
 
 COLUMNS = "experiment,preset,method,scale,metric,value,ci_low,ci_high,n,source,paper_value"
 
@@ -128,6 +131,24 @@ def test_run_takes_a_users_model_and_data(bench):
     assert {row["source"] for row in mine} == {"measured"} and {row["n"] for row in mine} == {"2"}
 
 
+def test_samples_survive_rows_of_one_model_and_plug_ins_that_raise(bench):
+    Path("t.toml").write_text(TOML)
+    assert bench("run", "t.toml", "--model", "Again=bicubic").exit_code == 0
+    assert "LIIF and GT at x5.3" in Path("reports/out/t/t.html").read_text()
+    bench("run", "t.toml", "--model", "Mine=toys:faulty", "--data", "toys:squares?n=2&white=0")
+    assert "have no value" in Path("reports/out/t/t.md").read_text()
+
+
+def test_dry_run_counts_one_process_on_a_device_that_has_one(tmp_path):
+    def session(device):
+        experiment = grid_experiment(
+            "g", "G", ("toys:squares?n=2",), ("bicubic",), (2.0,), ("psnr",), protocol="face", seed=0, small_n=False
+        )
+        return Session(experiment, Store(tmp_path), device=device, workers=8)
+
+    assert session("cpu").processes == 8 and session("cpu:0").processes == 1
+
+
 def test_selfssim_prints_matrices(bench):
     result = bench(
         "selfssim", "--models", "bicubic", "--data", "toys:squares?n=2", "--scales", "2,4", "--protocol", "face"
@@ -197,6 +218,7 @@ def test_dry_run_prints_the_bill_and_measures_nothing(bench):
             1,
         ),
         (("grid", "--models", "bicubic", "--data", "photos", "--scales", "2", "--device", "cuda"), "no CUDA device", 1),
+        (("grid", "--models", "bicubic", "--data", "photos", "--scales", "2", "--device", "gpu"), "device 'gpu'", 1),
         (("run", "table11"), "did you mean table1", 1),
         (("run", "table1", "--preset", "papr"), "did you mean paper", 1),
         (("run", "table1", "--preset", "paper"), "celebahq", 1),
