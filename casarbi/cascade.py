@@ -220,11 +220,18 @@ def draw_stage(config: CascadeConfig, generator: torch.Generator) -> TrainingSta
     - us: a scale uniform on (1, max_scale], and one of its N equal stages; p is the share of s_fix stages, as in rl.
     - single: a scale uniform on (1, max_scale] from the original LR; p is not used.
 
+    No stage ends beyond max_scale, for which there would be no HR picture: where max_scale is no power of s_fix, the
+    factors towards it are uniform up to what is left.
+
     Args:
         config: strategy, s_fix, p and max_scale.
         generator: on the CPU; nothing else is drawn from.
     """
     s_fix, last = config.s_fix, stage_count(config.max_scale, config.s_fix) - 1
+
+    def most(before: float) -> float:
+        return min(s_fix, config.max_scale / before)
+
     if config.strategy == "single":
         return TrainingStage(1.0, _uniform(config.max_scale, generator))
     fixed = torch.rand((), generator=generator).item() < config.p
@@ -232,16 +239,22 @@ def draw_stage(config: CascadeConfig, generator: torch.Generator) -> TrainingSta
         factors = stage_factors(_uniform(config.max_scale, generator), "us", s_fix)
         return TrainingStage(factors[0] ** _index(len(factors), generator), factors[0])
     if config.strategy == "rf" and not fixed:
-        return TrainingStage(1.0, _uniform(s_fix, generator))
+        return TrainingStage(1.0, _uniform(most(1.0), generator))
     if config.strategy == "rf" and last:
-        return TrainingStage(_uniform(s_fix, generator) * s_fix ** _index(last, generator), s_fix)
+        part, index = torch.rand((), generator=generator).item(), _index(last, generator)
+        return TrainingStage(_up_to(most(s_fix ** (index + 1)), part) * s_fix**index, s_fix)
     before = s_fix ** _index(last + 1, generator)
-    return TrainingStage(before, s_fix if fixed else _uniform(s_fix, generator))
+    fixed = fixed and most(before) > s_fix - _EXACT
+    return TrainingStage(before, s_fix if fixed else _uniform(most(before), generator))
 
 
 def _uniform(high: float, generator: torch.Generator) -> float:
-    """Uniform on (1, high]: the end points have no weight, but a factor of 1 must not occur."""
-    return high - (high - 1) * torch.rand((), generator=generator).item()
+    return _up_to(high, torch.rand((), generator=generator).item())
+
+
+def _up_to(high: float, part: float) -> float:
+    """Uniform on (1, high] for a part in [0, 1): end points have no weight, but a factor of 1 must not occur."""
+    return high - (high - 1) * part
 
 
 def _index(count: int, generator: torch.Generator) -> int:

@@ -139,6 +139,15 @@ def test_uniform_and_single_draw_what_inference_meets():
     assert torch.tensor([stage.scale for stage in single]).mean() == pytest.approx(4.5, abs=0.1)
 
 
+@pytest.mark.parametrize("max_scale", [1.5, 2.0, 5.0, 6.0, 8.0])
+@pytest.mark.parametrize("strategy", ["rl", "rf", "us", "single"])
+def test_no_drawn_stage_ends_beyond_the_largest_scale(strategy, max_scale):
+    config, generator = CascadeConfig(strategy=strategy, max_scale=max_scale), torch.Generator().manual_seed(0)
+    stages = [draw_stage(config, generator) for _ in range(500)]
+    reached = max(stage.before * stage.scale for stage in stages)
+    assert 0.97 * max_scale < reached <= max_scale + 1e-9 and all(1 < stage.scale <= max_scale for stage in stages)
+
+
 @pytest.mark.parametrize("strategy", ["rl", "rf", "us", "single"])
 def test_drawn_stages_enlarge(strategy):
     for stage in draws(strategy, 0.3, 500):
