@@ -39,8 +39,9 @@ class CascadeConfig:
         p: probability of s_fix in Eq. 7; the paper gives 0.5 (faces) and 0.8 (scenes) for remainder-last, and says
             only that the other strategies use other values.
         max_scale: largest scale of training (8 for faces, 4 for scenes in the paper).
-        scale_input: whether the network is told the `nominal` factor s_i (1.325 on the way to 5.3) or the `achieved`
-            ratio of the rounded sizes (85/64 = 1.328). The paper does not say; nominal is our default.
+        scale_input: whether the network is told the `nominal` factor s_i or the `achieved` ratio of the rounded sizes.
+            The paper does not say; nominal is our default. A model is asked for sizes, so its s is that of the size
+            (85/16 = 5.3125, not 5.3): the two differ in training, and before the last stage of rf and us.
     """
 
     strategy: str = "rl"
