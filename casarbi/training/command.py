@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,16 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from casarbi.console import make_console, make_consoles, make_progress, say
+from casarbi.console import make_console, make_consoles, say
 from casarbi.errors import CasarbiError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from casarbi.training.presets import Preset
     from casarbi.training.session import Outcome
 
-_LINE_SECONDS = 30.0
 _SIGNALLED = 128
 """Exit codes of commands that a signal stopped begin here."""
 
@@ -116,43 +112,15 @@ def _folder(preset: Preset, options: dict[str, Any]) -> Path:
 
 
 def _train(preset: Preset, options: dict[str, Any]) -> Outcome:
-    from casarbi.training.progress import ConsoleReporter
+    from casarbi.training.progress import CacheBar, ConsoleReporter
     from casarbi.training.session import Start, train
     from casarbi.training.trainer import Place
 
     _, errors = make_consoles()
     place = Place(_folder(preset, options), options["workers"], options["minutes"])
     start = Start(options["resume"], options["init"], options["device"])
-    with _CacheBar(errors) as cache_bar, ConsoleReporter(errors) as reporter:
+    with CacheBar(errors) as cache_bar, ConsoleReporter(errors) as reporter:
         return train(preset, place, start, reporter, cache_bar)
-
-
-class _CacheBar:
-    """Bar for making the cache of pictures, which may take minutes; off a terminal, a line now and then."""
-
-    def __init__(self, console: Console) -> None:
-        self.console, self.bar = console, make_progress(console)
-        self.task: Any = None
-        self.said = 0.0
-
-    def __enter__(self) -> _CacheBar:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.bar.stop()
-
-    def __call__(self, done: int, total: int) -> None:
-        if self.task is None:
-            self.bar.start()
-            self.task = self.bar.add_task("making pictures", total=total)
-        self.bar.update(self.task, completed=done)
-        if not self.console.is_terminal and time.monotonic() - self.said > _LINE_SECONDS:
-            self.said = time.monotonic()
-            say(self.console, f"making pictures, once: {done:,} of {total:,}")
-        if done == total:
-            self.bar.stop()
-            self.bar.remove_task(self.task)
-            self.task = None
 
 
 def _end(outcome: Outcome, preset: Preset, options: dict[str, Any]) -> None:

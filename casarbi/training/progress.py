@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from casarbi.console import say
+from casarbi.console import make_progress, say
 
 LINE_SECONDS = 30.0
 
@@ -88,6 +88,35 @@ class ConsoleReporter:
     def note(self, text: str, *, warning: bool = False) -> None:
         """Print a line above the bar."""
         say(self.console, f"Warning: {text}" if warning else text, style="yellow" if warning else None)
+
+
+class CacheBar:
+    """Bar for making the cache of pictures, which may take minutes; off a terminal, a line now and then."""
+
+    def __init__(self, console: Console) -> None:
+        self.console, self.bar = console, make_progress(console)
+        self.task: Any = None
+        self.said = 0.0
+
+    def __enter__(self) -> CacheBar:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Say how many pictures are done."""
+        if self.task is None:
+            self.bar.start()
+            self.task = self.bar.add_task("making pictures", total=total)
+        self.bar.update(self.task, completed=done)
+        if not self.console.is_terminal and time.monotonic() - self.said >= LINE_SECONDS:
+            self.said = time.monotonic()
+            say(self.console, f"making pictures, once: {done:,} of {total:,}")
+        if done == total:
+            self.bar.stop()
+            self.bar.remove_task(self.task)
+            self.task = None
 
 
 def duration(seconds: float) -> str:
