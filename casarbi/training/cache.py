@@ -200,7 +200,8 @@ def _pictures(reference: str, ids: Sequence[str], cut: Cut, workers: int) -> Ite
 
 
 def _start_worker() -> None:
-    os.nice(5)
+    if hasattr(os, "nice"):  # Windows has none
+        os.nice(5)
     torch.set_num_threads(1)
 
 

@@ -18,7 +18,11 @@ CURVE_POINTS = 40
 
 def git_commit() -> str:
     """Commit of this checkout, with "-dirty" where files were changed since; "unknown" outside a checkout."""
-    folder = Path(__file__).parent
+    folder = Path(__file__).parents[2]
+    if not (
+        folder / ".git"
+    ).exists():  # installed somewhere inside another project's checkout, whose commit says nothing
+        return "unknown"
     try:
         command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=10)
