@@ -90,8 +90,10 @@ class CasarbiGroup(click.Group):
         self.stopped = stopped
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the command line, on streams that can print everything."""
+        """Run the command line, on streams that can print everything, with modules of the current folder in reach."""
         make_streams_safe()
+        if "" not in sys.path:
+            sys.path.append("")  # for `my_package.module:factory`; last, so that no file there hides a library
         return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -131,6 +131,25 @@ def test_run_takes_a_users_model_and_data(bench):
     assert {row["source"] for row in mine} == {"measured"} and {row["n"] for row in mine} == {"2"}
 
 
+def test_the_contributors_example_runs_from_its_own_folder(bench):
+    example = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text().split("```python\n")[1].split("```")[0]
+    Path("my_package").mkdir()
+    Path("my_package/module.py").write_text(example)
+    models = "my_package.module:factory,my_package.module:factory?mode=area"
+    result = bench("grid", "--models", models, "--data", "toys:squares?n=2", "--scales", "3.3", "--protocol", "face")
+    assert result.exit_code == 0 and len({row["value"] for row in rows()}) == 4, (
+        result.output
+    )  # PSNR and SSIM of two methods
+
+
+def test_a_report_on_other_data_does_not_call_it_by_the_declared_name(bench):
+    Path("t.toml").write_text(TOML.replace("toys:squares?n=3", "portraits?n=3").replace('"squares"', '"portraits"'))
+    bench("report", "t.toml", "--data", "toys:squares?n=2")
+    text = Path("reports/out/t/t.md").read_text()
+    assert "## toys" in text and "Measured on toys:squares?n=2 in place of portraits?n=3." in text
+    assert "## portraits" not in text and "Squares." not in text
+
+
 def test_samples_survive_rows_of_one_model_and_plug_ins_that_raise(bench):
     Path("t.toml").write_text(TOML)
     assert bench("run", "t.toml", "--model", "Again=bicubic").exit_code == 0
