@@ -132,10 +132,17 @@ class Experiment:
         return Job(panel.data, panel.protocol, self.scales, models, self.metrics, self.seed, device)
 
     def with_data(self, reference: str) -> Experiment:
-        """The experiment on another data set in place of its first panel's; panels on yet other data are left out."""
+        """The experiment on another data set in place of its first panel's; panels on yet other data are left out.
+
+        Where it is read by another reader, names and captions no longer speak of the declared one.
+        """
         declared = self.panels[0].data
-        panels = tuple(replace(panel, data=reference) for panel in self.panels if panel.data == declared)
-        return replace(self, panels=panels)
+        old, new = (Reference.parse(text).name for text in (declared, reference))
+        panels = [replace(panel, data=reference) for panel in self.panels if panel.data == declared]
+        if new != old:
+            caption = f"Measured on {reference} in place of {declared}."
+            panels = [replace(p, name=new if p.name == old else p.name, caption=caption) for p in panels]
+        return replace(self, panels=tuple(panels))
 
     def with_models(self, models: Mapping[str, str]) -> Experiment:
         """The experiment with other models in named rows; a new name adds a row."""
@@ -221,7 +228,6 @@ def grid_experiment(
     protocol: str | None,
     seed: int,
     small_n: bool,
-    paper: PaperTable | None = None,
 ) -> Experiment:
     """An experiment made on the command line; without a protocol, each data set's usual one is taken."""
     panels: list[PanelSpec] = []
@@ -244,5 +250,4 @@ def grid_experiment(
         metrics=metrics,
         seed=seed,
         small_n=small_n,
-        paper=paper,
     )
