@@ -12,7 +12,7 @@ import pandas as pd
 from benchmarks.datasets.headers import KINDS
 from benchmarks.experiments import Experiment, MethodRow, PanelSpec
 from benchmarks.job import GROUND_TRUTH, Bench, selfssim_column
-from benchmarks.metrics import create_metric
+from benchmarks.metrics import create_metric, metric_info
 from benchmarks.metrics.base import ConsistencyMetric, DerivedMetric, DistributionMetric, Metric
 from benchmarks.statistics import Interval, mean_interval
 from benchmarks.store import Row, Store, column_name
@@ -214,8 +214,9 @@ def _metric_columns(experiment: Experiment, metrics: Mapping[str, Metric], cite:
         )
     for name in experiment.optional:
         if name not in metrics and name in paper:
+            info = metric_info(name)
             note = f"Not measured here: the weights of {name} are not on this machine (casarbi-bench doctor says more)."
-            yield MetricColumn(name, paper[name].upper(), False, 4 if "lpips" in name else 2, paper[name].upper(), note)
+            yield MetricColumn(name, info.label, info.higher_is_better, info.decimals, paper[name].upper(), note)
 
 
 def _method(results: PanelResults, row: MethodRow) -> Method:
