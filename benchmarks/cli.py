@@ -301,6 +301,10 @@ def _announce(session: Session) -> None:
     """Echo how scales, data and protocols were understood, before hours of work."""
     experiment = session.experiment
     click.echo(f"{experiment.title}: scales {', '.join(scale_label(scale) for scale in experiment.scales)}")
+    if session.part.world > 1:
+        click.echo(
+            f"  Here only slice {session.part.rank} of {session.part.world}: every {session.part.world}th image."
+        )
     for spec in experiment.panels:
         bench = session.benches[spec.name]
         click.echo(

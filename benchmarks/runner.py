@@ -63,9 +63,11 @@ class Slice:
             ("SLURM_PROCID", "SLURM_NTASKS"),
         ):
             if env.get(rank) and env.get(world):
-                first = env.get("SLURM_ARRAY_TASK_MIN", "0") if "ARRAY" in rank else "0"
+                # A SLURM array such as 10-40:10 has the ids 10, 20, 30, 40.
+                array = env if "ARRAY" in rank else {}
+                first, step = array.get("SLURM_ARRAY_TASK_MIN", "0"), array.get("SLURM_ARRAY_TASK_STEP", "1")
                 try:
-                    return cls(int(env[rank]) - int(first), int(env[world]))
+                    return cls((int(env[rank]) - int(first)) // max(1, int(step)), int(env[world]))
                 except ValueError:
                     raise CasarbiError(
                         f"The environment says {rank}={env[rank]} and {world}={env[world]}, wanted two whole numbers: "

@@ -119,7 +119,7 @@ def test_a_report_tells_not_measured_from_failed_and_names_an_unfinished_run(ben
     assert bench("report", "t.toml").exit_code == 0
     assert {row["source"] for row in rows("reports/out/t/t.csv") if row["method"] == "LIIF"} == {"missing", "cited"}
     assert "not measured yet: casarbi-bench run t" in Path("reports/out/t/t.md").read_text()
-    bench("run", "t.toml", "--rank", "0", "--world", "2")
+    assert "only slice 0 of 2" in bench("run", "t.toml", "--rank", "0", "--world", "2").output
     assert "only 2 of 3 images are measured" in bench("report", "t.toml").output
 
 

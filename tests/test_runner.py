@@ -163,6 +163,16 @@ def test_tasks_hold_each_image_once_with_all_its_work(tmp_path):
         ({}, 0, 1),
         ({"RANK": "1", "WORLD_SIZE": "4", "SLURM_PROCID": "0", "SLURM_NTASKS": "2"}, 1, 4),
         ({"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "3", "SLURM_ARRAY_TASK_MIN": "1"}, 2, 3),
+        (
+            {
+                "SLURM_ARRAY_TASK_ID": "30",
+                "SLURM_ARRAY_TASK_COUNT": "4",
+                "SLURM_ARRAY_TASK_MIN": "10",
+                "SLURM_ARRAY_TASK_STEP": "10",
+            },
+            2,
+            4,
+        ),
         ({"SLURM_PROCID": "1", "SLURM_NTASKS": "2"}, 1, 2),
     ],
 )
