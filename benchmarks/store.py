@@ -178,7 +178,7 @@ class Cell:
         return headers
 
     def add(self, rows: list[Row], header: Mapping[str, Any]) -> None:
-        """Add one part; on return it is on disk for good.
+        """Add one part; on return it outlives this process.
 
         Raises:
             CasarbiError: where the disk is full or refuses; nothing that was there before is harmed.
