@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -18,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from casarbi.errors import CasarbiError
+from casarbi.files import replacing
 from casarbi.weights import sha256_file
 
 __all__ = [
@@ -165,13 +164,12 @@ def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) ->
 
 
 def write_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write tensors and a header of texts as safetensors, elsewhere first and then moved into place."""
+    """Write tensors and a header of texts as safetensors; a reader, or a crash, never sees half a file."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     contiguous = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".write-") as folder:
-        save_file(contiguous, Path(folder) / path.name, metadata=dict(metadata))
-        os.replace(Path(folder) / path.name, path)
+    with replacing(path) as draft:
+        save_file(contiguous, draft, metadata=dict(metadata))
 
 
 def _first_bytes(path: Path, count: int = 512) -> bytes:

@@ -23,10 +23,10 @@ import torch
 from torch import Tensor
 
 from casarbi.errors import CasarbiError
+from casarbi.files import exclusive, free_bytes, replacing, write_json
 from casarbi.images import to_uint8
 from casarbi.references import Registry
 from casarbi.resize import resize
-from casarbi.training.files import exclusive, free_bytes, replacing, write_json
 from casarbi.weights import cache_folder
 
 FORMAT = 1

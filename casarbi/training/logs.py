@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from casarbi.training.files import replacing
+from casarbi.files import replacing
 
 
 class CsvLog:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from casarbi.checkpoints import read_checkpoint
 from casarbi.errors import CasarbiError
-from casarbi.training.files import replacing
+from casarbi.files import replacing
 from casarbi.training.optimizer import step_count
 
 FORMAT = 1

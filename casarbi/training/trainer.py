@@ -15,10 +15,10 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from casarbi.errors import CasarbiError
+from casarbi.files import free_bytes, is_full
 from casarbi.images import write_image
 from casarbi.training.batches import Batches
 from casarbi.training.ema import WeightAverage
-from casarbi.training.files import free_bytes, is_full
 from casarbi.training.header import KEY, as_text, thin_out
 from casarbi.training.interrupts import StopWish
 from casarbi.training.logs import CsvLog, TensorBoardLog, read_log
