@@ -20,7 +20,7 @@ import os
 import time
 import uuid
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -131,14 +131,6 @@ class Store:
             raise CasarbiError(
                 f"Results cannot be kept in {self.folder}: {error.strerror}; name another folder with --store."
             ) from None
-
-    def keys(self) -> Iterator[dict[str, Any]]:
-        """The plain keys of all cells on disk, damaged ones left out."""
-        for path in sorted(self.folder.glob("cells/*/cell.json")):
-            try:
-                yield json.loads(path.read_text(encoding="utf-8"))["key"]
-            except (OSError, ValueError, KeyError, TypeError):
-                continue
 
 
 class Cell:
