@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -341,7 +342,8 @@ def _write(session: Session, folder: Path, spreadsheet: str | None) -> None:
     document = session.document(date, command)
     # Files first: a console that cannot print a sign must not lose the work.
     paths = write_report(document, folder, spreadsheet)
-    click.echo(to_text(document, sys.stdout.encoding))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    click.echo(to_text(document, sys.stdout.encoding, width))
     for path in paths:
         click.echo(str(path))
 
