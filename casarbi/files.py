@@ -20,9 +20,12 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     draft = path.with_name(f".{path.name}-{os.getpid()}.tmp")
     try:
+        draft.touch()
+        mode = draft.stat().st_mode
         yield draft
         with draft.open("rb+") as file:
             os.fsync(file.fileno())
+        draft.chmod(mode)  # safetensors (0.8) makes its files readable to their owner alone, whatever the umask
         os.replace(draft, path)
     finally:
         with suppress(OSError):

@@ -140,6 +140,12 @@ def test_safetensors_round_trip_with_header(tmp_path):
     assert torch.equal(module.weight, weights()["weight"])
 
 
+def test_weights_may_be_read_by_whom_new_files_may(tmp_path):
+    write_checkpoint(tmp_path / "w.safetensors", weights(), {})
+    (tmp_path / "new").touch()
+    assert (tmp_path / "w.safetensors").stat().st_mode == (tmp_path / "new").stat().st_mode
+
+
 def test_hash_notices_new_content_under_old_size_and_time(tmp_path):
     path = tmp_path / "w"
     path.write_bytes(b"abc")
