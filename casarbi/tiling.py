@@ -51,12 +51,21 @@ def spans(length: int, tile: int, overlap: int, multiple: int = 1) -> list[Span]
     """Cut an axis into spans of about `tile`, evenly spread, that begin at multiples of `multiple`.
 
     Neighbours share at least `overlap` pixels.
+
+    Raises:
+        CasarbiError: where tiles would not advance by `multiple`.
     """
     if length - tile < multiple:  # a second span would begin with the first
         return [(0, length)]
+    if tile - overlap < multiple:
+        raise CasarbiError(
+            f"tile={tile} with overlap={overlap} advances by less than the {multiple} pixels that the network's "
+            f"coarsest level needs: ask for larger tiles, or for less overlap."
+        )
     shared = overlap + multiple - 1  # a start moves back to a multiple by up to multiple - 1
     count = math.ceil((length - shared) / (tile - shared))
-    starts = [i * (length - tile) // (count - 1) // multiple * multiple for i in range(count)]
+    # Moved back, two starts may meet where tiles are small.
+    starts = sorted({i * (length - tile) // (count - 1) // multiple * multiple for i in range(count)})
     return [(start, start + tile) for start in starts[:-1]] + [(starts[-1], length)]
 
 

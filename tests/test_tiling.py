@@ -11,6 +11,7 @@ from casarbi.tiling import Crop, TileConfig, blend_weights, predict_tiled, resiz
 
 @settings(deadline=None, max_examples=400)
 @example(33, 32, 0, 2)
+@example(42, 32, 100, 8)
 @given(st.integers(1, 5000), st.integers(32, 600), st.integers(0, 100), st.sampled_from([1, 2, 8]))
 def test_spans_cover_overlap_and_begin_on_the_grid(length, tile, share, multiple):
     overlap = tile * share // 200
@@ -85,3 +86,8 @@ def test_only_large_outputs_are_cut():
 def test_impossible_tiles_are_refused(tile, overlap):
     with pytest.raises(CasarbiError, match="tile="):
         TileConfig(tile, overlap)
+
+
+def test_tiles_that_cannot_advance_are_refused():
+    with pytest.raises(CasarbiError, match="less than the 32 pixels"):
+        spans(200, 40, 16, 32)
