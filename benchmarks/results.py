@@ -230,9 +230,9 @@ def _method(results: PanelResults, row: MethodRow) -> Method:
 
 
 def _reason(results: PanelResults, row: MethodRow) -> str:
-    """Why a row has no measured values; "" where it has."""
+    """Why a row has no measured values, as the end of a sentence; "" where it has."""
     if row.model in results.bench.failed:
-        return results.bench.failed[row.model]
+        return results.bench.failed[row.model].rstrip(".")
     if row.model and not any(results.measured(row.model, scale) for scale in results.experiment.scales):
         return f"not measured yet: casarbi-bench run {results.experiment.name}"
     return row.reason
@@ -337,7 +337,7 @@ def _facts(results: PanelResults) -> Facts:
             facts.append((row.name, parts))
     for name, metric in bench.metrics.items():
         sha = metric.identity.get("sha256") or metric.identity.get("weights")
-        facts.append((name, metric.info.description + (f" Weights {str(sha)[:12]}." if sha else "")))
+        facts.append((name, metric.info.description + (f"; weights {str(sha)[:12]}" if sha else "")))
     facts += _machine_facts(results)
     return tuple(facts)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -76,7 +77,10 @@ class Session:
         self.experiment = replace(self.experiment, metrics=(*self.experiment.metrics, *here))
         _check_device(self.device)
         for bench in self.benches.values():
-            if bench.job.models and not any(bench.model(reference) for reference in bench.job.models):
+            opened = [
+                bench.model(reference) for reference in bench.job.models
+            ]  # all: each failure is told at the start
+            if opened and not any(opened):
                 raise CasarbiError(next(iter(bench.failed.values())))
             _ = bench.digests
 
@@ -155,7 +159,7 @@ class Session:
             for name, panel in states.items():
                 if panel:
                     bench = self.benches[name]
-                    every = max(1, len(bench.dataset.ids) // PROBE_IMAGES)
+                    every = math.ceil(len(bench.dataset.ids) / PROBE_IMAGES)
                     run([bench], probe_store, workers=1, batch=PROBE_IMAGES, part=Slice(0, every))
             probed = {
                 name: [replace(s, cell=probe_store.cell(s.cell.key)) for s in panel] for name, panel in states.items()

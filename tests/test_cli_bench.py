@@ -150,6 +150,14 @@ def test_a_report_on_other_data_does_not_call_it_by_the_declared_name(bench):
     assert "## portraits" not in text and "Squares." not in text
 
 
+def test_a_model_that_does_not_open_is_told_first_and_every_sentence_ends_once(bench):
+    words = ("--data", "toys:squares?n=2", "--scales", "2", "--protocol", "face")
+    result = bench("grid", "--models", "bicubic,liif:nofile.pth", *words)
+    assert result.exit_code == 1 and result.stderr.startswith("Warning: liif:nofile.pth is left out")
+    for ending in ("md", "tex", "html"):
+        assert ".." not in Path(f"reports/out/grid/grid.{ending}").read_text()
+
+
 def test_samples_survive_rows_of_one_model_and_plug_ins_that_raise(bench):
     Path("t.toml").write_text(TOML)
     assert bench("run", "t.toml", "--model", "Again=bicubic").exit_code == 0
