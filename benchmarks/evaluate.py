@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.job import GROUND_TRUTH, Bench, selfssim_column
+from benchmarks.machine import peak_memory_bytes
 from benchmarks.metrics.base import ConsistencyMetric, DistributionMetric, ImageMetric, missing_reason
 from benchmarks.protocol import Pair
 from benchmarks.store import Row, Store
@@ -86,7 +87,8 @@ def measure(bench: Bench, store: Store, task: Task, header: Mapping[str, Any]) -
                 "model": model_seconds / len(wanted),
                 "metrics": clock.charge("metrics"),
             }
-            store.cell(bench.key(method, scale)).add(rows, {**header, "rows": len(rows), "seconds": seconds})
+            costs = {"rows": len(rows), "seconds": seconds, "memory_bytes": peak_memory_bytes()}
+            store.cell(bench.key(method, scale)).add(rows, {**header, **costs})
             clock.charge("store")
     return outcome
 

@@ -27,8 +27,10 @@ def device_name(device: str) -> str:
 
 
 def peak_memory_bytes() -> int:
-    """Most memory that this process has held so far."""
-    import resource  # Windows has none, and needs it for --dry-run alone
-
+    """Most memory that this process has held so far; 0 where the system does not tell (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux KiB

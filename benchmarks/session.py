@@ -58,6 +58,16 @@ class Bill:
 
 
 @dataclass
+class _Known:
+    """Seconds an output by (panel, method, scale); rows and bytes on disk; peak memory of a process."""
+
+    prices: dict[tuple[str, str, float], float] = field(default_factory=dict)
+    rows: int = 0
+    disk_bytes: int = 0
+    memory_bytes: int = 0
+
+
+@dataclass
 class Session:
     """An experiment being run.
 
@@ -131,16 +141,16 @@ class Session:
         outputs = sum(len(state.todo) for panel in states.values() for state in panel)
         if not outputs:
             return Bill(0, 0, 0, None, "everything is measured", 0, 0)
-        prices, disk, basis = self._prices(states)
-        seconds = sum(len(s.todo) * prices[name, s.method, s.scale] for name, panel in states.items() for s in panel)
+        known, basis = self._known(states)
+        seconds = sum(len(s.todo) * known.prices[name, s.method, s.scale] for name, p in states.items() for s in p)
         return Bill(
             images,
             outputs,
             sum(self._evaluations(name, state) for name, panel in states.items() for state in panel),
             seconds / self.processes,
             basis,
-            peak_memory_bytes() * self.processes,
-            int(disk * outputs),
+            max(known.memory_bytes, peak_memory_bytes()) * self.processes,
+            int(known.disk_bytes / max(known.rows, 1) * outputs),
         )
 
     def _evaluations(self, panel: str, state: CellState) -> int:
@@ -149,11 +159,11 @@ class Session:
         model = self.benches[panel].model(state.method)
         return len(state.todo) * model.evaluations(state.scale) if model else 0
 
-    def _prices(self, states: Mapping[str, list[CellState]]) -> tuple[dict[tuple[str, str, float], float], float, str]:
-        """Seconds an output of each cell, bytes an output, and what they rest on."""
-        prices, rows, size = _stored_prices(states, device_name(self.device))
-        if all((name, s.method, s.scale) in prices for name, panel in states.items() for s in panel):
-            return prices, size / max(rows, 1), "earlier runs of the same cells"
+    def _known(self, states: Mapping[str, list[CellState]]) -> tuple[_Known, str]:
+        """What outputs of these cells cost, and what that rests on."""
+        known = _stored_costs(states, device_name(self.device))
+        if all((name, s.method, s.scale) in known.prices for name, panel in states.items() for s in panel):
+            return known, "earlier runs of the same cells"
         with tempfile.TemporaryDirectory() as folder:
             probe_store = Store(folder)
             for name, panel in states.items():
@@ -164,8 +174,7 @@ class Session:
             probed = {
                 name: [replace(s, cell=probe_store.cell(s.cell.key)) for s in panel] for name, panel in states.items()
             }
-            prices, rows, size = _stored_prices(probed, device_name(self.device))
-        return prices, size / max(rows, 1), f"a probe of {PROBE_IMAGES} images"
+            return _stored_costs(probed, device_name(self.device)), f"a probe of {PROBE_IMAGES} images"
 
     def _samples(self, spec: PanelSpec) -> list[Picture]:
         """Contact sheet of a few images by every method, made once and kept in the store."""
@@ -217,22 +226,20 @@ def _at_hand(metric: str) -> bool:
     return True
 
 
-def _stored_prices(
-    states: Mapping[str, list[CellState]], device: str
-) -> tuple[dict[tuple[str, str, float], float], int, int]:
-    prices: dict[tuple[str, str, float], float] = {}
-    total_rows = total_bytes = 0
+def _stored_costs(states: Mapping[str, list[CellState]], device: str) -> _Known:
+    known = _Known()
     for name, panel in states.items():
         for state in panel:
             headers = state.cell.headers()
-            total_rows += sum(header["rows"] for header in headers)
+            known.rows += sum(header["rows"] for header in headers)
             here = [header for header in headers if header["device"] == device]  # another device's seconds say nothing
             if rows := sum(header["rows"] for header in here):
                 seconds = sum(sum(header["seconds"].values()) for header in here)
-                prices[name, state.method, state.scale] = seconds / rows
+                known.prices[name, state.method, state.scale] = seconds / rows
+            known.memory_bytes = max([known.memory_bytes, *(header.get("memory_bytes", 0) for header in here)])
             if headers:
-                total_bytes += sum(path.stat().st_size for path in state.cell.folder.rglob("*") if path.is_file())
-    return prices, total_rows, total_bytes
+                known.disk_bytes += sum(path.stat().st_size for path in state.cell.folder.rglob("*") if path.is_file())
+    return known
 
 
 @torch.inference_mode()

@@ -158,6 +158,17 @@ def test_a_model_that_does_not_open_is_told_first_and_every_sentence_ends_once(b
         assert ".." not in Path(f"reports/out/grid/grid.{ending}").read_text()
 
 
+def test_a_bill_from_earlier_runs_knows_the_memory_they_took(bench):
+    assert bench(*GRID).exit_code == 0
+    for path in Path("results").glob("cells/*/parts/*.json"):
+        part = json.loads(path.read_text())
+        assert part["header"]["memory_bytes"] > 2**20
+        part["header"]["memory_bytes"] = 7 * 2**40
+        path.write_text(json.dumps(part))
+    more = bench(*[word.replace("n=3", "n=4") for word in GRID], "--dry-run")
+    assert "earlier runs" in more.output and "Memory: about 7168.0 GiB" in more.output
+
+
 def test_samples_survive_rows_of_one_model_and_plug_ins_that_raise(bench):
     Path("t.toml").write_text(TOML)
     assert bench("run", "t.toml", "--model", "Again=bicubic").exit_code == 0
