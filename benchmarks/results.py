@@ -195,6 +195,8 @@ def _image_records(results: PanelResults) -> Iterator[dict[str, object]]:
             names = {c: c.partition("#")[0] for c, m in columns.items() if not isinstance(m, DistributionMetric)}
             for found in filter(None, results.rows(row.model, scale)):
                 for column, name in names.items():
+                    if not (found.has(column) or "" in found.failures):
+                        continue  # no run has sought it yet
                     yield {
                         "image": found.image,
                         "method": row.name,

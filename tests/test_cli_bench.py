@@ -320,6 +320,7 @@ def test_a_report_before_a_new_metric_is_run_says_missing_not_failed(bench):
     bench("report", "t.toml")
     found = {row["metric"]: row["source"] for row in rows("reports/out/t/t.csv") if row["method"] == "LIIF"}
     assert found == {"psnr": "measured", "ssim": "missing", "fd-st-alex": "measured"}
+    assert {row["metric"] for row in rows("reports/out/t/t-images.csv")} == {"psnr"}
 
 
 def test_pictures_too_small_for_a_distance_are_named(bench):
