@@ -238,7 +238,10 @@ def _declared(name: str, preset: str, data: str | None, models: tuple[str, ...])
     for row, equals, reference in pairs:
         if not (row and equals and reference):
             raise click.UsageError(f"--model {row} must read ROW=REFERENCE, such as Mine=my_package.module:factory.")
-    experiment = experiment.with_models({row: reference for row, _, reference in pairs})
+    chosen = {row: reference for row, _, reference in pairs}
+    if len(chosen) < len(pairs):
+        raise click.UsageError("--model names a row twice: give each row one model.")
+    experiment = experiment.with_models(chosen)
     return experiment.with_data(data) if data else experiment
 
 

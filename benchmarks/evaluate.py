@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.datasets.base import Dataset
 from benchmarks.job import GROUND_TRUTH, Bench, selfssim_column
 from benchmarks.machine import peak_memory_bytes
 from benchmarks.metrics.base import ConsistencyMetric, DistributionMetric, ImageMetric, missing_reason
@@ -93,15 +94,35 @@ def measure(bench: Bench, store: Store, task: Task, header: Mapping[str, Any]) -
     return outcome
 
 
+class _ReadOnce(Dataset):
+    """A data set that remembers the last image, for protocols that cut each scale from it anew."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self.last: tuple[str, Tensor] | None = None
+
+    def image(self, image_id: str) -> Tensor:
+        if self.last is None or self.last[0] != image_id:
+            self.last = image_id, self.dataset.image(image_id)
+        return self.last[1]
+
+    def lr(self, image_id: str, scale: float) -> Tensor | None:
+        return self.dataset.lr(image_id, scale)
+
+    def digest(self, image_id: str) -> str:
+        return self.dataset.digest(image_id)
+
+
 def _read_pairs(bench: Bench, task: Task) -> tuple[dict[tuple[str, float], Pair], dict[tuple[str, float], str]]:
     pairs: dict[tuple[str, float], Pair] = {}
     unreadable: dict[tuple[str, float], str] = {}
     protocol, scales = bench.job.protocol, bench.job.scales
+    dataset = _ReadOnce(bench.dataset)
     for image in task.images:
         # Scales that share one LR are asked for together, others one by one: too large a scale spoils only itself.
         for group in [scales] if protocol.one_lr else [(scale,) for scale in scales]:
             try:
-                pairs.update({(image, pair.scale): pair for pair in protocol.pairs(bench.dataset, image, group)})
+                pairs.update({(image, pair.scale): pair for pair in protocol.pairs(dataset, image, group)})
             except (CasarbiError, MemoryError) as error:
                 unreadable.update({(image, scale): _sentence(error) for scale in group})
     return pairs, unreadable

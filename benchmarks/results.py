@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.comparisons import paired_facts
 from benchmarks.datasets.headers import KINDS
 from benchmarks.experiments import Experiment, MethodRow, PanelSpec
 from benchmarks.job import GROUND_TRUTH, Bench, selfssim_column
@@ -87,6 +89,10 @@ class PanelResults:
             n = sum(row is not None and bool(row.values) for row in rows)
             return Interval(1.0, math.nan, math.nan, n) if n else NOT_HERE
         return mean_interval(self._values(model, rows, selfssim_column(metric, reference_scale)))
+
+    def scores(self, model: str, scale: float, metric: Metric) -> list[float]:
+        """Values of an image metric in the data set's order, NaN where there is none."""
+        return self._values(model, self.rows(model, scale), _stored_column(metric))
 
     def _values(self, model: str, rows: Sequence[Row | None], column: str) -> list[float]:
         self._note_failures(model, rows, column)
@@ -340,7 +346,7 @@ def _facts(results: PanelResults) -> Facts:
     for name, metric in bench.metrics.items():
         sha = metric.identity.get("sha256") or metric.identity.get("weights")
         facts.append((name, metric.info.description + (f"; weights {str(sha)[:12]}" if sha else "")))
-    facts += _machine_facts(results)
+    facts += [*paired_facts(results), *_machine_facts(results)]
     return tuple(facts)
 
 
@@ -355,7 +361,8 @@ def _machine_facts(results: PanelResults) -> list[tuple[str, str]]:
     ]
     devices = sorted({header["device"] for header in headers})
     versions = sorted({", ".join(f"{k} {v}" for k, v in header["versions"].items()) for header in headers})
-    commits = sorted({header["commit"] for header in headers if header["commit"]})
+    # Twelve digits, and whether files differed from the commit.
+    commits = sorted({re.sub(r"(?<=^.{12})[0-9a-f]*", "", header["commit"]) for header in headers})
     lines = [("Device", "; ".join(devices)), ("Versions", "; ".join(versions)), ("Commit", ", ".join(commits))]
     return [line for line in lines if line[1]]
 

@@ -11,7 +11,6 @@ import math
 import multiprocessing
 import os
 import signal
-import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
@@ -30,6 +29,7 @@ from benchmarks.plan import CellState, survey
 from benchmarks.processes import interrupts_ignored, worker_context
 from benchmarks.store import Store
 from casarbi.errors import CasarbiError
+from casarbi.provenance import git_commit
 
 Progress = Callable[[int], None]
 """Called with the number of outputs that have just been scored."""
@@ -141,15 +141,6 @@ def provenance(job: Job) -> dict[str, Any]:
         "commit": git_commit(),
         "versions": {name: _version(name) for name in ("casarbi", "torch", "numpy", "pillow")},
     }
-
-
-def git_commit() -> str:
-    """Short commit of this checkout with a plus where files differ from it; "" outside a checkout."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+", "--abbrev=10"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return ""
 
 
 def _version(name: str) -> str:

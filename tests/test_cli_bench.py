@@ -88,6 +88,15 @@ def test_grid_writes_a_tidy_table(bench):
         assert f"grid.{suffix}" in result.output and Path(f"reports/out/grid/grid.{suffix}").exists()
 
 
+def test_a_report_says_whether_the_best_is_better_on_the_same_images(bench):
+    words = (*GRID, "--metrics", "psnr")
+    bench(*words)
+    report = Path("reports/out/grid/grid.md").read_text()
+    assert "×2: bicubic - toys:noisy = +" in report and "Paired PSNR" in report
+    bench(*(word.replace("bicubic,toys:noisy", "toys:slow,toys:noisy?sigma=0.02") for word in words))  # equal outputs
+    assert "not told apart" in Path("reports/out/grid/grid.md").read_text()
+
+
 def test_grid_echoes_how_it_understood_its_words(bench):
     output = bench(*GRID).output
     assert "scales 2, 3.3" in output and "protocol face" in output and "3 images" in output

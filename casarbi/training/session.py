@@ -19,8 +19,8 @@ from casarbi import __version__
 from casarbi.checkpoints import load_strict, read_state
 from casarbi.errors import CasarbiError
 from casarbi.files import exclusive, write_json
+from casarbi.provenance import command_line, git_commit
 from casarbi.training.cache import CachedImages, Cut, cache_images
-from casarbi.training.header import command_line, git_commit
 from casarbi.training.presets import Preset
 from casarbi.training.progress import Reporter
 from casarbi.training.seeds import Purpose, torch_seed
