@@ -8,6 +8,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -60,7 +61,7 @@ class ResultFolder:
                     suffixed[_SCALE_SUFFIX.sub("", name)].append(path)
         return cls(folder, digests, dict(named), dict(suffixed))
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 over the pictures' paths and contents; where the folder lies does not count."""
         total = hashlib.sha256()
