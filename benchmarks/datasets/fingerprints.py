@@ -20,12 +20,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
+from casarbi.files import replacing
 from casarbi.weights.catalogue import cache_folder
 
 _BLOCK_BYTES = 2**20
@@ -111,14 +112,7 @@ def _load(memory_file: Path) -> dict[str, Entry]:
 
 def _save(memory_file: Path, memory: dict[str, Entry]) -> None:
     """Write elsewhere and move into place; a folder that may not be written only costs the next run its time."""
-    try:
+    with suppress(OSError):
         memory_file.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=memory_file.parent, suffix=".tmp")
-        try:
-            with open(handle, "w", encoding="ascii") as file:
-                json.dump({"format": _FORMAT, "files": memory}, file)
-            os.replace(draft, memory_file)
-        except OSError:
-            os.unlink(draft)
-    except OSError:
-        return
+        with replacing(memory_file) as draft:
+            draft.write_text(json.dumps({"format": _FORMAT, "files": memory}), encoding="ascii")
