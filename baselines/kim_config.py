@@ -1,0 +1,271 @@
+"""The configurations of Kim's latent diffusion: the published ones (spec/kim.md §2) and the small ones trained here."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from casarbi.errors import CasarbiError
+from casarbi.training.tables import build
+
+
+@dataclass(frozen=True)
+class FirstStageConfig:
+    """The autoencoder with its implicit decoder.
+
+    Attributes:
+        channels: of its finest level, and of the feature map that the implicit function is asked at.
+        multipliers: channels of each level in units of `channels`; every further level halves the sides.
+        blocks: residual blocks a level of the encoder; the decoder has one more.
+        latent: channels of the latent.
+        gaussian: the encoder gives mean and log-variance (`double_z`), else the latent itself.
+        groups: of the group normalisation.
+        hidden: widths of the implicit function's layers.
+    """
+
+    channels: int = 128
+    multipliers: tuple[int, ...] = (1, 2, 4)
+    blocks: int = 2
+    latent: int = 32
+    gaussian: bool = True
+    groups: int = 32
+    hidden: tuple[int, ...] = (256, 256, 256, 256)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be built."""
+        _check_widths("first_stage", self.channels, self.multipliers, self.groups)
+        if min(self.blocks, self.latent, *self.hidden, 1) < 1 or not self.hidden:
+            raise CasarbiError("first_stage wants blocks, latent and hidden of at least 1.")
+
+    @property
+    def reduction(self) -> int:
+        """How many times the encoder makes an axis shorter."""
+        return 2 ** (len(self.multipliers) - 1)
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """The denoiser of the latent.
+
+    Attributes:
+        channels: of its finest level; the time embedding has four times as many.
+        multipliers: channels of each level in units of `channels`; every further level halves the sides.
+        blocks: residual blocks a level.
+        attention: downsampling factors (1, 2, 4, …) with self-attention. Official code calls them
+            `attention_resolutions` but compares them to factors, so DF2K's [12, 6], probably meant as sides, match
+            none; the middle always has attention.
+        head_channels: channels of an attention head.
+        groups: of the group normalisation.
+    """
+
+    channels: int = 256
+    multipliers: tuple[int, ...] = (1, 2, 4, 4)
+    blocks: int = 2
+    attention: tuple[int, ...] = (4, 2, 1)
+    head_channels: int = 32
+    groups: int = 32
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be built."""
+        _check_widths("unet", self.channels, self.multipliers, self.groups)
+        heads = self.head_channels
+        if self.blocks < 1 or heads < 1 or any(self.channels * m % heads for m in self.multipliers):
+            raise CasarbiError(f"unet wants blocks of at least 1 and widths that head_channels = {heads} divides.")
+
+    @property
+    def reduction(self) -> int:
+        """The sides of what it takes must be multiples of this."""
+        return 2 ** (len(self.multipliers) - 1)
+
+
+@dataclass(frozen=True)
+class DiffusionConfig:
+    """Noise schedule: beta = linspace(sqrt(start), sqrt(end), timesteps)² (spec/kim.md §5.1)."""
+
+    linear_start: float = 1e-4
+    linear_end: float = 0.015
+    timesteps: int = 1000
+
+    def __post_init__(self) -> None:
+        """Refuse a schedule that is none."""
+        if not 0 < self.linear_start <= self.linear_end < 1 or self.timesteps < 1:
+            raise CasarbiError(
+                f"diffusion wants 0 < linear_start <= linear_end < 1 and timesteps of at least 1, got "
+                f"{self.linear_start}, {self.linear_end} and {self.timesteps}."
+            )
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How the chain is run; nothing of it is trained. The defaults are the published evaluation (spec/kim.md §5.3).
+
+    Attributes:
+        steps: S; DDIM walks every (timesteps // S)-th step.
+        eta: 1 for the published, fully stochastic DDIM, 0 for the deterministic one.
+        drop_noisiest: official code leaves the noisiest step out and starts pure noise at the one below: 199 network
+            calls at S = 200.
+        last_noise: official code adds noise after the last step too.
+        last_alpha: the alpha-bar that the last step leads to: "first" (official: that of step 0) or "one" (no noise).
+        posterior: the condition of a Gaussian first stage is its `sample` (official), or its `mean`.
+    """
+
+    steps: int = 200
+    eta: float = 1.0
+    drop_noisiest: bool = True
+    last_noise: bool = True
+    last_alpha: str = "first"
+    posterior: str = "sample"
+
+    def __post_init__(self) -> None:
+        """Refuse unknown words and impossible numbers."""
+        for name, known in (("last_alpha", ("first", "one")), ("posterior", ("sample", "mean"))):
+            if getattr(self, name) not in known:
+                raise CasarbiError(f"{name} is '{getattr(self, name)}', wanted {' or '.join(known)}.")
+        if not 0 <= self.eta <= 1:
+            raise CasarbiError(f"eta={self.eta} must be from 0 (deterministic) to 1 (as published).")
+
+
+@dataclass(frozen=True)
+class KimConfig:
+    """Everything that makes a Kim: two networks, the noise schedule, and the sides that it was trained on.
+
+    Attributes:
+        first_stage: the autoencoder.
+        unet: the denoiser.
+        diffusion: the noise schedule.
+        sampling: how the chain is run.
+        lr_side: side of the LR images in training.
+        hr_side: side of the HR images that the encoder sees; an LR image is enlarged by hr_side / lr_side before it
+            is encoded as the condition.
+        sizes: smallest and largest side that the implicit decoder was trained for.
+        tile: side in latent cells up to which an image is done in one piece; 0 for the side of training.
+        overlap: latent cells that neighbouring tiles share.
+    """
+
+    first_stage: FirstStageConfig = field(default_factory=FirstStageConfig)
+    unet: UNetConfig = field(default_factory=UNetConfig)
+    diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    lr_side: int = 16
+    hr_side: int = 128
+    sizes: tuple[int, ...] = (32, 128)
+    tile: int = 0
+    overlap: int = 8
+
+    def __post_init__(self) -> None:
+        """Refuse parts that do not fit together."""
+        reduction, multiple = self.first_stage.reduction, self.unet.reduction
+        if self.lr_side < 1 or self.hr_side % self.lr_side or (self.hr_side // self.lr_side) % reduction:
+            raise CasarbiError(
+                f"hr_side={self.hr_side} must be lr_side={self.lr_side} times a multiple of {reduction}, by which the "
+                f"encoder divides: a latent cell never covers more than an LR pixel."
+            )
+        if (self.hr_side // reduction) % multiple:
+            raise CasarbiError(f"The latent's side, hr_side / {reduction}, must be a multiple of {multiple}.")
+        if len(self.sizes) != 2 or not 1 <= self.sizes[0] <= self.sizes[1]:
+            raise CasarbiError(f"sizes={list(self.sizes)} must be the smallest and largest side, like [32, 128].")
+        side = self.tile_side
+        if self.tile < 0 or side % multiple or not 0 <= self.overlap <= side // 2 or side - self.overlap < multiple:
+            raise CasarbiError(
+                f"tile={self.tile} must be 0 or a multiple of {multiple} latent cells, and overlap={self.overlap} at "
+                f"most half of it, so that tiles advance by {multiple} cells."
+            )
+
+    @property
+    def enlargement(self) -> int:
+        """How many times an LR image is enlarged before it is encoded."""
+        return self.hr_side // self.lr_side
+
+    @property
+    def cells(self) -> int:
+        """Latent cells along the side of an LR pixel."""
+        return self.enlargement // self.first_stage.reduction
+
+    @property
+    def tile_side(self) -> int:
+        """Side of a tile in latent cells."""
+        return self.tile or self.hr_side // self.first_stage.reduction
+
+    @property
+    def trained_scales(self) -> tuple[float, float]:
+        """Smallest and largest scale of training."""
+        return self.sizes[0] / self.lr_side, self.sizes[1] / self.lr_side
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON, every value stated."""
+        return json.loads(json.dumps(asdict(self)))
+
+    @classmethod
+    def from_json(cls, settings: Any, where: str) -> KimConfig:
+        """Read a configuration; what is not given has its default.
+
+        Args:
+            settings: tables by the names of the attributes, as `as_json` gives them or a TOML file has them.
+            where: the file, for messages.
+
+        Raises:
+            CasarbiError: naming the setting that is unknown, of another type or impossible.
+        """
+        if not isinstance(settings, Mapping):
+            raise CasarbiError(f"{where} has the configuration {settings!r}, wanted a table.")
+        try:
+            parts = {name: _part(name, value) for name, value in settings.items()}
+            return build(cls, parts, "the configuration")
+        except CasarbiError as error:
+            raise CasarbiError(f"{where}: {error}") from None
+
+
+PARTS: dict[str, Any] = {
+    "first_stage": FirstStageConfig,
+    "unet": UNetConfig,
+    "diffusion": DiffusionConfig,
+    "sampling": SamplingConfig,
+}
+
+
+def _part(name: str, value: Any) -> Any:
+    if name not in PARTS:
+        return value
+    if not isinstance(value, Mapping):
+        raise CasarbiError(f"{name} = {value!r} is not a table.")
+    return build(PARTS[name], value, name)
+
+
+def _check_widths(name: str, channels: int, multipliers: tuple[int, ...], groups: int) -> None:
+    if channels < 1 or groups < 1 or not multipliers or min(multipliers) < 1 or channels % groups:
+        raise CasarbiError(
+            f"{name} wants channels = {channels} to be a multiple of groups = {groups}, and multipliers = "
+            f"{list(multipliers)} of at least 1."
+        )
+
+
+PAPER_FACE = KimConfig()
+"""FFHQ, 16 to 128."""
+
+PAPER_DIV2K = KimConfig(
+    first_stage=FirstStageConfig(latent=3, gaussian=False),
+    unet=UNetConfig(channels=160, multipliers=(1, 2, 2, 4), attention=(16, 8)),
+    diffusion=DiffusionConfig(linear_start=0.0015, linear_end=0.0155),
+    lr_side=48,
+    hr_side=192,
+    sizes=(48, 192),
+    overlap=16,
+)
+"""DIV2K, 48 to 192."""
+
+PAPER_DF2K = dataclasses.replace(PAPER_DIV2K, unet=dataclasses.replace(PAPER_DIV2K.unet, attention=(12, 6)))
+"""DIV2K and Flickr2K: as DIV2K, but without attention outside the middle."""
+
+MINI_FACE = KimConfig(
+    first_stage=FirstStageConfig(
+        channels=24, multipliers=(1, 2, 3), blocks=1, latent=4, groups=8, hidden=(64, 64, 64, 64)
+    ),
+    unet=UNetConfig(channels=48, multipliers=(1, 2, 2), blocks=1, attention=(4,), head_channels=24, groups=8),
+)
+"""Faces, 16 to 128, small enough to train on two CPU cores."""
+
+PUBLISHED = {"FFHQ": PAPER_FACE, "DIV2K": PAPER_DIV2K, "DF2K": PAPER_DF2K}
+"""Configurations by the data that they are published for."""

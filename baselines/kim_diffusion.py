@@ -1,0 +1,121 @@
+"""Noise schedule and sampler of Kim's latent diffusion (spec/kim.md §5): pure functions.
+
+alpha-bar_t is how much of the latent is left at step t, 0 the least noisy and T - 1 the most.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from baselines.kim_config import DiffusionConfig, SamplingConfig
+from casarbi.errors import CasarbiError
+
+Predictor = Callable[[Tensor, int], Tensor]
+"""x_t and t to the predicted noise."""
+
+
+def betas(config: DiffusionConfig) -> Tensor:
+    """beta_t, (T,) float64: squares of evenly spaced roots."""
+    roots = np.linspace(config.linear_start**0.5, config.linear_end**0.5, config.timesteps)
+    return torch.from_numpy(roots**2)
+
+
+def alpha_bars(config: DiffusionConfig) -> Tensor:
+    """alpha-bar_t, (T,) float32: products of 1 - beta, made in float64 and stored as published."""
+    return (1 - betas(config)).cumprod(0).float()
+
+
+def add_noise(z: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
+    """z_t = sqrt(a) z + sqrt(1 - a) noise.
+
+    Args:
+        z: (B, C, h, w).
+        noise: of the same shape.
+        alpha_bar: (B,), a of each item.
+    """
+    a = alpha_bar[:, None, None, None]
+    return a.sqrt() * z + (1 - a).sqrt() * noise
+
+
+def estimate(z_t: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
+    """z_0 = (z_t - sqrt(1 - a) noise) / sqrt(a), not clipped; arguments as in `add_noise`."""
+    a = alpha_bar[:, None, None, None]
+    return (z_t - (1 - a).sqrt() * noise) / a.sqrt()
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the chain.
+
+    Attributes:
+        t: the step that the denoiser is told.
+        alpha: alpha-bar there.
+        alpha_next: alpha-bar where it leads to.
+        sigma: deviation of the noise added.
+    """
+
+    t: int
+    alpha: float
+    alpha_next: float
+    sigma: float
+
+
+def plan_steps(config: DiffusionConfig, sampling: SamplingConfig) -> tuple[Step, ...]:
+    """The chain, noisiest step first.
+
+    With S steps asked for, t = 1, 1 + c, 1 + 2c, … with c = T // S, as published: S = 200 has 200 of them, S = 7 has 8,
+    and the noisiest is dropped where `drop_noisiest` says so. Official code fails where a t reaches T (S = 3, 300,
+    1000); here only where that t is kept.
+
+    Raises:
+        CasarbiError: where S gives no chain.
+    """
+    asked, total = sampling.steps, config.timesteps
+    times = [] if not 1 <= asked <= total else list(range(1, total + 1, total // asked))
+    if times[-1:] == [total + 1]:
+        times.pop()
+    if sampling.drop_noisiest:
+        times = times[:-1]
+    if not times or times[-1] >= total:
+        raise CasarbiError(
+            f"steps={asked} gives no chain of {total} steps"
+            f"{' (the noisiest of them is dropped, as published)' if sampling.drop_noisiest else ''}: ask for 2 to "
+            f"{total // 2}, such as 20, 50 or the published 200."
+        )
+    alpha_bar = alpha_bars(config).double().tolist()
+    before = [alpha_bar[0] if sampling.last_alpha == "first" else 1.0, *(alpha_bar[t] for t in times[:-1])]
+    steps = [_step(t, alpha_bar[t], a_next, sampling.eta) for t, a_next in zip(times, before, strict=True)]
+    return tuple(reversed(steps))
+
+
+def _step(t: int, alpha: float, alpha_next: float, eta: float) -> Step:
+    sigma = eta * math.sqrt((1 - alpha_next) / (1 - alpha) * (1 - alpha / alpha_next))
+    return Step(t, alpha, alpha_next, sigma)
+
+
+def sample(predict: Predictor, noise: Callable[[], Tensor], steps: tuple[Step, ...], *, last_noise: bool) -> Tensor:
+    """Run the chain from pure noise, whatever the first step, as published.
+
+    Args:
+        predict: the denoiser.
+        noise: draws x_T first, then the noise of each step.
+        steps: from `plan_steps`.
+        last_noise: whether the last step too adds noise, so that a little of it stays in the result.
+
+    Returns:
+        The scaled latent, of the shape that `noise` draws.
+    """
+    x = noise()
+    for step in steps:
+        e = predict(x, step.t)
+        x0 = (x - math.sqrt(1 - step.alpha) * e) / math.sqrt(step.alpha)
+        x = math.sqrt(step.alpha_next) * x0 + math.sqrt(1 - step.alpha_next - step.sigma**2) * e
+        if step is not steps[-1] or last_noise:
+            x = x + step.sigma * noise()
+    return x

@@ -1,0 +1,92 @@
+"""The losses that Kim is trained with (spec/kim.md §7): pure functions of networks, images, and what was drawn."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from baselines.kim_diffusion import add_noise, estimate
+from baselines.kim_first_stage import FirstStage
+from baselines.kim_network import KimNetwork
+from baselines.kim_unet import UNet
+from casarbi.scales import Size
+
+
+def first_stage_target(hr: Tensor, size: Size) -> Tensor:
+    """What the decoder is to give at a size: bicubic **without antialias**, not clamped, as official code makes it.
+
+    It aliases; `casarbi.resize` is what everything else here uses.
+    """
+    return F.interpolate(hr, size, mode="bicubic", align_corners=False, antialias=False)
+
+
+def first_stage_loss(first_stage: FirstStage, hr: Tensor, size: Size, noise: Tensor | None) -> Tensor:
+    """Mean absolute error of the autoencoder at a size: the whole published loss, without LPIPS, GAN or KL term.
+
+    Args:
+        first_stage: trained in all its parts.
+        hr: (B, 3, H, W) in [-1, 1], which the encoder always sees whole.
+        size: of the target; official code draws one side a batch, int(uniform(gt_min, gt_max)), so never gt_max.
+        noise: of the posterior, (B, latent, h, w).
+    """
+    return (first_stage.decode(first_stage.encode(hr, noise), size) - first_stage_target(hr, size)).abs().mean()
+
+
+def scale_of(latents: Tensor) -> Tensor:
+    """Factor that brings latents to deviation 1; official code takes it once, from the first batch's samples."""
+    return 1 / latents.std()
+
+
+def noise_loss(unet: UNet, z: Tensor, condition: Tensor, t: Tensor, noise: Tensor, alpha_bars: Tensor) -> Tensor:
+    """Mean squared error of the predicted noise.
+
+    Args:
+        unet: trained.
+        z: (B, latent, h, w), scaled latents of the HR images.
+        condition: of the LR images, alike.
+        t: (B,) int64; uniform in 0..T - 1 in training.
+        noise: standard normal, as z.
+        alpha_bars: (T,), on the device of t.
+    """
+    return F.mse_loss(unet(add_noise(z, noise, alpha_bars[t]), condition, t), noise)
+
+
+def alignment_terms(
+    network: KimNetwork,
+    z: Tensor,
+    condition: Tensor,
+    hr: Tensor,
+    t: Tensor,
+    noise: Tensor,
+    alpha_bars: Tensor,
+    *,
+    per_image: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Latent and image term of the alignment fine-tuning, whose sum is minimised over the UNet alone.
+
+    z_0 is estimated from one t in one step, and decoded at the HR side. Each term is the squared error weighted by
+    a / (1 - a); it is squared though the paper's names say l1.
+
+    Args:
+        network: its first stage is not trained, but passes gradients.
+        z: (B, latent, h, w), scaled latents of the HR images.
+        condition: of the LR images, alike.
+        hr: (B, 3, H, W) in [-1, 1].
+        t: (B,) int64.
+        noise: as z.
+        alpha_bars: (T,), on the device of t.
+        per_image: weight each image's error by its own a / (1 - a), as the paper's formula says. Official code
+            multiplies shapes (B, 1, 1, 1) and (B), so the mean weight goes with the mean error: the default.
+    """
+    a = alpha_bars[t]
+    z_t = add_noise(z, noise, a)
+    z_0 = estimate(z_t, network.unet(z_t, condition, t), a)
+    image = network.decode(z_0, (hr.shape[-2], hr.shape[-1]))
+    weight = a / (1 - a)
+    return _weighted(weight, (z_0 - z).square(), per_image), _weighted(weight, (image - hr).square(), per_image)
+
+
+def _weighted(weight: Tensor, errors: Tensor, per_image: bool) -> Tensor:
+    errors = errors.flatten(1).mean(dim=1)
+    return (weight * errors).mean() if per_image else torch.mean(weight) * errors.mean()
