@@ -179,7 +179,7 @@ def sample(
 
 
 def add_noise(x0: Tensor, level: Tensor, noise: Tensor) -> Tensor:
-    """x = level x_0 + sqrt(1 - level²) noise, for levels (B,) and images (B, 3, H, W)."""
+    """Return level x_0 + sqrt(1 - level²) noise, for levels (B,) and images (B, 3, H, W)."""
     level = level.view(-1, 1, 1, 1)
     return level * x0 + (1 - level.square()).sqrt() * noise
 

@@ -36,9 +36,7 @@ class ConvBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, groups: int, dropout: float = 0.0) -> None:
         super().__init__()
-        self.block = nn.Sequential(
-            nn.GroupNorm(groups, inputs), nn.SiLU(), nn.Dropout(dropout), conv3(inputs, outputs)
-        )
+        self.block = nn.Sequential(nn.GroupNorm(groups, inputs), nn.SiLU(), nn.Dropout(dropout), conv3(inputs, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, inputs, H, W) to (B, outputs, H, W)."""

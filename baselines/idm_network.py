@@ -1,4 +1,4 @@
-"""The IDM network (Gao et al., CVPR 2023; Ree1s/IDM): condition encoder and denoiser, of any width (spec/idm.md §3, §4).
+"""The IDM network (Gao et al., CVPR 2023; Ree1s/IDM), of any width (spec/idm.md §3, §4).
 
 Parameters carry the published names, so that official checkpoints load as they are.
 """
@@ -79,7 +79,7 @@ PUBLISHED = NetworkConfig(unused=True)
 """The network of the released files: 116,590,885 parameters, 46 tensors of which are never used."""
 
 MINI = NetworkConfig(
-    channels=(16, 32, 48, 96, 96),
+    channels=(16, 32, 48, 64, 80),
     blocks=1,
     groups=8,
     hidden=64,
@@ -316,7 +316,7 @@ def _skip_widths(config: NetworkConfig) -> Iterator[int]:
 
 
 def _ups(config: NetworkConfig) -> Iterator[nn.Module]:
-    """Blocks of each level from the coarsest, each of which takes a skip, with an implicit function after every level."""
+    """Blocks of each level from the coarsest, each taking a skip, with implicit functions between the levels."""
     skips = list(_skip_widths(config))
     before = config.channels[-1]
     for level in range(len(config.channels) - 1, -1, -1):

@@ -14,7 +14,7 @@ P_RULES = ("extend", "relative")
 
 
 def scale_number(lr_size: Size, size: Size, max_scale: float) -> float:
-    """p of an enlargement: 0 at scale 1 and 1 at `max_scale`, linear between and beyond. It is not the magnification.
+    """Scale number p: 0 at scale 1 and 1 at `max_scale`, linear between and beyond. It is not the magnification.
 
     The published code has p = (W - W_lr) / (W_max - W_lr) for squares. Other pictures get the scale of their area, so
     that turning a picture changes nothing.
@@ -59,6 +59,6 @@ def training_target(images: Tensor, size: Size) -> Tensor:
     """Reduce HR images (B, 3, H, W), in any range, to a training target as the published environment did.
 
     Bicubic on the tensor without antialiasing, the default of torchvision 0.12 (later ones smooth), and not clamped:
-    at half the size it differs from an antialiased one by 35 dB PSNR.
+    at half the size its PSNR against an antialiased one is 35 dB.
     """
     return F.interpolate(images, size=size, mode="bicubic", align_corners=False, antialias=False)

@@ -84,7 +84,7 @@ class ImplicitUpsampling(nn.Module):
             size: (H, W) wanted: that of the next skip connection, so odd sizes work.
         """
         alpha, beta = normalised_pair(a, b)
-        first, second = self.imnet[0], self.imnet[1]
+        first, second = (layer for layer in self.imnet if isinstance(layer, nn.Linear))
         both = second.weight @ first.weight  # (C, C + 2 or 4)
         kernel = both[:, : self.channels, None, None] * math.sqrt(2)
         bias = second.weight @ first.bias + second.bias

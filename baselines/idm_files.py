@@ -1,0 +1,247 @@
+"""Files of IDM weights: the official `PREFIX_gen.pth` (spec/idm.md §2), and ours with their configuration inside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from baselines.idm_diffusion import ScheduleConfig
+from baselines.idm_network import PUBLISHED, IDMNetwork, NetworkConfig, never_used
+from casarbi.checkpoints import Checkpoint, find_state, load_strict, read_checkpoint, write_checkpoint
+from casarbi.errors import CasarbiError
+from casarbi.training.tables import build
+from casarbi.weights import find_weights, packaged_names, packaged_weights
+
+METHOD = "idm"
+SAMPLERS = ("ancestral", "ddim")
+WIDTH_KEY = "denoise_fn.ups.3.imnet.0.weight"
+"""Its width tells the published network (514) from the variant with cell decoding (516)."""
+
+BUFFERS = (
+    *("betas", "alphas_cumprod", "alphas_cumprod_prev", "sqrt_alphas_cumprod", "sqrt_one_minus_alphas_cumprod"),
+    *("log_one_minus_alphas_cumprod", "sqrt_recip_alphas_cumprod", "sqrt_recipm1_alphas_cumprod"),
+    *("posterior_variance", "posterior_log_variance_clipped", "posterior_mean_coef1", "posterior_mean_coef2"),
+    "ddim_c1",
+)
+"""Schedule in official files; all of them follow from the betas, and the published sampler reads the file's."""
+
+SCALE_OF_FACES, SCALE_OF_DF2K = 8.0, 4.0
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How the chain is run. Nothing of it is trained.
+
+    Attributes:
+        sampler: `ancestral` or `ddim`.
+        steps: steps of the chain, 0 for those that are published: all of the schedule, or DDIM's 199.
+        clamp: keep predicted images in [-1, 1]: `published` (ancestral does, DDIM does not), `on` or `off`.
+    """
+
+    sampler: str = "ancestral"
+    steps: int = 0
+    clamp: str = "published"
+
+    def __post_init__(self) -> None:
+        """Refuse unknown words."""
+        if self.sampler not in SAMPLERS:
+            raise CasarbiError(f"IDM's sampler '{self.sampler}' is unknown, wanted {' or '.join(SAMPLERS)}.")
+        if self.clamp not in ("published", "on", "off"):
+            raise CasarbiError(f"IDM's clamp '{self.clamp}' is unknown, wanted published, on or off.")
+        if self.steps < 0:
+            raise CasarbiError(f"IDM's steps={self.steps} must be at least 1, or 0 for the published ones.")
+
+
+@dataclass(frozen=True)
+class IDMConfig:
+    """Everything that makes an IDM.
+
+    Attributes:
+        network: its widths.
+        schedule: the noise that it was trained with.
+        sampling: may be changed when a model is opened.
+        max_scale: largest scale of training, at which p = 1.
+    """
+
+    network: NetworkConfig = PUBLISHED
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    max_scale: float = SCALE_OF_FACES
+
+    def __post_init__(self) -> None:
+        """Refuse a scale at which p means nothing."""
+        if not self.max_scale > 1:
+            raise CasarbiError(f"IDM's max_scale={self.max_scale:g} must be above 1, where p is 0.")
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON, every value stated."""
+        return json.loads(json.dumps(asdict(self)))
+
+    @classmethod
+    def from_json(cls, settings: Mapping[str, Any], where: str) -> IDMConfig:
+        """Read what `as_json` gives; what is not given has its default.
+
+        Raises:
+            CasarbiError: naming the setting that is unknown, of another type or impossible.
+        """
+        tables = {"network": NetworkConfig, "schedule": ScheduleConfig, "sampling": SamplingConfig}
+        values: dict[str, Any] = {}
+        for name, value in settings.items():
+            if name in tables:
+                if not isinstance(value, Mapping):
+                    raise CasarbiError(f"{where} has {name} = {value!r}, wanted a table.")
+                values[name] = build(tables[name], value, f"{where}: {name}")
+            elif name == "max_scale" and isinstance(value, int | float) and not isinstance(value, bool):
+                values[name] = float(value)
+            else:
+                raise CasarbiError(f"{where} has an unknown setting or value of IDM: {name} = {value!r}.")
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class IDMWeights:
+    """A network with what its file says.
+
+    Attributes:
+        network: in evaluation mode, on the CPU.
+        config: the whole configuration.
+        checkpoint: the file, its tensors let go.
+        notes: short phrases for reports on what was found in the file.
+        official: whether it has the layout of the published code.
+    """
+
+    network: IDMNetwork
+    config: IDMConfig
+    checkpoint: Checkpoint
+    notes: tuple[str, ...] = ()
+    official: bool = False
+
+
+def find_idm(weights: str) -> Path:
+    """Path of weights given as a shipped name such as mini-face, a file, or the PREFIX of PREFIX_gen.pth.
+
+    Raises:
+        CasarbiError: where there are none; no network is ever made without weights.
+    """
+    packaged = packaged_weights(METHOD, weights)
+    if packaged is not None:
+        return packaged
+    path = Path(weights).expanduser()
+    generator = path.with_name(f"{path.name}_gen.pth")
+    if not path.exists() and generator.is_file():
+        return generator
+    if path.suffix or path.exists():
+        return find_weights(weights)
+    shipped = ", ".join(packaged_names(METHOD)) or "none"
+    raise CasarbiError(
+        f"There are no IDM weights '{weights}' (this package has {shipped}): name a PREFIX_gen.pth of Ree1s/IDM or a "
+        f"file that casarbi train wrote."
+    )
+
+
+def save_idm(path: Path, network: IDMNetwork, config: IDMConfig, header: Mapping[str, str]) -> None:
+    """Write weights, their configuration under `config` in the header beside the given texts.
+
+    Args:
+        path: a .safetensors file.
+        network: of `config.network`; written as float32.
+        config: the whole configuration.
+        header: texts such as `licence` and `source`, which reports print.
+    """
+    tensors = {name: tensor.float() for name, tensor in network.state_dict().items()}
+    write_checkpoint(path, tensors, {**header, "method": METHOD, "config": json.dumps(config.as_json())})
+
+
+def load_idm(path: Path) -> IDMWeights:
+    """Read weights strictly: every tensor fits and is finite, every setting is known.
+
+    Raises:
+        CasarbiError: where the file is missing, damaged, of another method, or fits only in part.
+    """
+    checkpoint = read_checkpoint(path)
+    ours = bool({"method", "config"} & set(checkpoint.metadata))
+    return _load_ours(checkpoint) if ours else _load_official(checkpoint)
+
+
+def _load_ours(checkpoint: Checkpoint) -> IDMWeights:
+    path, header = checkpoint.path, checkpoint.metadata
+    if header.get("method") != METHOD or "config" not in header:
+        raise CasarbiError(
+            f"{path} holds no IDM weights: its header has the method '{header.get('method')}' and "
+            f"{'a' if 'config' in header else 'no'} config; wanted a file that casarbi train wrote for IDM."
+        )
+    try:
+        settings = json.loads(header["config"])
+    except json.JSONDecodeError:
+        settings = None
+    if not isinstance(settings, Mapping):
+        raise CasarbiError(f"{path} has a config in its header that is no JSON table: get the file again.")
+    config = IDMConfig.from_json(settings, str(path))
+    state = find_state(checkpoint.content, path)
+    network = _filled(config.network, state.tensors, path)
+    return IDMWeights(network, config, replace(checkpoint, content={}), state.notes)
+
+
+def _load_official(checkpoint: Checkpoint) -> IDMWeights:
+    """The bare state dict of the published diffusion object: 13 schedule buffers, encoder, imnet, denoise_fn."""
+    path = checkpoint.path
+    if {"optimizer", "scheduler"} <= set(checkpoint.content):
+        raise CasarbiError(f"{path} holds the state of an optimizer, not weights: name the PREFIX_gen.pth beside it.")
+    state = find_state(checkpoint.content, path)
+    tensors = dict(state.tensors)
+    schedule = _schedule({name: tensors.pop(name) for name in BUFFERS if name in tensors}, path)
+    if WIDTH_KEY not in tensors:
+        raise CasarbiError(
+            f"{path} is no IDM checkpoint: it holds {', '.join(list(tensors)[:3])}, …, wanted encoder.*, imnet.* and "
+            f"denoise_fn.* with implicit functions such as {WIDTH_KEY}."
+        )
+    cells = tuple(tensors[WIDTH_KEY].shape[1:]) == (PUBLISHED.channels[-1] + 4,)
+    layout = replace(PUBLISHED, cell_decode=cells)
+    network = _filled(layout, tensors, path)
+    unused = never_used(layout)
+    numbers = sum(tensors[key].numel() for key in unused)
+    kind = "layout of the DF2K file, with cell decoding" if cells else "layout of the face file"
+    notes = (*state.notes, kind, f"{len(unused)} tensors ({numbers:,} numbers) that no output depends on")
+    config = IDMConfig(layout, schedule, max_scale=SCALE_OF_DF2K if cells else SCALE_OF_FACES)
+    return IDMWeights(network, config, replace(checkpoint, content={}), notes, official=True)
+
+
+def _filled(config: NetworkConfig, tensors: Mapping[str, Tensor], path: Path) -> IDMNetwork:
+    # Not a moment of random weights, and no time for drawing them.
+    with torch.device("meta"):
+        network = IDMNetwork(config)
+    network.to_empty(device="cpu")
+    load_strict(network, tensors, path)
+    return network.eval()
+
+
+def _schedule(buffers: Mapping[str, Tensor], path: Path) -> ScheduleConfig:
+    """The schedule in an official file: the published one or another linear one; without buffers the published one."""
+    if not buffers:
+        return ScheduleConfig()
+    missing = [name for name in BUFFERS if name not in buffers]
+    if missing:
+        raise CasarbiError(
+            f"{path} has {len(buffers)} of the {len(BUFFERS)} buffers of IDM's schedule and lacks {missing[0]}: get "
+            f"the file again."
+        )
+    betas, abar = buffers["betas"].flatten().tolist(), buffers["alphas_cumprod"].flatten().float()
+    for linear in (ScheduleConfig(), *_linear(betas)):
+        wanted = torch.tensor(linear.alpha_bar)
+        if abar.shape == wanted.shape and torch.allclose(abar, wanted, rtol=1e-4, atol=0):
+            return linear
+    ends = f"from {betas[0]:.3g} to {betas[-1]:.3g}" if betas else "none"
+    raise CasarbiError(
+        f"{path} has {len(betas)} betas of the noise schedule, {ends}, that are not linear as IDM's are."
+    )
+
+
+def _linear(betas: list[float]) -> list[ScheduleConfig]:
+    fits = bool(betas) and 0 < betas[0] <= betas[-1] < 1
+    return [ScheduleConfig(len(betas), betas[0], betas[-1])] if fits else []
