@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -157,14 +158,15 @@ class KimConfig:
 
     def __post_init__(self) -> None:
         """Refuse parts that do not fit together."""
-        reduction, multiple = self.first_stage.reduction, self.unet.reduction
+        reduction = self.first_stage.reduction
         if self.lr_side < 1 or self.hr_side % self.lr_side or (self.hr_side // self.lr_side) % reduction:
             raise CasarbiError(
                 f"hr_side={self.hr_side} must be lr_side={self.lr_side} times a multiple of {reduction}, by which the "
                 f"encoder divides: a latent cell never covers more than an LR pixel."
             )
-        if (self.hr_side // reduction) % multiple:
-            raise CasarbiError(f"The latent's side, hr_side / {reduction}, must be a multiple of {multiple}.")
+        multiple, trained = self.multiple, self.hr_side // reduction
+        if trained % multiple:
+            raise CasarbiError(f"The latent's side, hr_side / {reduction} = {trained}, must be a multiple of {multiple}.")
         if len(self.sizes) != 2 or not 1 <= self.sizes[0] <= self.sizes[1]:
             raise CasarbiError(f"sizes={list(self.sizes)} must be the smallest and largest side, like [32, 128].")
         side = self.tile_side
@@ -183,6 +185,11 @@ class KimConfig:
     def cells(self) -> int:
         """Latent cells along the side of an LR pixel."""
         return self.enlargement // self.first_stage.reduction
+
+    @property
+    def multiple(self) -> int:
+        """The denoiser's latents, and where their tiles begin, are multiples of this: whole LR pixels too."""
+        return math.lcm(self.unet.reduction, self.cells)
 
     @property
     def tile_side(self) -> int:

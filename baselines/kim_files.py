@@ -1,0 +1,204 @@
+"""Kim's weights files: the published checkpoint layouts (spec/kim.md §6) and ours, read strictly.
+
+Ours are safetensors with the published keys and the whole configuration in the header. The published ones hold no
+configuration: `kim_layout` tells it from the shapes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from baselines.kim_config import KimConfig
+from baselines.kim_diffusion import betas
+from baselines.kim_first_stage import FirstStage
+from baselines.kim_layout import infer_config, infer_first_stage
+from baselines.kim_network import KimNetwork
+from casarbi.checkpoints import Checkpoint, State, find_state, load_strict, read_checkpoint, write_checkpoint
+from casarbi.errors import CasarbiError
+
+Network = TypeVar("Network", bound=nn.Module)
+
+METHOD, FIRST_STAGE_METHOD = "kim", "kim-first-stage"
+UNET, FIRST_STAGE, AVERAGE = "model.diffusion_model.", "first_stage_model.", "model_ema."
+SCHEDULE = (
+    *("betas", "alphas_cumprod", "alphas_cumprod_prev", "sqrt_alphas_cumprod", "sqrt_one_minus_alphas_cumprod"),
+    *("log_one_minus_alphas_cumprod", "sqrt_recip_alphas_cumprod", "sqrt_recipm1_alphas_cumprod"),
+    *("posterior_variance", "posterior_log_variance_clipped", "posterior_mean_coef1", "posterior_mean_coef2"),
+)
+"""Buffers that a published file has beside the weights; all follow from the first."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a file gave.
+
+    Attributes:
+        network: in evaluation mode, its parameters frozen.
+        checkpoint: the file; its tensors are the network's now.
+        notes: what was done to find the weights.
+        warning: what a reader must know before the numbers.
+    """
+
+    network: KimNetwork
+    checkpoint: Checkpoint
+    notes: tuple[str, ...] = ()
+    warning: str = ""
+
+    @property
+    def config(self) -> KimConfig:
+        """The whole configuration."""
+        return self.network.config
+
+
+def load_kim(path: Path, *, ema: bool = False, lr_side: int | None = None, hr_side: int | None = None) -> Loaded:
+    """Read a whole model from a file of ours or a published one (Lightning checkpoint or bare state).
+
+    Args:
+        path: the file.
+        ema: take the averaged weights of the denoiser; published evaluation takes the raw ones.
+        lr_side: side of the LR images in training, for a published layout of unknown sides.
+        hr_side: the HR side alike.
+
+    Raises:
+        CasarbiError: where the file is missing, damaged, would run code, or is not wholly of Kim.
+    """
+    checkpoint = read_checkpoint(path)
+    if "method" in checkpoint.metadata:
+        return _load_ours(checkpoint, ema, lr_side, hr_side)
+    state = find_state(checkpoint.content, path)
+    tensors = dict(state.tensors)
+    _refuse_other_kinds(tensors, path)
+    config = infer_config(tensors, path, lr_side, hr_side)
+    _check_schedule(config, tensors, path)
+    warning = ""
+    if "scale_factor" not in tensors:
+        tensors["scale_factor"] = torch.tensor(1.0)
+        warning = "the file has no scale_factor, so 1 was taken, as official code does"
+    averages = {key: tensors.pop(key) for key in list(tensors) if key.startswith(AVERAGE)}
+    for key in SCHEDULE:
+        tensors.pop(key, None)
+    if ema:
+        tensors |= _averaged(tensors, averages, path)
+    network = _filled(lambda: KimNetwork(config), tensors, path)
+    kind = "averaged (EMA)" if ema else "raw"
+    return Loaded(network, replace(checkpoint, content={}), (*_found(state), f"{kind} weights"), warning)
+
+
+def load_first_stage(path: Path) -> FirstStage:
+    """Read the autoencoder alone, out of its own file or that of a whole model, published or ours.
+
+    Raises:
+        CasarbiError: as `load_kim`.
+    """
+    checkpoint = read_checkpoint(path)
+    content = checkpoint.content.get("model")
+    # Official code also reads {"model": {"sd": …}}.
+    nested = content.get("sd") if isinstance(content, Mapping) else None
+    tensors = find_state(nested if isinstance(nested, Mapping) else checkpoint.content, path).tensors
+    if any(key.startswith(FIRST_STAGE) for key in tensors):
+        tensors = {key[len(FIRST_STAGE) :]: t for key, t in tensors.items() if key.startswith(FIRST_STAGE)}
+    method = checkpoint.metadata.get("method")
+    if method is not None and method not in (METHOD, FIRST_STAGE_METHOD):
+        raise CasarbiError(f"{path} holds weights of '{method}', wanted Kim's first stage.")
+    config = _header_config(checkpoint).first_stage if method else infer_first_stage(tensors, path)
+    return _filled(lambda: FirstStage(config), tensors, path)
+
+
+def save_kim(path: Path, network: KimNetwork, header: Mapping[str, str]) -> None:
+    """Write a whole model as float32 safetensors that `kim:FILE` loads.
+
+    Args:
+        path: a .safetensors file.
+        network: with its configuration.
+        header: texts such as `licence` and `source`, which reports print.
+    """
+    _save(path, network, network.config, METHOD, header)
+
+
+def save_first_stage(path: Path, first_stage: FirstStage, config: KimConfig, header: Mapping[str, str]) -> None:
+    """Write an autoencoder that `load_first_stage` reads; `config` is that of the model it is meant for."""
+    if first_stage.config != config.first_stage:
+        raise CasarbiError("The first stage to be saved is not that of the configuration given.")
+    _save(path, first_stage, config, FIRST_STAGE_METHOD, header)
+
+
+def _save(path: Path, module: nn.Module, config: KimConfig, method: str, header: Mapping[str, str]) -> None:
+    tensors = {key: tensor.float() for key, tensor in module.state_dict().items()}
+    write_checkpoint(path, tensors, {**header, "method": method, "config": json.dumps(config.as_json())})
+
+
+def _load_ours(checkpoint: Checkpoint, ema: bool, lr_side: int | None, hr_side: int | None) -> Loaded:
+    path, method = checkpoint.path, checkpoint.metadata["method"]
+    if method != METHOD:
+        what = "Kim's first stage alone" if method == FIRST_STAGE_METHOD else f"weights of '{method}'"
+        raise CasarbiError(f"{path} holds {what}, wanted a whole model of Kim, which casarbi train writes.")
+    if ema or lr_side or hr_side:
+        raise CasarbiError(
+            f"{path} was written by this project: it has one set of weights and states its sides, so ema, lr_side and "
+            f"hr_side are not for it."
+        )
+    state = find_state(checkpoint.content, path)
+    config = _header_config(checkpoint)
+    network = _filled(lambda: KimNetwork(config), state.tensors, path)
+    return Loaded(network, replace(checkpoint, content={}), _found(state))
+
+
+def _header_config(checkpoint: Checkpoint) -> KimConfig:
+    try:
+        settings = json.loads(checkpoint.metadata.get("config", ""))
+    except json.JSONDecodeError:
+        raise CasarbiError(f"{checkpoint.path} has no config in its header that is JSON: get the file again.") from None
+    return KimConfig.from_json(settings, str(checkpoint.path))
+
+
+def _refuse_other_kinds(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Say what a file is that holds no denoiser and first stage."""
+    parts = {prefix: any(key.startswith(prefix) for key in tensors) for prefix in (UNET, FIRST_STAGE)}
+    if all(parts.values()):
+        return
+    if "decoder.inr.imnet.layers.0.weight" in tensors:
+        found = "Kim's first stage alone"
+    elif parts[UNET]:
+        found = f"a latent diffusion model without {FIRST_STAGE}*"
+    else:
+        found = f"keys such as {', '.join(list(tensors)[:3])}"
+    raise CasarbiError(f"{path} holds {found}, wanted a checkpoint of Kim's diffusion: {UNET}* and {FIRST_STAGE}*.")
+
+
+def _check_schedule(config: KimConfig, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """The stored betas must be those of the schedule that was told from their ends."""
+    wanted = betas(config.diffusion).float()
+    if not torch.allclose(tensors["betas"].float(), wanted, rtol=1e-4, atol=0):
+        raise CasarbiError(f"{path} has another noise schedule than the published one, whose roots are evenly spaced.")
+
+
+def _averaged(tensors: Mapping[str, Tensor], averages: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Averaged weights under the names of the raw ones: the published names of averages have no dots."""
+    names = {key: AVERAGE + key.removeprefix("model.").replace(".", "") for key in tensors if key.startswith(UNET)}
+    missing = [name for name in names.values() if name not in averages]
+    if missing:
+        raise CasarbiError(
+            f"{path} lacks {len(missing)} of {len(names)} averaged weights ({', '.join(missing[:2])}, …): take the raw "
+            f"ones with ema=false."
+        )
+    return {key: averages[name] for key, name in names.items()}
+
+
+def _filled(build: Callable[[], Network], tensors: Mapping[str, Tensor], path: Path) -> Network:
+    """Build a network without drawing weights for it, and load it strictly."""
+    with torch.device("meta"):
+        network = build()
+    network.to_empty(device="cpu")
+    load_strict(network, tensors, path)
+    return network.requires_grad_(False).eval()
+
+
+def _found(state: State) -> tuple[str, ...]:
+    return tuple(note for note in state.notes if not note.startswith("plain weights"))

@@ -1,0 +1,288 @@
+"""Kim against figures of the published code (tests/golden/kim.json; rule and tolerance in its README's words:
+parameters, inputs and noise are drawn from their names, figures hold to 1e-4 of the output's std)."""
+
+import dataclasses
+import json
+import zlib
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from baselines.kim_config import PUBLISHED, KimConfig
+from baselines.kim_diffusion import alpha_bars, betas, plan_steps, sample
+from baselines.kim_first_stage import FirstStage
+from baselines.kim_losses import alignment_terms, first_stage_loss, first_stage_target, noise_loss
+from baselines.kim_network import KimNetwork
+from baselines.kim_unet import UNet
+from benchmarks.metrics.psnr import psnr_pooled
+from casarbi.resize import resize, resize_bytes
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "kim.json").read_text())
+CASES = {case["name"]: case for case in GOLDEN["cases"]}
+SLOW = pytest.mark.slow
+
+
+def named(part: str, *, but: tuple[str, ...] = ()) -> list:
+    """Cases of a kind, those on whole diffusion models or large outputs marked slow."""
+    names = [name for name in CASES if part in name and not any(word in name for word in but)]
+    slow = [name for name in names if str(CASES[name]["model"]).startswith("ldm") or name.endswith(("384", "816"))]
+    return [pytest.param(name, marks=SLOW) if name in slow else name for name in names]
+
+
+def drawn(name: str) -> np.random.RandomState:
+    return np.random.RandomState(zlib.crc32(name.encode()))
+
+
+def given(name: str, *keys: str) -> list[torch.Tensor]:
+    """Inputs and noises of a case."""
+    made = []
+    for key in keys:
+        if key in CASES[name]["noises"]:
+            value = drawn(f"noise:{key}").standard_normal(CASES[name]["noises"][key]["shape"])
+        else:
+            wanted = CASES[name]["inputs"][key]
+            low, high = wanted["range"]
+            unit = drawn(f"input:{key}").random_sample(wanted["shape"]).astype(np.float32)
+            value = np.float32(low) + np.float32(high - low) * unit
+        made.append(torch.from_numpy(value.astype(np.float32)))
+    return made
+
+
+def posterior(name: str, key: str) -> torch.Tensor | None:
+    return given(name, key)[0] if key in CASES[name]["noises"] else None
+
+
+def parameter(key: str, shape: torch.Size) -> torch.Tensor:
+    w = drawn(key).standard_normal(tuple(shape)).astype(np.float64)
+    vector = 1 + 0.1 * w if key.endswith("weight") else 0.1 * w
+    return torch.from_numpy((w / np.sqrt(np.prod(shape[1:])) if len(shape) > 1 else vector).astype(np.float32))
+
+
+def configuration(model: str) -> KimConfig:
+    return PUBLISHED[model.split("_")[-1].upper()]
+
+
+def filled(module: nn.Module) -> nn.Module:
+    """Parameters of a module on the meta device by the rule; buffers must be set by hand."""
+    for key, value in list(module.named_parameters()):
+        owner = module.get_submodule(key.rpartition(".")[0])
+        made = nn.Parameter(parameter(key, value.shape), requires_grad=False)
+        setattr(owner, key.rpartition(".")[2], made)
+    return module.eval()
+
+
+@lru_cache(maxsize=1)  # one at a time: that of FFHQ takes 1.9 GB
+def model(name: str) -> FirstStage | KimNetwork:
+    config = configuration(name)
+    with torch.device("meta"):
+        made = FirstStage(config.first_stage) if name.startswith("first_stage") else KimNetwork(config)
+    if isinstance(made, KimNetwork):
+        made.scale_factor = torch.tensor(0.8)
+    return filled(made)
+
+
+@lru_cache(maxsize=1)
+def features(name: str) -> torch.Tensor:
+    """Features that all decode cases of a first stage share."""
+    (z,) = given(next(case for case in CASES if "decode_" in case and CASES[case]["model"] == name), "z")
+    return model(name).features(z)
+
+
+def check(name: str, output: torch.Tensor) -> None:
+    case = CASES[name]
+    assert list(output.shape) == case["output_shape"]
+    flat = output.detach().double().flatten()
+    where, values = zip(*case["samples"], strict=True)
+    found = torch.tensor([flat.mean(), flat.std(unbiased=False), *flat[list(where)]], dtype=torch.float64)
+    expected = torch.tensor([case["mean"], case["std"], *values], dtype=torch.float64)
+    size = abs(case["mean"]) if case.get("tolerance_relative_to") == "value" else case["std"]
+    assert (found - expected).abs().max() <= case.get("tolerance", 1e-4) * size
+
+
+@pytest.mark.parametrize("data", PUBLISHED)
+def test_parameters_bear_the_published_names_in_the_published_order(data):
+    first, unet = (
+        GOLDEN["state_dicts"][name]
+        for name in (f"first_stage_{'ffhq' if data == 'FFHQ' else 'div2k'}", f"unet_{data.lower()}")
+    )
+    with torch.device("meta"):
+        found = KimNetwork(PUBLISHED[data]).state_dict()
+    expected = {"scale_factor": []}
+    expected |= {f"model.diffusion_model.{key}": shape for key, shape in unet.items()}
+    expected |= {f"first_stage_model.{key}": shape for key, shape in first.items()}
+    assert [(key, list(value.shape)) for key, value in found.items()] == list(expected.items())
+
+
+@pytest.mark.parametrize("data", PUBLISHED)
+def test_parameter_counts_are_the_published_ones(data):
+    with torch.device("meta"):
+        network = KimNetwork(PUBLISHED[data])
+    parts = {
+        "all": network,
+        "unet": network.unet,
+        "first_stage": network.first_stage,
+        "encoder": network.first_stage.encoder,
+        "decoder_conv": network.first_stage.decoder.decoder,
+        "implicit_mlp": network.first_stage.decoder.inr,
+    }
+    counts = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
+    first = GOLDEN["parameter_counts"][f"first_stage_{'ffhq' if data == 'FFHQ' else 'div2k'}"]
+    assert counts == first | GOLDEN["parameter_counts"][f"ldm_{data.lower()}"]
+
+
+@pytest.mark.parametrize("data", ["FFHQ", "DIV2K"])
+def test_schedule(data):
+    figures, config = GOLDEN["schedule"][f"ldm_{data.lower()}"], PUBLISHED[data].diffusion
+    for table, made in (("betas", betas(config).float()), ("alphas_cumprod", alpha_bars(config))):
+        for t, value in figures[table].items():
+            assert made[int(t)].item() == pytest.approx(value, rel=1e-6)
+
+
+@pytest.mark.parametrize("data", ["FFHQ", "DIV2K"])
+@pytest.mark.parametrize("steps", [4, 50, 200])
+def test_chain(data, steps):
+    figures, published = GOLDEN["schedule"][f"ldm_{data.lower()}"][f"ddim_{steps}"], PUBLISHED[data]
+    plan = plan_steps(published.diffusion, dataclasses.replace(published.sampling, steps=steps))[::-1]
+    assert len(plan) == figures["n_unet_calls"]
+    for index, wanted in figures["by_index"].items():
+        step = plan[int(index)]
+        assert step.t == wanted["t"]
+        found = (step.alpha, step.alpha_next, step.sigma)
+        assert found == pytest.approx((wanted["alpha"], wanted["alpha_prev"], wanted["sigma_eta1"]), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", named("encoder_out"))
+def test_encoder(name):
+    check(name, model(CASES[name]["model"]).encoder(*given(name, "hr")))
+
+
+def test_posterior():
+    check("ffhq_posterior_std", model("first_stage_ffhq").moments(*given("ffhq_posterior_std", "hr"))[1])
+
+
+@pytest.mark.parametrize("name", named("decoder_features"))
+def test_features(name):
+    check(name, features(CASES[name]["model"]))
+
+
+@pytest.mark.parametrize("name", named("_decode_"))
+def test_decode(name):
+    case = CASES[name]
+    side, first_stage = case["config"]["output_size"], model(case["model"])
+    check(name, first_stage.render(features(case["model"]), (side, side), chunk=4096))
+
+
+def test_training_target():
+    name = "ffhq_train_target_85"
+    check(name, first_stage_target(*given(name, "hr"), (85, 85)))
+
+
+def test_first_stage_loss():
+    name = "ffhq_first_stage_loss"
+    hr, noise = given(name, "hr", "posterior")
+    check(name, first_stage_loss(model("first_stage_ffhq"), hr, (85, 85), noise)[None])
+
+
+@pytest.mark.parametrize("name", named("_unet_"))
+def test_unet(name):
+    case = CASES[name]
+    x, condition = given(name, *case["noises"])
+    check(name, model(case["model"]).unet(x, condition, torch.tensor(case["config"]["t"])))
+
+
+@pytest.mark.parametrize("name", named("_cond"))
+def test_condition(name):
+    check(name, model(CASES[name]["model"]).condition(*given(name, "lr"), posterior(name, "cond_posterior")))
+
+
+@pytest.mark.parametrize("name", named("_hr_latent"))
+def test_latent(name):
+    check(name, model(CASES[name]["model"]).latent(*given(name, "hr"), posterior(name, "hr_posterior")))
+
+
+@lru_cache(maxsize=1)
+def sampled(model_name: str) -> torch.Tensor:
+    """Latent that all sampler cases of a model share."""
+    name = f"{model_name.removeprefix('ldm_')}_ddim4_latent"
+    network, config = model(model_name), configuration(model_name)
+    noise = iter(given(name, "x_T", "step0", "step1", "step2"))
+    condition = network.condition(*given(name, "lr"), posterior(name, "cond_posterior"))
+    return sample(
+        lambda x, t: network.unet(x, condition, torch.tensor([t])),
+        lambda: next(noise),
+        plan_steps(config.diffusion, dataclasses.replace(config.sampling, steps=4)),
+        last_noise=config.sampling.last_noise,
+    )
+
+
+@pytest.mark.parametrize("name", named("_ddim4_"))
+def test_sampler(name):
+    case = CASES[name]
+    z = sampled(case["model"])
+    side = case["config"].get("output_size")
+    check(name, model(case["model"]).decode(z, (side, side)) if side else z)
+
+
+@pytest.mark.parametrize("name", named("_ldm_loss"))
+def test_noise_loss(name):
+    case = CASES[name]
+    network, (lr, hr, eps) = model(case["model"]), given(name, "lr", "hr", "eps")
+    z = network.latent(hr, posterior(name, "hr_posterior"))
+    condition = network.condition(lr, posterior(name, "cond_posterior"))
+    t = torch.tensor(case["config"]["t"])
+    check(name, noise_loss(network.unet, z, condition, t, eps, alpha_bars(configuration(case["model"]).diffusion))[None])
+
+
+def aligned(items: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Alignment terms of the one batch of one (b1) or two items (b2)."""
+    name, end = f"div2k_align_terms_{items}", "2" if items == "b2" else ""
+    network, (lr, hr, eps) = model("ldm_div2k"), given(name, f"lr{end}", f"hr{end}", f"eps{end}")
+    t = torch.tensor(CASES[name]["config"]["t"])
+    tables = alpha_bars(PUBLISHED["DIV2K"].diffusion)
+    return alignment_terms(network, network.latent(hr), network.condition(lr), hr, t, eps, tables)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("items", ["b1", "b2"])
+def test_alignment_terms_and_gradient(items):
+    """In the batch of two the weight is not an image's own: official code weighs B x B."""
+    weight = model("ldm_div2k").unet.input_blocks[0][0].weight.requires_grad_(True)
+    terms = aligned(items)
+    (gradient,) = torch.autograd.grad(sum(terms), weight)
+    weight.requires_grad_(False)
+    check(f"div2k_align_terms_{items}", torch.stack(terms))
+    check(f"div2k_align_loss_{items}", sum(terms)[None])
+    check(f"div2k_align_grad_{items}", gradient)
+
+
+@pytest.mark.parametrize("side", [85, 192])
+def test_face_pictures(side):
+    """Centre square, Pillow bicubic to the side, and LR from that: the face protocol at a side of its own."""
+    (photo,) = given(f"data_hr_{side}", "photo")
+    picture = resize_bytes((256 * photo).floor().to(torch.uint8).permute(2, 0, 1), (300, 260), "nearest")
+    hr = resize(picture[:, 20:280], (side, side))
+    for name, made in ((f"data_hr_{side}", hr), (f"data_lr_from_{side}", resize(hr, (16, 16)))):
+        check(name, (made / 127.5 - 1).permute(1, 2, 0))
+
+
+def test_pooled_psnr():
+    (gt,) = given("metric_psnr_batch", "gt")
+    prediction = (gt + torch.tensor([0.01, 0.1])[:, None, None, None]).clamp(0, 1)
+    errors = (prediction - gt).double().square().mean(dim=(1, 2, 3)) * 255**2
+    check("metric_psnr_batch", torch.tensor([psnr_pooled(errors.tolist())]))
+
+
+def test_every_case_is_tested():
+    kinds = ("encoder_out", "posterior_std", "decoder_features", "_decode_", "train_target", "first_stage_loss")
+    kinds += ("_unet_", "_cond", "_hr_latent", "_ddim4_", "_ldm_loss", "_align_", "data_", "metric_")
+    assert [name for name in CASES if not any(kind in name for kind in kinds)] == [] and len(CASES) == 50
+
+
+def test_unet_without_levels_of_attention_has_it_in_the_middle():
+    with torch.device("meta"):
+        keys = UNet(PUBLISHED["DF2K"].unet, 3).state_dict()
+    assert {key.split(".")[0] for key in keys if "qkv" in key} == {"middle_block"}
