@@ -166,7 +166,9 @@ class KimConfig:
             )
         multiple, trained = self.multiple, self.hr_side // reduction
         if trained % multiple:
-            raise CasarbiError(f"The latent's side, hr_side / {reduction} = {trained}, must be a multiple of {multiple}.")
+            raise CasarbiError(
+                f"The latent's side, hr_side / {reduction} = {trained}, must be a multiple of {multiple}."
+            )
         if len(self.sizes) != 2 or not 1 <= self.sizes[0] <= self.sizes[1]:
             raise CasarbiError(f"sizes={list(self.sizes)} must be the smallest and largest side, like [32, 128].")
         side = self.tile_side

@@ -27,7 +27,7 @@ def _at_scale(results: PanelResults, metric: ImageMetric, scale: float) -> str:
     """Such as `×5.3: LIIF - Bicubic = +2.74 [2.66, 2.82]`; "" where fewer than two methods have values."""
     scores = {
         row.name: results.scores(row.model, scale, metric)
-        for row in results.experiment.methods
+        for row in results.spec.methods
         if row.model and results.bench.model(row.model)
     }
     means = {name: mean_interval(values).mean for name, values in scores.items()}

@@ -167,13 +167,11 @@ def _panel(results: PanelResults, pictures: Sequence[Picture]) -> Panel:
     metrics = {name: metric for name, metric in bench.metrics.items() if not isinstance(metric, ConsistencyMetric)}
     selfssim = [metric for metric in bench.metrics.values() if isinstance(metric, ConsistencyMetric)]
     columns = tuple(_metric_columns(experiment, metrics, spec.cite))
-    methods = tuple(_method(results, row) for row in experiment.methods if row.model or spec.cite)
-    records = [record for row in experiment.methods for record in _records(results, row, columns, metrics)]
+    methods = tuple(_method(results, row) for row in spec.methods if row.model or spec.cite)
+    records = [record for row in spec.methods for record in _records(results, row, columns, metrics)]
     frame = pd.DataFrame(records, columns=list(COLUMNS)) if records else empty_frame()
     frame["experiment"], frame["preset"] = experiment.name, experiment.preset
-    matrices = [
-        _matrix(results, row, metric) for metric in selfssim for row in experiment.methods if row.model or spec.cite
-    ]
+    matrices = [_matrix(results, row, metric) for metric in selfssim for row in spec.methods if row.model or spec.cite]
     return Panel(
         name=spec.name,
         caption=spec.caption,
@@ -193,7 +191,7 @@ def _panel(results: PanelResults, pictures: Sequence[Picture]) -> Panel:
 
 def _image_records(results: PanelResults) -> Iterator[dict[str, object]]:
     """What is known of every single image, SelfSSIM as selfssim@REFERENCE; features have no value of one image."""
-    for row in results.experiment.methods:
+    for row in results.spec.methods:
         if not row.model or row.model in results.bench.failed:
             continue
         for scale in results.experiment.scales:
@@ -305,12 +303,12 @@ def _matrix(results: PanelResults, row: MethodRow, metric: ConsistencyMetric) ->
 
 def _warnings(results: PanelResults, metrics: Sequence[Metric]) -> Iterator[str]:
     n = len(results.bench.digests)
-    names = {row.model: row.name for row in results.experiment.methods if row.model}
+    names = {row.model: row.name for row in results.spec.methods if row.model}
     for metric in metrics:
         if isinstance(metric, DistributionMetric) and n < metric.needs:
             tail = "is refused" if _refused(results, metric) else "compares with nothing outside this table"
             yield f"{metric.info.label} over {n} images, below the {metric.needs} it needs, {tail}."
-    for row in results.experiment.methods:
+    for row in results.spec.methods:
         if not row.model or row.model in results.bench.failed:
             continue
         seen = [results.measured(row.model, scale) for scale in results.experiment.scales]
@@ -336,7 +334,7 @@ def _facts(results: PanelResults) -> Facts:
     facts = [("Data", data)]
     facts += [("Data note", note) for note in bench.dataset.notes]
     facts.append(("Protocol", f"{spec.protocol.name} ({spec.protocol.hash[:12]}): {spec.protocol.about}"))
-    for row in results.experiment.methods:
+    for row in results.spec.methods:
         model = bench.model(row.model) if row.model else None
         if model:
             info = model.info

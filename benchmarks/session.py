@@ -187,7 +187,7 @@ class Session:
         if not images or not methods:
             return []
         names: dict[str, str] = {}
-        for row in self.experiment.methods:
+        for row in spec.methods:
             names.setdefault(row.model, row.name)  # rows may share a model
         columns = {method: names[method] for method in methods}
         drawn = {"images": [bench.digests[i] for i in images], "scale": spec.sample_scale, "version": 1}

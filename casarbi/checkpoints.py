@@ -33,6 +33,11 @@ __all__ = [
 
 AVERAGED_KEYS = ("params_ema", "params-ema", "ema", "state_dict_ema", "model_ema")
 PLAIN_KEYS = ("params", "state_dict", "model_state_dict", "model", "net", "generator")
+TRAINERS = ("pytorch_lightning", "lightning", "lightning_fabric", "omegaconf")
+"""Packages whose objects stand in checkpoints beside the tensors; they are read as `Inert`."""
+PLAIN_TYPES = ("typing.Any", "builtins.bool", "builtins.int", "builtins.float", "builtins.str", "builtins.bytes")
+PLAIN_TYPES += ("builtins.list", "builtins.dict", "builtins.tuple", "pathlib.Path")
+"""What such objects name of Python itself; read as `Inert` too."""
 
 
 @dataclass(frozen=True)
@@ -211,7 +216,7 @@ def _read_torch(path: Path, start: bytes) -> Checkpoint:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = _load_tensors(path, mmap=start.startswith(b"PK"))
     except pickle.UnpicklingError as error:
         raise _refused(path, error) from None
     except Exception as error:  # torch raises many kinds here, some without a message; none is a bug of ours
@@ -219,6 +224,45 @@ def _read_torch(path: Path, start: bytes) -> Checkpoint:
     if not isinstance(content, dict):
         raise CasarbiError(f"{path} holds a {type(content).__name__}, wanted a dictionary of tensors.")
     return Checkpoint(path, content)
+
+
+class Inert:
+    """Stands in for a trainer's class or object in a checkpoint: takes everything, keeps nothing, does nothing."""
+
+    def __init__(self, *_: Any) -> None: ...
+
+    def __new__(cls, *_: Any) -> Inert:
+        """Make one from any arguments."""
+        return super().__new__(cls)
+
+    def __setstate__(self, _: Any) -> None: ...
+
+
+def _load_tensors(path: Path, *, mmap: bool) -> Any:
+    """Load through torch's data-only unpickler, a trainer's objects replaced by `Inert`.
+
+    Lightning keys `callbacks` by classes, which that unpickler refuses. Here their names alone are read, without
+    importing anything, and where all are a trainer's, each is given the inert class for it; a name of anything else
+    has the file refused as ever. With `mmap` only tensors that are used are read from the disk: a trainer's checkpoint
+    holds optimizer states two times as large as the weights.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except pickle.UnpicklingError:
+        names = _foreign_names(path)
+        if not names or not all(name.partition(".")[0] in TRAINERS or name in PLAIN_TYPES for name in names):
+            raise
+    with torch.serialization.safe_globals([(Inert, name) for name in names]):
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+
+
+def _foreign_names(path: Path) -> list[str]:
+    """Names of classes and functions in a file that are no tensors' business; none where torch cannot tell them."""
+    tell = getattr(torch.serialization, "get_unsafe_globals_in_checkpoint", None)  # since torch 2.6
+    try:
+        return [] if tell is None else tell(path)
+    except Exception:  # a damaged file, or one of the legacy format: the refusal stands
+        return []
 
 
 def _refused(path: Path, error: Exception) -> CasarbiError:

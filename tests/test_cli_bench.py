@@ -114,6 +114,17 @@ def test_run_gives_the_papers_numbers_beside_and_cites_what_is_missing(bench):
     assert "not built here yet" in Path("reports/out/t/t.md").read_text()
 
 
+def test_a_panel_may_name_models_of_its_own(bench):
+    second = TOML.split("[[presets.mini.panels]]")[1].replace('"squares"', '"own"') + 'models = { Ours = "bicubic" }\n'
+    Path("t.toml").write_text(TOML + "[[presets.mini.panels]]" + second)
+    assert bench("run", "t.toml", "--model", "Mine=toys:noisy").exit_code == 0
+    measured = {(row["experiment"], row["method"]) for row in rows("reports/out/t/t.csv") if row["source"] == "measured"}
+    wanted = {"t/squares": ("LIIF", "Mine"), "t/own": ("LIIF", "Ours", "Mine")}
+    assert measured == {(panel, method) for panel, methods in wanted.items() for method in methods}
+    Path("t.toml").write_text((TOML + "[[presets.mini.panels]]" + second).replace("Ours =", "Our ="))
+    assert "names models for Our" in bench("run", "t.toml").output
+
+
 def test_a_second_run_measures_nothing_and_gives_the_same_bytes(bench):
     Path("t.toml").write_text(TOML)
     bench("run", "t.toml")

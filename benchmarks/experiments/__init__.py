@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ class PanelSpec:
         name: short name, unique in the experiment.
         data: data set reference.
         protocol: how pairs are made and compared.
+        methods: rows in order.
         caption: what the table shows.
         cite: whether the paper's numbers stand beside (its own data, so only on the panel that mirrors it).
         samples: images to show side by side, at `sample_scale`.
@@ -57,6 +58,7 @@ class PanelSpec:
     name: str
     data: str
     protocol: Protocol
+    methods: tuple[MethodRow, ...]
     caption: str = ""
     cite: bool = False
     samples: int = 0
@@ -101,8 +103,7 @@ class Experiment:
         name: file name of the declaration and of the report.
         title, summary: heading and a sentence or two.
         preset: the chosen preset's name.
-        panels: data sets.
-        methods: rows in order.
+        panels: data sets, each with its rows.
         scales, metrics, seed: as measured.
         optional: metrics measured where their weights are here, else only cited.
         split: highest scale in the training distribution.
@@ -115,7 +116,6 @@ class Experiment:
     title: str
     preset: str
     panels: tuple[PanelSpec, ...]
-    methods: tuple[MethodRow, ...]
     scales: tuple[float, ...]
     metrics: tuple[str, ...]
     summary: str = ""
@@ -128,7 +128,7 @@ class Experiment:
 
     def job(self, panel: PanelSpec, device: str) -> Job:
         """What has to be measured for a panel."""
-        models = tuple(dict.fromkeys(method.model for method in self.methods if method.model))
+        models = tuple(dict.fromkeys(method.model for method in panel.methods if method.model))
         return Job(panel.data, panel.protocol, self.scales, models, self.metrics, self.seed, device)
 
     def with_data(self, reference: str) -> Experiment:
@@ -145,11 +145,15 @@ class Experiment:
         return replace(self, panels=tuple(panels))
 
     def with_models(self, models: Mapping[str, str]) -> Experiment:
-        """The experiment with other models in named rows; a new name adds a row."""
-        known = {method.name for method in self.methods}
-        rows = [replace(m, model=models[m.name], reason="") if m.name in models else m for m in self.methods]
-        rows += [MethodRow(name, model) for name, model in models.items() if name not in known]
-        return replace(self, methods=tuple(rows))
+        """The experiment with other models in named rows of every panel; a new name adds a row."""
+        return replace(self, panels=tuple(_with_models(panel, models) for panel in self.panels))
+
+
+def _with_models(panel: PanelSpec, models: Mapping[str, str]) -> PanelSpec:
+    known = {method.name for method in panel.methods}
+    rows = [replace(m, model=models[m.name], reason="") if m.name in models else m for m in panel.methods]
+    rows += [MethodRow(name, model) for name, model in models.items() if name not in known]
+    return replace(panel, methods=tuple(rows))
 
 
 def experiment_names() -> list[str]:
@@ -180,32 +184,16 @@ def load_experiment(name: str, preset: str = "mini") -> Experiment:
 
 def _experiment(name: str, declared: Mapping[str, Any], preset: str) -> Experiment:
     chosen = declared["presets"][preset]
-    models = chosen.get("models", {})
-    methods = tuple(
-        MethodRow(
-            row["name"],
-            models.get(row["name"], ""),
-            "" if row["name"] in models else row.get("reason", ""),
-            row.get("group", ""),
-        )
-        for row in declared["methods"]
-    )
-    unknown = set(models) - {method.name for method in methods}
-    if unknown:
-        raise CasarbiError(
-            f"{name}.toml: preset {preset} names models for {', '.join(sorted(unknown))}, not in methods."
-        )
     for metric in (*chosen["metrics"], *chosen.get("optional", ())):
         if metric not in METRIC_NAMES:
             raise CasarbiError(f"{name}.toml: there is no metric '{metric}': {near_names(metric, METRIC_NAMES)}")
-    panels = tuple(PanelSpec(**{**panel, "protocol": get_protocol(panel["protocol"])}) for panel in chosen["panels"])
+    panels = tuple(_panel(name, panel, declared["methods"], chosen.get("models", {})) for panel in chosen["panels"])
     return Experiment(
         name=name,
         title=declared["title"],
         summary=declared.get("summary", ""),
         preset=preset,
         panels=panels,
-        methods=methods,
         scales=tuple(float(scale) for scale in chosen["scales"]),
         metrics=tuple(chosen["metrics"]),
         optional=tuple(chosen.get("optional", ())),
@@ -215,6 +203,20 @@ def _experiment(name: str, declared: Mapping[str, Any], preset: str) -> Experime
         paper=PaperTable(**declared["paper"]) if "paper" in declared else None,
         needs=tuple(chosen.get("needs", ())),
     )
+
+
+def _panel(
+    name: str, declared: Mapping[str, Any], rows: Sequence[Mapping[str, str]], models: Mapping[str, str]
+) -> PanelSpec:
+    """A panel; a `models` table of its own goes before the preset's, row by row."""
+    settings = dict(declared)
+    models = {**models, **settings.pop("models", {})}
+    unknown = set(models) - {row["name"] for row in rows}
+    if unknown:
+        raise CasarbiError(f"{name}.toml names models for {', '.join(sorted(unknown))}, not in methods.")
+    methods = tuple(MethodRow(row["name"], group=row.get("group", ""), reason=row.get("reason", "")) for row in rows)
+    panel = PanelSpec(**{**settings, "protocol": get_protocol(settings["protocol"]), "methods": methods})
+    return _with_models(panel, models)
 
 
 def grid_experiment(
@@ -231,21 +233,18 @@ def grid_experiment(
 ) -> Experiment:
     """An experiment made on the command line; without a protocol, each data set's usual one is taken."""
     panels: list[PanelSpec] = []
+    rows = tuple(MethodRow(model, model) for model in models)
     for reference in data:
         short = Reference.parse(reference).name
         chosen = get_protocol(protocol) if protocol else default_protocol(short)
         taken = sum(panel.name.partition("-")[0] == short for panel in panels)
-        panels.append(
-            PanelSpec(
-                f"{short}-{taken + 1}" if taken else short, reference, chosen, f"{reference} by protocol {chosen.name}."
-            )
-        )
+        called = f"{short}-{taken + 1}" if taken else short
+        panels.append(PanelSpec(called, reference, chosen, rows, f"{reference} by protocol {chosen.name}."))
     return Experiment(
         name=name,
         title=title,
         preset="custom",
         panels=tuple(panels),
-        methods=tuple(MethodRow(model, model) for model in models),
         scales=scales,
         metrics=metrics,
         seed=seed,

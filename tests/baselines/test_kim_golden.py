@@ -4,7 +4,6 @@ parameters, inputs and noise are drawn from their names, figures hold to 1e-4 of
 import dataclasses
 import json
 import zlib
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +11,9 @@ import pytest
 import torch
 from torch import nn
 
+from baselines.kim import Kim
 from baselines.kim_config import PUBLISHED, KimConfig
-from baselines.kim_diffusion import alpha_bars, betas, plan_steps, sample
+from baselines.kim_diffusion import alpha_bars, betas, plan_steps
 from baselines.kim_first_stage import FirstStage
 from baselines.kim_losses import alignment_terms, first_stage_loss, first_stage_target, noise_loss
 from baselines.kim_network import KimNetwork
@@ -23,14 +23,30 @@ from casarbi.resize import resize, resize_bytes
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "kim.json").read_text())
 CASES = {case["name"]: case for case in GOLDEN["cases"]}
-SLOW = pytest.mark.slow
+MADE: dict[str, torch.Tensor] = {}
+"""What several cases share: feature maps and sampled latents by model."""
 
 
-def named(part: str, *, but: tuple[str, ...] = ()) -> list:
-    """Cases of a kind, those on whole diffusion models or large outputs marked slow."""
-    names = [name for name in CASES if part in name and not any(word in name for word in but)]
-    slow = [name for name in names if str(CASES[name]["model"]).startswith("ldm") or name.endswith(("384", "816"))]
-    return [pytest.param(name, marks=SLOW) if name in slow else name for name in names]
+def cases(*parts: str) -> pytest.MarkDecorator:
+    """Cases whose names hold one of the parts; on whole diffusion models, and with large outputs, they are slow."""
+    slow = {name for name in CASES if str(CASES[name]["model"]).startswith("ldm") or name.endswith(("384", "816"))}
+    chosen = [
+        pytest.param(CASES[name]["model"], name, id=name, marks=[pytest.mark.slow] if name in slow else [])
+        for name in CASES
+        if any(part in name for part in parts)
+    ]
+    return pytest.mark.parametrize(("model", "name"), chosen, indirect=["model"])
+
+
+@pytest.fixture(scope="module")
+def model(request) -> FirstStage | KimNetwork:
+    """The model of a case, filled by the rule; pytest runs all tests on one before the next is made."""
+    config = configuration(request.param)
+    with torch.device("meta"):
+        made = FirstStage(config.first_stage) if request.param.startswith("first_stage") else KimNetwork(config)
+    if isinstance(made, KimNetwork):
+        made.scale_factor = torch.tensor(0.8)
+    return filled(made)
 
 
 def drawn(name: str) -> np.random.RandomState:
@@ -75,21 +91,12 @@ def filled(module: nn.Module) -> nn.Module:
     return module.eval()
 
 
-@lru_cache(maxsize=1)  # one at a time: that of FFHQ takes 1.9 GB
-def model(name: str) -> FirstStage | KimNetwork:
-    config = configuration(name)
-    with torch.device("meta"):
-        made = FirstStage(config.first_stage) if name.startswith("first_stage") else KimNetwork(config)
-    if isinstance(made, KimNetwork):
-        made.scale_factor = torch.tensor(0.8)
-    return filled(made)
-
-
-@lru_cache(maxsize=1)
-def features(name: str) -> torch.Tensor:
+def features(model: FirstStage, name: str) -> torch.Tensor:
     """Features that all decode cases of a first stage share."""
-    (z,) = given(next(case for case in CASES if "decode_" in case and CASES[case]["model"] == name), "z")
-    return model(name).features(z)
+    key = CASES[name]["model"]
+    if key not in MADE:
+        MADE[key] = model.features(*given(name, "z"))
+    return MADE[key]
 
 
 def check(name: str, output: torch.Tensor) -> None:
@@ -155,25 +162,25 @@ def test_chain(data, steps):
         assert found == pytest.approx((wanted["alpha"], wanted["alpha_prev"], wanted["sigma_eta1"]), rel=1e-6)
 
 
-@pytest.mark.parametrize("name", named("encoder_out"))
-def test_encoder(name):
-    check(name, model(CASES[name]["model"]).encoder(*given(name, "hr")))
+@cases("encoder_out")
+def test_encoder(model, name):
+    check(name, model.encoder(*given(name, "hr")))
 
 
-def test_posterior():
-    check("ffhq_posterior_std", model("first_stage_ffhq").moments(*given("ffhq_posterior_std", "hr"))[1])
+@cases("posterior_std")
+def test_posterior(model, name):
+    check(name, model.moments(*given(name, "hr"))[1])
 
 
-@pytest.mark.parametrize("name", named("decoder_features"))
-def test_features(name):
-    check(name, features(CASES[name]["model"]))
+@cases("decoder_features")
+def test_features(model, name):
+    check(name, features(model, name))
 
 
-@pytest.mark.parametrize("name", named("_decode_"))
-def test_decode(name):
-    case = CASES[name]
-    side, first_stage = case["config"]["output_size"], model(case["model"])
-    check(name, first_stage.render(features(case["model"]), (side, side), chunk=4096))
+@cases("_decode_")
+def test_decode(model, name):
+    side = CASES[name]["config"]["output_size"]
+    check(name, model.render(features(model, name), (side, side), chunk=4096))
 
 
 def test_training_target():
@@ -181,82 +188,66 @@ def test_training_target():
     check(name, first_stage_target(*given(name, "hr"), (85, 85)))
 
 
-def test_first_stage_loss():
-    name = "ffhq_first_stage_loss"
+@cases("first_stage_loss")
+def test_first_stage_loss(model, name):
     hr, noise = given(name, "hr", "posterior")
-    check(name, first_stage_loss(model("first_stage_ffhq"), hr, (85, 85), noise)[None])
+    check(name, first_stage_loss(model, hr, (85, 85), noise)[None])
 
 
-@pytest.mark.parametrize("name", named("_unet_"))
-def test_unet(name):
-    case = CASES[name]
-    x, condition = given(name, *case["noises"])
-    check(name, model(case["model"]).unet(x, condition, torch.tensor(case["config"]["t"])))
+@cases("_unet_")
+def test_unet(model, name):
+    x, condition = given(name, *CASES[name]["noises"])
+    check(name, model.unet(x, condition, torch.tensor(CASES[name]["config"]["t"])))
 
 
-@pytest.mark.parametrize("name", named("_cond"))
-def test_condition(name):
-    check(name, model(CASES[name]["model"]).condition(*given(name, "lr"), posterior(name, "cond_posterior")))
+@cases("_cond")
+def test_condition(model, name):
+    check(name, model.condition(*given(name, "lr"), posterior(name, "cond_posterior")))
 
 
-@pytest.mark.parametrize("name", named("_hr_latent"))
-def test_latent(name):
-    check(name, model(CASES[name]["model"]).latent(*given(name, "hr"), posterior(name, "hr_posterior")))
+@cases("_hr_latent")
+def test_latent(model, name):
+    check(name, model.latent(*given(name, "hr"), posterior(name, "hr_posterior")))
 
 
-@lru_cache(maxsize=1)
-def sampled(model_name: str) -> torch.Tensor:
-    """Latent that all sampler cases of a model share."""
-    name = f"{model_name.removeprefix('ldm_')}_ddim4_latent"
-    network, config = model(model_name), configuration(model_name)
-    noise = iter(given(name, "x_T", "step0", "step1", "step2"))
-    condition = network.condition(*given(name, "lr"), posterior(name, "cond_posterior"))
-    return sample(
-        lambda x, t: network.unet(x, condition, torch.tensor([t])),
-        lambda: next(noise),
-        plan_steps(config.diffusion, dataclasses.replace(config.sampling, steps=4)),
-        last_noise=config.sampling.last_noise,
-    )
+def sampled(model: KimNetwork, name: str) -> torch.Tensor:
+    """Latent that all sampler cases of a model share: the model's own code on the named noise."""
+    key = CASES[name]["model"]
+    if key not in MADE:
+        chain = dataclasses.replace(model.config.sampling, steps=4)
+        noise = iter(given(name, *CASES[name]["noises"]))
+        (lr,) = given(name, "lr")
+        kim = Kim(model, dataclasses.replace(model.config, sampling=chain))
+        MADE[key] = kim.latent((lr + 1) / 2, lambda shape: next(noise))
+    return MADE[key]
 
 
-@pytest.mark.parametrize("name", named("_ddim4_"))
-def test_sampler(name):
-    case = CASES[name]
-    z = sampled(case["model"])
-    side = case["config"].get("output_size")
-    check(name, model(case["model"]).decode(z, (side, side)) if side else z)
+@cases("_ddim4_")
+def test_sampler(model, name):
+    z, side = sampled(model, name), CASES[name]["config"].get("output_size")
+    check(name, model.first_stage.render(Kim(model).features(z), (side, side), 4096) if side else z)
 
 
-@pytest.mark.parametrize("name", named("_ldm_loss"))
-def test_noise_loss(name):
-    case = CASES[name]
-    network, (lr, hr, eps) = model(case["model"]), given(name, "lr", "hr", "eps")
-    z = network.latent(hr, posterior(name, "hr_posterior"))
-    condition = network.condition(lr, posterior(name, "cond_posterior"))
-    t = torch.tensor(case["config"]["t"])
-    check(name, noise_loss(network.unet, z, condition, t, eps, alpha_bars(configuration(case["model"]).diffusion))[None])
-
-
-def aligned(items: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Alignment terms of the one batch of one (b1) or two items (b2)."""
-    name, end = f"div2k_align_terms_{items}", "2" if items == "b2" else ""
-    network, (lr, hr, eps) = model("ldm_div2k"), given(name, f"lr{end}", f"hr{end}", f"eps{end}")
+@cases("_ldm_loss")
+def test_noise_loss(model, name):
+    lr, hr, eps = given(name, "lr", "hr", "eps")
+    z = model.latent(hr, posterior(name, "hr_posterior"))
+    condition = model.condition(lr, posterior(name, "cond_posterior"))
     t = torch.tensor(CASES[name]["config"]["t"])
-    tables = alpha_bars(PUBLISHED["DIV2K"].diffusion)
-    return alignment_terms(network, network.latent(hr), network.condition(lr), hr, t, eps, tables)
+    check(name, noise_loss(model.unet, z, condition, t, eps, alpha_bars(model.config.diffusion))[None])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("items", ["b1", "b2"])
-def test_alignment_terms_and_gradient(items):
+@cases("_align_terms_")
+def test_alignment_terms_and_gradient(model, name):
     """In the batch of two the weight is not an image's own: official code weighs B x B."""
-    weight = model("ldm_div2k").unet.input_blocks[0][0].weight.requires_grad_(True)
-    terms = aligned(items)
+    lr, hr, eps = given(name, *sorted(CASES[name]["inputs"], reverse=True), *CASES[name]["noises"])
+    t, tables = torch.tensor(CASES[name]["config"]["t"]), alpha_bars(model.config.diffusion)
+    weight = model.unet.input_blocks[0][0].weight.requires_grad_(True)
+    terms = alignment_terms(model, model.latent(hr), model.condition(lr), hr, t, eps, tables)
     (gradient,) = torch.autograd.grad(sum(terms), weight)
     weight.requires_grad_(False)
-    check(f"div2k_align_terms_{items}", torch.stack(terms))
-    check(f"div2k_align_loss_{items}", sum(terms)[None])
-    check(f"div2k_align_grad_{items}", gradient)
+    for kind, made in (("terms", torch.stack(terms)), ("loss", sum(terms)[None]), ("grad", gradient)):
+        check(name.replace("terms", kind), made)
 
 
 @pytest.mark.parametrize("side", [85, 192])
