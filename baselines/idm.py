@@ -135,7 +135,7 @@ class IDM(SRModel):
         device = next(self.network.parameters()).device
         with torch.no_grad():
             for i, seed in enumerate(seeds):
-                image = lr[i : i + 1].to(device, torch.float32).sub(0.5).div(0.5)
+                image = lr[i : i + 1].to(device, torch.float32).contiguous().sub(0.5).div(0.5)
                 features = self.network.encoder(image)
                 for output, size in zip(outputs, sizes, strict=True):
                     p = scale_number((lr.shape[-2], lr.shape[-1]), size, self.at_one)
