@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.kim_config import FirstStageConfig
-from baselines.liif_network import LIIFNetwork
+from baselines.liif_network import FeatureMap, LIIFNetwork
 from casarbi.scales import Size
 
 EPSILON = 1e-6
@@ -148,23 +148,11 @@ class Decoder(nn.Module):
         return x
 
 
-class FeatureMap(nn.Module):
-    """The encoder of an implicit function that is given its features: an identity; attributes as LIIF's encoders."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.channels, self.reach, self.region = channels, 0, 2**16
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return what it is given."""
-        return x
-
-
 class ImplicitDecoder(nn.Module):
     """Convolutional decoder and implicit function; the latter is LIIF's decoder without feature unfolding.
 
-    Its coordinates, ensemble, areas and cells are LIIF's, the 1e-6 that is added for both signs of a shift too. Official
-    code knows one output side; here each axis has its own, by the same formulas.
+    Its coordinates, ensemble, areas and cells are LIIF's, the 1e-6 that is added for both signs of a shift too.
+    Official code knows one output side; here each axis has its own, by the same formulas.
     """
 
     def __init__(self, config: FirstStageConfig) -> None:

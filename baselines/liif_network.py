@@ -107,6 +107,18 @@ class RDN(nn.Module):
         return self.GFF(torch.cat(outputs, dim=1)) + shallow
 
 
+class FeatureMap(nn.Module):
+    """Stands for the encoder where features are made elsewhere: an identity; attributes as in `EDSRBaseline`."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels, self.reach, self.region = channels, 0, 2**16
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return what it is given."""
+        return x
+
+
 class MLP(nn.Module):
     """Linear layers with a relu between them; nothing after the last."""
 
@@ -129,7 +141,7 @@ class LIIFNetwork(nn.Module):
 
     def __init__(
         self,
-        encoder: EDSRBaseline | RDN,
+        encoder: EDSRBaseline | RDN | FeatureMap,
         hidden: Sequence[int] = (256, 256, 256, 256),
         *,
         local_ensemble: bool = True,

@@ -35,8 +35,10 @@ AVERAGED_KEYS = ("params_ema", "params-ema", "ema", "state_dict_ema", "model_ema
 PLAIN_KEYS = ("params", "state_dict", "model_state_dict", "model", "net", "generator")
 TRAINERS = ("pytorch_lightning", "lightning", "lightning_fabric", "omegaconf")
 """Packages whose objects stand in checkpoints beside the tensors; they are read as `Inert`."""
-PLAIN_TYPES = ("typing.Any", "builtins.bool", "builtins.int", "builtins.float", "builtins.str", "builtins.bytes")
-PLAIN_TYPES += ("builtins.list", "builtins.dict", "builtins.tuple", "pathlib.Path")
+PLAIN_TYPES = (
+    *("typing.Any", "pathlib.Path", "builtins.bool", "builtins.int", "builtins.float", "builtins.str"),
+    *("builtins.bytes", "builtins.list", "builtins.dict", "builtins.tuple"),
+)
 """What such objects name of Python itself; read as `Inert` too."""
 
 
