@@ -84,7 +84,7 @@ class Kim(SRModel):
             "notes": list(self.notes),
             "sides": [config.lr_side, config.hr_side],
             "sampling": asdict(config.sampling),
-            "tiles": {"tile": config.tile_side, "overlap": config.overlap},
+            "tiles": {"tile": config.tile_side, "overlap": config.shared},
             "precision": "float32",
         }
 
@@ -153,7 +153,7 @@ class Kim(SRModel):
         shape = (1, config.first_stage.latent, *size)
         sampled = config.first_stage.gaussian and config.sampling.posterior == "sample"
         posterior = noise(shape) if sampled else None
-        tiles = cut_up(size, config.tile_side, config.overlap, config.multiple)
+        tiles = cut_up(size, config.tile_side, config.shared, config.multiple)
         conditions = [
             network.condition(tile.cut(padded, config.cells), None if posterior is None else tile.cut(posterior))
             for tile in tiles
@@ -169,7 +169,7 @@ class Kim(SRModel):
     def features(self, z: Tensor) -> Tensor:
         """Feature map (1, channels, h, w) that every size is asked of, from a scaled latent (1, latent, h, w)."""
         z, size = z / self.network.scale_factor, (z.shape[-2], z.shape[-1])
-        tiles = cut_up(size, self.config.tile_side, self.config.overlap)
+        tiles = cut_up(size, self.config.tile_side, self.config.shared)
         return blend(tiles, size, lambda i: self.network.first_stage.features(tiles[i].cut(z)))
 
 
@@ -212,7 +212,7 @@ def kim(
         lr_side: side of the LR images in training, for files of a layout that was not published.
         hr_side: the HR side alike; hr_side / lr_side is by how much the LR image is enlarged before it is encoded.
         tile: side of tiles in latent cells, by default that of training.
-        overlap: latent cells that tiles share.
+        overlap: latent cells that tiles share, by default a quarter of a tile.
         chunk: predictions of the implicit decoder at once, which bounds memory; a result does not depend on it.
 
     Raises:

@@ -143,7 +143,7 @@ class KimConfig:
             is encoded as the condition.
         sizes: smallest and largest side that the implicit decoder was trained for.
         tile: side in latent cells up to which an image is done in one piece; 0 for the side of training.
-        overlap: latent cells that neighbouring tiles share.
+        overlap: latent cells that neighbouring tiles share at least; 0 for a quarter of the tile.
     """
 
     first_stage: FirstStageConfig = field(default_factory=FirstStageConfig)
@@ -154,7 +154,7 @@ class KimConfig:
     hr_side: int = 128
     sizes: tuple[int, ...] = (32, 128)
     tile: int = 0
-    overlap: int = 8
+    overlap: int = 0
 
     def __post_init__(self) -> None:
         """Refuse parts that do not fit together."""
@@ -171,8 +171,8 @@ class KimConfig:
             )
         if len(self.sizes) != 2 or not 1 <= self.sizes[0] <= self.sizes[1]:
             raise CasarbiError(f"sizes={list(self.sizes)} must be the smallest and largest side, like [32, 128].")
-        side = self.tile_side
-        if self.tile < 0 or side % multiple or not 0 <= self.overlap <= side // 2 or side - self.overlap < multiple:
+        side, shared = self.tile_side, self.shared
+        if self.tile < 0 or side % multiple or not 0 < shared <= side // 2 or side - shared < multiple:
             raise CasarbiError(
                 f"tile={self.tile} must be 0 or a multiple of {multiple} latent cells, and overlap={self.overlap} at "
                 f"most half of it, so that tiles advance by {multiple} cells."
@@ -197,6 +197,11 @@ class KimConfig:
     def tile_side(self) -> int:
         """Side of a tile in latent cells."""
         return self.tile or self.hr_side // self.first_stage.reduction
+
+    @property
+    def shared(self) -> int:
+        """Cells that neighbouring tiles share at least."""
+        return self.overlap or self.tile_side // 4
 
     @property
     def trained_scales(self) -> tuple[float, float]:
@@ -261,7 +266,6 @@ PAPER_DIV2K = KimConfig(
     lr_side=48,
     hr_side=192,
     sizes=(48, 192),
-    overlap=16,
 )
 """DIV2K, 48 to 192."""
 
