@@ -6,7 +6,7 @@ import torch
 from kim_toys import CONFIG, lightning, network, published_state, with_sampling
 from scenes import scene
 
-from baselines.kim import Kim, draws, kim
+from baselines.kim import Kim, draws
 from baselines.kim_config import MINI_FACE, PAPER_FACE, DiffusionConfig, FirstStageConfig, SamplingConfig, UNetConfig
 from baselines.kim_diffusion import add_noise, alpha_bars, estimate, plan_steps, sample
 from baselines.kim_files import save_kim
@@ -243,9 +243,7 @@ def test_weighting_an_image_by_its_own_step_is_another_loss():
     pooled, own = (
         alignment_terms(net, z, condition, hr, t, noise, table, per_image=per_image) for per_image in (False, True)
     )
-    one = [
-        alignment_terms(net, *(value[i : i + 1] for value in (z, condition, hr, t, noise)), table) for i in range(2)
-    ]
+    one = [alignment_terms(net, *(value[i : i + 1] for value in (z, condition, hr, t, noise)), table) for i in range(2)]
     for term in range(2):
         torch.testing.assert_close(own[term], (one[0][term] + one[1][term]) / 2)
         assert not torch.allclose(pooled[term], own[term])
