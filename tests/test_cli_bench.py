@@ -118,7 +118,9 @@ def test_a_panel_may_name_models_of_its_own(bench):
     second = TOML.split("[[presets.mini.panels]]")[1].replace('"squares"', '"own"') + 'models = { Ours = "bicubic" }\n'
     Path("t.toml").write_text(TOML + "[[presets.mini.panels]]" + second)
     assert bench("run", "t.toml", "--model", "Mine=toys:noisy").exit_code == 0
-    measured = {(row["experiment"], row["method"]) for row in rows("reports/out/t/t.csv") if row["source"] == "measured"}
+    measured = {
+        (row["experiment"], row["method"]) for row in rows("reports/out/t/t.csv") if row["source"] == "measured"
+    }
     wanted = {"t/squares": ("LIIF", "Mine"), "t/own": ("LIIF", "Ours", "Mine")}
     assert measured == {(panel, method) for panel, methods in wanted.items() for method in methods}
     Path("t.toml").write_text((TOML + "[[presets.mini.panels]]" + second).replace("Ours =", "Our ="))

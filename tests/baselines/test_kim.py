@@ -7,7 +7,16 @@ from kim_toys import CONFIG, lightning, network, published_state, with_sampling
 from scenes import scene
 
 from baselines.kim import Kim, draws
-from baselines.kim_config import MINI_FACE, PAPER_FACE, DiffusionConfig, FirstStageConfig, SamplingConfig, UNetConfig
+from baselines.kim_config import (
+    MINI_FACE,
+    PAPER_DIV2K,
+    PAPER_FACE,
+    DiffusionConfig,
+    FirstStageConfig,
+    SamplingConfig,
+    UNetConfig,
+)
+from baselines.kim_costs import kim_cost
 from baselines.kim_diffusion import add_noise, alpha_bars, estimate, plan_steps, sample
 from baselines.kim_files import save_kim
 from baselines.kim_losses import alignment_terms, first_stage_loss, noise_loss, scale_of
@@ -260,6 +269,15 @@ def test_mini_configuration_fits_into_8_megabytes():
     count = sum(p.numel() for p in network.parameters())
     assert count == 1_677_947 and 4 * count < 8e6
     assert (MINI_FACE.lr_side, MINI_FACE.hr_side, MINI_FACE.trained_scales) == (16, 128, (2.0, 8.0))
+
+
+@pytest.mark.parametrize(("config", "step", "convolutions"), [(PAPER_FACE, 81.7, 144.3), (PAPER_DIV2K, 45.2, 334.7)])
+def test_costs_are_the_published_ones(config, step, convolutions):
+    """spec/kim.md §10, in GFLOP; the implicit function comes on top, at most as dear as its published order."""
+    sides = (config.lr_side,) * 2, (config.hr_side,) * 2
+    cost = kim_cost(config, *sides)
+    assert cost.step / 1e9 == pytest.approx(step, abs=0.06)
+    assert 0 < cost.once / 1e9 - convolutions < 1.85e-3 * config.hr_side**2
 
 
 @pytest.mark.parametrize(
