@@ -1,12 +1,15 @@
 import os
 import pickle
+import sys
+import types
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from casarbi.checkpoints import load_strict, read_checkpoint, read_state, sha256_file, write_checkpoint
+from casarbi.checkpoints import Inert, load_strict, read_checkpoint, read_state, sha256_file, write_checkpoint
 from casarbi.errors import CasarbiError
 
 
@@ -154,3 +157,51 @@ def test_hash_notices_new_content_under_old_size_and_time(tmp_path):
     path.write_bytes(b"abd")
     os.utime(path, ns=(times, times))
     assert sha256_file(path) == "a52d159f262b2c6ddb724a61840befc36eb30c88877a4030b65cbe86298449c9"
+
+
+@pytest.fixture
+def trainer_class(monkeypatch):
+    """Makes classes of packages that are not installed, to be pickled; `gone` takes the packages away again."""
+
+    def make(module: str, name: str) -> type:
+        kind = type(name, (), {"__module__": module})
+        for end in [i for i, letter in enumerate(module + ".") if letter == "."]:
+            monkeypatch.setitem(sys.modules, module[:end], types.ModuleType(module[:end]))
+        setattr(sys.modules[module], name, kind)
+        return kind
+
+    return make
+
+
+def gone(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] in packages]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+def test_trainers_classes_and_objects_are_read_as_inert(tmp_path, trainer_class, monkeypatch):
+    callback = trainer_class("pytorch_lightning.callbacks", "ModelCheckpoint")
+    settings = trainer_class("omegaconf.dictconfig", "DictConfig")()
+    settings.kinds = [dict, Any]
+    content = {"state_dict": weights(), "callbacks": {callback: {"best": 0.5}}, "hyper_parameters": settings}
+    path = saved(tmp_path / "w.ckpt", content)
+    gone(monkeypatch, "pytorch_lightning", "omegaconf")
+    read = read_checkpoint(path).content
+    assert torch.equal(read["state_dict"]["weight"], weights()["weight"]) and read["callbacks"] == {
+        Inert: {"best": 0.5}
+    }
+    assert vars(read["hyper_parameters"]) == {} and "pytorch_lightning" not in sys.modules
+
+
+@pytest.mark.parametrize("package", ["lightning_mimic", "pytorch_lightningx"])
+def test_classes_of_anything_else_are_refused(tmp_path, trainer_class, monkeypatch, package):
+    path = saved(tmp_path / "w.ckpt", {"state_dict": weights(), "x": trainer_class(f"{package}.a", "Thing")})
+    gone(monkeypatch, package)
+    assert f"{package}.a.Thing" in refusal(path)
+
+
+def test_trainers_classes_are_refused_where_torch_cannot_name_them(tmp_path, trainer_class, monkeypatch):
+    """Before torch 2.6."""
+    callback = trainer_class("pytorch_lightning.callbacks", "ModelCheckpoint")
+    path = saved(tmp_path / "w.ckpt", {"state_dict": weights(), "callbacks": {callback: 1}})
+    monkeypatch.delattr(torch.serialization, "get_unsafe_globals_in_checkpoint")
+    assert "ModelCheckpoint" in refusal(path)

@@ -4,6 +4,7 @@ parameters, inputs and noise are drawn from their names, figures hold to 1e-4 of
 import dataclasses
 import json
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from casarbi.resize import resize, resize_bytes
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "kim.json").read_text())
 CASES = {case["name"]: case for case in GOLDEN["cases"]}
+MODELS: dict[str, FirstStage | KimNetwork] = {}
 MADE: dict[str, torch.Tensor] = {}
 """What several cases share: feature maps and sampled latents by model."""
 
@@ -38,12 +40,28 @@ def cases(*parts: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("model", "name"), chosen, indirect=["model"])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
+def freed() -> Iterator[None]:
+    """Nothing made here outlives this file's tests."""
+    yield
+    MODELS.clear()
+    MADE.clear()
+
+
+@pytest.fixture
 def model(request) -> FirstStage | KimNetwork:
-    """The model of a case, filled by the rule; pytest runs all tests on one before the next is made."""
-    config = configuration(request.param)
+    """The model of a case, filled by the rule."""
+    if request.param not in MODELS:
+        if request.param.startswith("ldm"):
+            MODELS.clear()  # that of FFHQ takes 1.9 GB
+        MODELS[request.param] = make(request.param)
+    return MODELS[request.param]
+
+
+def make(name: str) -> FirstStage | KimNetwork:
+    config = configuration(name)
     with torch.device("meta"):
-        made = FirstStage(config.first_stage) if request.param.startswith("first_stage") else KimNetwork(config)
+        made = FirstStage(config.first_stage) if name.startswith("first_stage") else KimNetwork(config)
     if isinstance(made, KimNetwork):
         made.scale_factor = torch.tensor(0.8)
     return filled(made)
