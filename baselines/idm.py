@@ -23,8 +23,9 @@ from baselines.idm_files import IDMConfig, SamplingConfig, find_idm, load_idm
 from baselines.idm_network import IDMNetwork, used_parameters
 from baselines.idm_scale import p_at_one, scale_number
 from casarbi.errors import CasarbiError
+from casarbi.references import with_options
 from casarbi.scales import Size
-from casarbi.sr import ModelInfo, SRModel, image_seed
+from casarbi.sr import ModelInfo, SRModel, image_seed, one_an_image
 
 REVISION = 1
 """Raised when a change of this code changes what the same weights and options give: part of the identity."""
@@ -125,8 +126,6 @@ class IDM(SRModel):
             CasarbiError: where there is not one seed an image, or the features of an output would have 2^31 values or
                 more, the limit of many GPU kernels (pytorch/pytorch#141831).
         """
-        if len(seeds) != len(lr):
-            raise CasarbiError(f"There are {len(seeds)} seeds for {len(lr)} images: give one each.")
         widest = sum(self.config.network.channels[:2])
         for height, width in sizes:
             if widest * height * width >= 2**31:
@@ -134,7 +133,7 @@ class IDM(SRModel):
         outputs = [lr.new_empty(len(lr), 3, *size) for size in sizes]
         device = next(self.network.parameters()).device
         with torch.no_grad():
-            for i, seed in enumerate(seeds):
+            for i, seed in enumerate(one_an_image(seeds, lr)):
                 image = lr[i : i + 1].to(device, torch.float32).contiguous().sub(0.5).div(0.5)
                 features = self.network.encoder(image)
                 for output, size in zip(outputs, sizes, strict=True):
@@ -205,15 +204,9 @@ def idm(
         CasarbiError: where the weights are missing or unreadable, or an option cannot be used.
     """
     found = load_idm(find_idm(weights))
-    sampling = found.config.sampling
-    sampling = replace(
-        sampling,
-        sampler=sampling.sampler if sampler is None else sampler,
-        steps=sampling.steps if steps is None else steps,
-        clamp=sampling.clamp if clamp is None else clamp,
-    )
+    sampling = with_options(found.config.sampling, sampler=sampler, steps=steps, clamp=clamp)
     return IDM(
-        found.network.requires_grad_(False),
+        found.network,
         replace(found.config, sampling=sampling),
         p=p,
         max_scale=max_scale,

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.idm_network import IDMNetwork, NetworkConfig
-from casarbi.costs import StageCost
+from casarbi.costs import StageCost, count_cost
 from casarbi.scales import Size
 
 
@@ -21,13 +20,10 @@ def idm_cost(config: NetworkConfig, lr_size: Size, size: Size) -> StageCost:
     Returns:
         Used parameters; operations of encoder, condition and pyramid, once; and those of one evaluation.
     """
-    with torch.device("meta"), torch.no_grad():
+    with torch.device("meta"):
         network = IDMNetwork(replace(config, unused=False)).eval()
-        counter = FlopCounterMode(display=False)
-        with counter:
-            condition = network.condition(network.encoder(torch.empty(1, 3, *lr_size)), size, 1.0)
-        once = counter.get_total_flops()
-        with counter:  # which starts it afresh
-            network.denoise_fn(torch.empty(1, 3, *size), torch.ones(1), condition)
-        step = counter.get_total_flops()
-    return StageCost(sum(p.numel() for p in network.parameters()), once, step)
+        return count_cost(
+            network,
+            lambda: network.condition(network.encoder(torch.empty(1, 3, *lr_size)), size, 1.0),
+            lambda condition: network.denoise_fn(torch.empty(1, 3, *size), torch.ones(1), condition),
+        )

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from casarbi.diffusion import spaced_steps
 from casarbi.errors import CasarbiError
 
 PUBLISHED_DDIM_INDICES = 200
@@ -87,10 +88,7 @@ def spaced_chain(alpha_bar: Sequence[float], steps: int) -> list[Step]:
     Raises:
         CasarbiError: where there are more steps than the schedule has.
     """
-    total = len(alpha_bar)
-    if not 1 <= steps <= total:
-        raise CasarbiError(f"steps={steps} must be from 1 to the {total} that the network was trained with.")
-    return chain(alpha_bar, [-(-total * i // steps) - 1 for i in range(steps, 0, -1)])
+    return chain(alpha_bar, [t - 1 for t in spaced_steps(len(alpha_bar), steps)])
 
 
 def published_ddim_chain(alpha_bar: Sequence[float]) -> list[Step]:

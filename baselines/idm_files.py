@@ -13,10 +13,10 @@ from torch import Tensor
 
 from baselines.idm_diffusion import ScheduleConfig
 from baselines.idm_network import PUBLISHED, IDMNetwork, NetworkConfig, never_used
-from casarbi.checkpoints import Checkpoint, find_state, load_strict, read_checkpoint, write_checkpoint
+from casarbi.checkpoints import Checkpoint, find_state, load_new, read_checkpoint, write_weights
 from casarbi.errors import CasarbiError
 from casarbi.training.tables import build
-from casarbi.weights import find_weights, packaged_names, packaged_weights
+from casarbi.weights import find_trained, packaged_weights
 
 METHOD = "idm"
 SAMPLERS = ("ancestral", "ddim")
@@ -109,7 +109,7 @@ class IDMWeights:
     """A network with what its file says.
 
     Attributes:
-        network: in evaluation mode, on the CPU.
+        network: in evaluation mode, on the CPU, its parameters frozen.
         config: the whole configuration.
         checkpoint: the file, its tensors let go.
         notes: short phrases for reports on what was found in the file.
@@ -129,20 +129,12 @@ def find_idm(weights: str) -> Path:
     Raises:
         CasarbiError: where there are none; no network is ever made without weights.
     """
-    packaged = packaged_weights(METHOD, weights)
-    if packaged is not None:
-        return packaged
-    path = Path(weights).expanduser()
-    generator = path.with_name(f"{path.name}_gen.pth")
-    if not path.exists() and generator.is_file():
+    prefix = Path(weights).expanduser()
+    generator = prefix.with_name(f"{prefix.name}_gen.pth")
+    if packaged_weights(METHOD, weights) is None and not prefix.exists() and generator.is_file():
         return generator
-    if path.suffix or path.exists():
-        return find_weights(weights)
-    shipped = ", ".join(packaged_names(METHOD)) or "none"
-    raise CasarbiError(
-        f"There are no IDM weights '{weights}' (this package has {shipped}): name a PREFIX_gen.pth of Ree1s/IDM or a "
-        f"file that casarbi train wrote."
-    )
+    wanted = "a PREFIX_gen.pth of Ree1s/IDM or a file that casarbi train wrote"
+    return find_trained(METHOD, "IDM", weights, wanted)
 
 
 def save_idm(path: Path, network: IDMNetwork, config: IDMConfig, header: Mapping[str, str]) -> None:
@@ -154,8 +146,7 @@ def save_idm(path: Path, network: IDMNetwork, config: IDMConfig, header: Mapping
         config: the whole configuration.
         header: texts such as `licence` and `source`, which reports print.
     """
-    tensors = {name: tensor.float() for name, tensor in network.state_dict().items()}
-    write_checkpoint(path, tensors, {**header, "method": METHOD, "config": json.dumps(config.as_json())})
+    write_weights(path, network, METHOD, config.as_json(), header)
 
 
 def load_idm(path: Path) -> IDMWeights:
@@ -184,7 +175,7 @@ def _load_ours(checkpoint: Checkpoint) -> IDMWeights:
         raise CasarbiError(f"{path} has a config in its header that is no JSON table: get the file again.")
     config = IDMConfig.from_json(settings, str(path))
     state = find_state(checkpoint.content, path)
-    network = _filled(config.network, state.tensors, path)
+    network = load_new(lambda: IDMNetwork(config.network), state.tensors, path)
     return IDMWeights(network, config, replace(checkpoint, content={}), state.notes)
 
 
@@ -203,22 +194,13 @@ def _load_official(checkpoint: Checkpoint) -> IDMWeights:
         )
     cells = tuple(tensors[WIDTH_KEY].shape[1:]) == (PUBLISHED.channels[-1] + 4,)
     layout = replace(PUBLISHED, cell_decode=cells)
-    network = _filled(layout, tensors, path)
+    network = load_new(lambda: IDMNetwork(layout), tensors, path)
     unused = never_used(layout)
     numbers = sum(tensors[key].numel() for key in unused)
     kind = "layout of the DF2K file, with cell decoding" if cells else "layout of the face file"
     notes = (*state.notes, kind, f"{len(unused)} tensors ({numbers:,} numbers) that no output depends on")
     config = IDMConfig(layout, schedule, max_scale=SCALE_OF_DF2K if cells else SCALE_OF_FACES)
     return IDMWeights(network, config, replace(checkpoint, content={}), notes, official=True)
-
-
-def _filled(config: NetworkConfig, tensors: Mapping[str, Tensor], path: Path) -> IDMNetwork:
-    # Not a moment of random weights, and no time for drawing them.
-    with torch.device("meta"):
-        network = IDMNetwork(config)
-    network.to_empty(device="cpu")
-    load_strict(network, tensors, path)
-    return network.eval()
 
 
 def _schedule(buffers: Mapping[str, Tensor], path: Path) -> ScheduleConfig:

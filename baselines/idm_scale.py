@@ -1,11 +1,8 @@
-"""IDM's scale number p, and the sizes and targets of its training (spec/idm.md §3, §6)."""
+"""IDM's scale number p, and the sizes of its training (spec/idm.md §3, §6)."""
 
 from __future__ import annotations
 
 import math
-
-import torch.nn.functional as F
-from torch import Tensor
 
 from casarbi.errors import CasarbiError
 from casarbi.scales import Size
@@ -53,12 +50,3 @@ def p_at_one(rule: str, trained: float, wanted: float | None) -> float:
 def training_side(lr_side: int, max_scale: float, p: float) -> int:
     """Side of the target that a drawn p stands for, rounded half to even; p is not computed again after rounding."""
     return round(lr_side + (max_scale * lr_side - lr_side) * p)
-
-
-def training_target(images: Tensor, size: Size) -> Tensor:
-    """Reduce HR images (B, 3, H, W), in any range, to a training target as the published environment did.
-
-    Bicubic on the tensor without antialiasing, the default of torchvision 0.12 (later ones smooth), and not clamped:
-    at half the size its PSNR against an antialiased one is 35 dB.
-    """
-    return F.interpolate(images, size=size, mode="bicubic", align_corners=False, antialias=False)

@@ -5,27 +5,30 @@ Its authors published code but no weights: what can be loaded is what somebody t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from baselines.kim_config import KimConfig
 from baselines.kim_diffusion import plan_steps, sample
 from baselines.kim_files import load_kim
 from baselines.kim_network import KimNetwork
-from baselines.kim_tiles import blend, cut_up, pad_to_multiple
-from baselines.liif import CPU_CHUNK, GPU_CHUNK
-from casarbi.errors import CasarbiError
+from baselines.liif import CPU_CHUNK, GPU_CHUNK, check_chunk
+from casarbi.references import with_options
 from casarbi.scales import Size
-from casarbi.sr import ModelInfo, SRModel, image_seed
-from casarbi.weights import find_weights, packaged_names, packaged_weights
+from casarbi.sr import ModelInfo, SRModel, check_sizes, image_seed, one_an_image
+from casarbi.tiling import blend, cut_up
+from casarbi.weights import find_trained
 
 REVISION = 1
 """Raised when a change of this code changes what the same weights and options give: part of the identity."""
+
+WANTED = "a checkpoint file, of the published code's training or of casarbi train"
 
 Noise = Callable[[tuple[int, ...]], Tensor]
 """Standard normal values of a shape."""
@@ -41,7 +44,7 @@ class Kim(SRModel):
 
     Official code enlarges square LR images of one side. Ours are two extensions, which leave that case as it is: sides
     that the denoiser cannot halve are padded (and the latent cut back), and latents larger than those of training are
-    done in tiles.
+    done in tiles, each of the side that the networks were trained on (see `casarbi.tiling`).
     """
 
     def __init__(
@@ -120,16 +123,12 @@ class Kim(SRModel):
         Raises:
             CasarbiError: where an output would have 2^31 values or more, or seeds do not match images.
         """
-        for height, width in sizes:
-            if 3 * height * width >= 2**31:
-                raise CasarbiError(f"Kim cannot make {width}x{height} px: an image may hold at most 2^31 values.")
-        if len(seeds) != len(lr):
-            raise CasarbiError(f"There are {len(seeds)} seeds for {len(lr)} images: give one each.")
+        check_sizes("Kim", sizes)
         device = self.network.scale_factor.device
         chunk = self.chunk or (CPU_CHUNK if device.type == "cpu" else GPU_CHUNK)
         outputs = [lr.new_empty(len(lr), 3, *size) for size in sizes]
         with torch.no_grad():
-            for i, seed in enumerate(seeds):
+            for i, seed in enumerate(one_an_image(seeds, lr)):
                 features = self.features(self.latent(lr[i : i + 1], draws(seed, str(device))))
                 for output, size in zip(outputs, sizes, strict=True):
                     made = self.network.first_stage.render(features, size, chunk)
@@ -171,6 +170,12 @@ class Kim(SRModel):
         z, size = z / self.network.scale_factor, (z.shape[-2], z.shape[-1])
         tiles = cut_up(size, self.config.tile_side, self.config.shared)
         return blend(tiles, size, lambda i: self.network.first_stage.features(tiles[i].cut(z)))
+
+
+def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
+    """Repeat the last row and column of (B, C, h, w) until both sides are multiples."""
+    below, right = (math.ceil(length / multiple) * multiple - length for length in image.shape[-2:])
+    return F.pad(image, (0, right, 0, below), mode="replicate") if below or right else image
 
 
 def draws(seed: int, device: str = "cpu") -> Noise:
@@ -218,10 +223,9 @@ def kim(
     Raises:
         CasarbiError: where the weights are missing, unreadable or not of Kim, or an option cannot be used.
     """
-    if chunk is not None and chunk < 4:
-        raise CasarbiError(f"Option chunk={chunk} must be at least 4, the predictions that one pixel takes.")
-    loaded = load_kim(find_kim(weights), ema=ema, lr_side=lr_side, hr_side=hr_side)
-    chain = _changed(
+    check_chunk(chunk)
+    loaded = load_kim(find_trained("kim", "Kim", weights, WANTED), ema=ema, lr_side=lr_side, hr_side=hr_side)
+    chain = with_options(
         loaded.config.sampling,
         steps=steps,
         eta=eta,
@@ -232,7 +236,7 @@ def kim(
     )
     return Kim(
         loaded.network,
-        _changed(loaded.config, sampling=chain, tile=tile, overlap=overlap),
+        with_options(loaded.config, sampling=chain, tile=tile, overlap=overlap),
         chunk=chunk,
         weights=loaded.checkpoint.path.name,
         sha256=loaded.checkpoint.sha256,
@@ -240,23 +244,3 @@ def kim(
         notes=loaded.notes,
         warning=loaded.warning,
     )
-
-
-def find_kim(weights: str) -> Path:
-    """Path of weights given as a name of those that come with this package, such as mini-face, or as a file."""
-    packaged = packaged_weights("kim", weights)
-    if packaged is not None:
-        return packaged
-    path = Path(weights).expanduser()
-    if path.suffix or path.exists():
-        return find_weights(weights)
-    shipped = ", ".join(packaged_names("kim")) or "none"
-    raise CasarbiError(
-        f"There are no Kim weights '{weights}' (this package has {shipped}): name a checkpoint file, of the published "
-        f"code's training or of casarbi train."
-    )
-
-
-def _changed(config: Any, **options: Any) -> Any:
-    """The configuration with those options that were given."""
-    return replace(config, **{name: value for name, value in options.items() if value is not None})

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.kim_config import KimConfig
 from baselines.kim_network import KimNetwork
-from casarbi.costs import StageCost
+from casarbi.costs import StageCost, count_cost
 from casarbi.scales import Size
 
 
@@ -30,13 +29,9 @@ def kim_cost(config: KimConfig, lr_size: Size, size: Size) -> StageCost:
         image = torch.empty(1, 3, *lr_size)
         latent = torch.empty(1, config.first_stage.latent, *(side * config.cells for side in lr_size))
         t = torch.empty(1)
-    counter = FlopCounterMode(display=False)
-    with torch.no_grad():
-        with counter:
-            network.condition(image, latent)
-            network.decode(latent, size)
-        once = counter.get_total_flops()
-        with counter:  # which starts it afresh
-            network.unet(latent, latent, t)
-        step = counter.get_total_flops()
-    return StageCost(sum(p.numel() for p in network.parameters()), once, step)
+
+    def once() -> None:
+        network.condition(image, latent)
+        network.decode(latent, size)
+
+    return count_cost(network, once, lambda _: network.unet(latent, latent, t))

@@ -7,23 +7,20 @@ configuration: `kim_layout` tells it from the shapes.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from baselines.kim_config import KimConfig
 from baselines.kim_diffusion import betas
 from baselines.kim_first_stage import FirstStage
 from baselines.kim_layout import infer_config, infer_first_stage
 from baselines.kim_network import KimNetwork
-from casarbi.checkpoints import Checkpoint, State, find_state, load_strict, read_checkpoint, write_checkpoint
+from casarbi.checkpoints import Checkpoint, State, find_state, load_new, read_checkpoint, write_weights
 from casarbi.errors import CasarbiError
-
-Network = TypeVar("Network", bound=nn.Module)
 
 METHOD, FIRST_STAGE_METHOD = "kim", "kim-first-stage"
 UNET, FIRST_STAGE, AVERAGE = "model.diffusion_model.", "first_stage_model.", "model_ema."
@@ -86,7 +83,7 @@ def load_kim(path: Path, *, ema: bool = False, lr_side: int | None = None, hr_si
         tensors.pop(key, None)
     if ema:
         tensors |= _averaged(tensors, averages, path)
-    network = _filled(lambda: KimNetwork(config), tensors, path)
+    network = load_new(lambda: KimNetwork(config), tensors, path)
     kind = "averaged (EMA)" if ema else "raw"
     return Loaded(network, replace(checkpoint, content={}), (*_found(state), f"{kind} weights"), warning)
 
@@ -108,7 +105,7 @@ def load_first_stage(path: Path) -> FirstStage:
     if method is not None and method not in (METHOD, FIRST_STAGE_METHOD):
         raise CasarbiError(f"{path} holds weights of '{method}', wanted Kim's first stage.")
     config = _header_config(checkpoint).first_stage if method else infer_first_stage(tensors, path)
-    return _filled(lambda: FirstStage(config), tensors, path)
+    return load_new(lambda: FirstStage(config), tensors, path)
 
 
 def save_kim(path: Path, network: KimNetwork, header: Mapping[str, str]) -> None:
@@ -119,19 +116,14 @@ def save_kim(path: Path, network: KimNetwork, header: Mapping[str, str]) -> None
         network: with its configuration.
         header: texts such as `licence` and `source`, which reports print.
     """
-    _save(path, network, network.config, METHOD, header)
+    write_weights(path, network, METHOD, network.config.as_json(), header)
 
 
 def save_first_stage(path: Path, first_stage: FirstStage, config: KimConfig, header: Mapping[str, str]) -> None:
     """Write an autoencoder that `load_first_stage` reads; `config` is that of the model it is meant for."""
     if first_stage.config != config.first_stage:
         raise CasarbiError("The first stage to be saved is not that of the configuration given.")
-    _save(path, first_stage, config, FIRST_STAGE_METHOD, header)
-
-
-def _save(path: Path, module: nn.Module, config: KimConfig, method: str, header: Mapping[str, str]) -> None:
-    tensors = {key: tensor.float() for key, tensor in module.state_dict().items()}
-    write_checkpoint(path, tensors, {**header, "method": method, "config": json.dumps(config.as_json())})
+    write_weights(path, first_stage, FIRST_STAGE_METHOD, config.as_json(), header)
 
 
 def _load_ours(checkpoint: Checkpoint, ema: bool, lr_side: int | None, hr_side: int | None) -> Loaded:
@@ -146,7 +138,7 @@ def _load_ours(checkpoint: Checkpoint, ema: bool, lr_side: int | None, hr_side: 
         )
     state = find_state(checkpoint.content, path)
     config = _header_config(checkpoint)
-    network = _filled(lambda: KimNetwork(config), state.tensors, path)
+    network = load_new(lambda: KimNetwork(config), state.tensors, path)
     return Loaded(network, replace(checkpoint, content={}), _found(state))
 
 
@@ -189,15 +181,6 @@ def _averaged(tensors: Mapping[str, Tensor], averages: Mapping[str, Tensor], pat
             f"ones with ema=false."
         )
     return {key: averages[name] for key, name in names.items()}
-
-
-def _filled(build: Callable[[], Network], tensors: Mapping[str, Tensor], path: Path) -> Network:
-    """Build a network without drawing weights for it, and load it strictly."""
-    with torch.device("meta"):
-        network = build()
-    network.to_empty(device="cpu")
-    load_strict(network, tensors, path)
-    return network.requires_grad_(False).eval()
 
 
 def _found(state: State) -> tuple[str, ...]:

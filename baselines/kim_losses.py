@@ -10,15 +10,8 @@ from baselines.kim_diffusion import add_noise, estimate
 from baselines.kim_first_stage import FirstStage
 from baselines.kim_network import KimNetwork
 from baselines.kim_unet import UNet
+from baselines.training_target import training_target
 from casarbi.scales import Size
-
-
-def first_stage_target(hr: Tensor, size: Size) -> Tensor:
-    """What the decoder is to give at a size: bicubic **without antialias**, not clamped, as official code makes it.
-
-    It aliases; `casarbi.resize` is what everything else here uses.
-    """
-    return F.interpolate(hr, size, mode="bicubic", align_corners=False, antialias=False)
 
 
 def first_stage_loss(first_stage: FirstStage, hr: Tensor, size: Size, noise: Tensor | None) -> Tensor:
@@ -30,7 +23,7 @@ def first_stage_loss(first_stage: FirstStage, hr: Tensor, size: Size, noise: Ten
         size: of the target; official code draws one side a batch, int(uniform(gt_min, gt_max)), so never gt_max.
         noise: of the posterior, (B, latent, h, w).
     """
-    return (first_stage.decode(first_stage.encode(hr, noise), size) - first_stage_target(hr, size)).abs().mean()
+    return (first_stage.decode(first_stage.encode(hr, noise), size) - training_target(hr, size)).abs().mean()
 
 
 def scale_of(latents: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from baselines.liif_network import RDN, EDSRBaseline, LIIFNetwork
 from casarbi.checkpoints import Checkpoint, State, find_state, load_strict, read_checkpoint, write_checkpoint
 from casarbi.errors import CasarbiError
 from casarbi.scales import Size
-from casarbi.sr import ModelInfo, SRModel
+from casarbi.sr import ModelInfo, SRModel, check_sizes
 from casarbi.weights import CATALOGUE, find_weights, packaged_weights
 
 OFFICIAL_SCALES = (1.0, 4.0)
@@ -74,9 +74,7 @@ class LIIF(SRModel):
             CasarbiError: where an output would have 2^31 values or more, the limit of many GPU kernels
                 (pytorch/pytorch#141831).
         """
-        for height, width in sizes:
-            if 3 * height * width >= 2**31:
-                raise CasarbiError(f"LIIF cannot make {width}x{height} px: an image may hold at most 2^31 values.")
+        check_sizes("LIIF", sizes)
         device = next(self.network.parameters()).device
         chunk = self.chunk or (CPU_CHUNK if device.type == "cpu" else GPU_CHUNK)
         outputs = [lr.new_empty(len(lr), 3, *size) for size in sizes]
@@ -99,13 +97,18 @@ def liif(weights: str = "edsr-baseline-div2k", *, chunk: int | None = None) -> L
     Raises:
         CasarbiError: where the weights are missing, unreadable, or not of a LIIF that is known here.
     """
-    if chunk is not None and chunk < 4:
-        raise CasarbiError(f"Option chunk={chunk} must be at least 4, the predictions that one pixel takes.")
+    check_chunk(chunk)
     checkpoint = read_checkpoint(packaged_weights("liif", weights) or find_weights(weights))
     spec, state = _spec_and_state(checkpoint)
     network = build_network(spec, checkpoint.path)
     load_strict(network, state.tensors, checkpoint.path)
     return LIIF(network, checkpoint, chunk, state.notes)
+
+
+def check_chunk(chunk: int | None) -> None:
+    """Refuse the option chunk of an implicit decoder where not even one pixel fits."""
+    if chunk is not None and chunk < 4:
+        raise CasarbiError(f"Option chunk={chunk} must be at least 4, the predictions that one pixel takes.")
 
 
 def save_liif(path: Path, network: LIIFNetwork, spec: Mapping[str, Any], header: Mapping[str, str]) -> None:

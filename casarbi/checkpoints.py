@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import warnings
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -23,13 +24,17 @@ __all__ = [
     "Checkpoint",
     "State",
     "find_state",
+    "load_new",
     "load_strict",
     "read_checkpoint",
     "read_state",
     "sha256_file",
     "strip_prefix",
     "write_checkpoint",
+    "write_weights",
 ]
+
+Network = TypeVar("Network", bound=nn.Module)
 
 AVERAGED_KEYS = ("params_ema", "params-ema", "ema", "state_dict_ema", "model_ema")
 PLAIN_KEYS = ("params", "state_dict", "model_state_dict", "model", "net", "generator")
@@ -177,6 +182,38 @@ def write_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], metadata: 
     contiguous = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
     with replacing(path) as draft:
         save_file(contiguous, draft, metadata=dict(metadata))
+
+
+def write_weights(
+    path: Path, network: nn.Module, method: str, config: Mapping[str, Any], header: Mapping[str, str]
+) -> None:
+    """Write a network as float32 safetensors whose header says all that loading needs.
+
+    Args:
+        path: a .safetensors file.
+        network: its state is written.
+        method: stands under `method` in the header.
+        config: the whole configuration as plain JSON, under `config`.
+        header: texts such as `licence` and `source`, which reports print, and what `casarbi info` is to show.
+    """
+    tensors = {name: tensor.float() for name, tensor in network.state_dict().items()}
+    write_checkpoint(path, tensors, {**header, "method": method, "config": json.dumps(dict(config))})
+
+
+def load_new(make: Callable[[], Network], tensors: Mapping[str, Tensor], path: Path) -> Network:
+    """Make a network and load it strictly, without a moment of random weights or the time for drawing them.
+
+    Returns:
+        The network on the CPU, in evaluation mode, its parameters frozen.
+
+    Raises:
+        CasarbiError: as `load_strict`.
+    """
+    with torch.device("meta"):
+        network = make()
+    network.to_empty(device="cpu")
+    load_strict(network, tensors, path)
+    return network.requires_grad_(False).eval()
 
 
 def _first_bytes(path: Path, count: int = 512) -> bytes:

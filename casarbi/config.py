@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from casarbi.cascade import CascadeConfig
-from casarbi.checkpoints import Checkpoint, find_state, load_strict, read_checkpoint, write_checkpoint
+from casarbi.checkpoints import Checkpoint, find_state, load_strict, read_checkpoint, write_weights
 from casarbi.diffusion import ShiftConfig
 from casarbi.errors import CasarbiError
 from casarbi.guidance import GuidanceConfig
@@ -133,8 +133,7 @@ def save_weights(path: Path, network: Denoiser, config: CasArbiConfig, header: M
         config: the whole configuration.
         header: texts such as `licence` and `source`, which reports print, and what `casarbi info` is to show.
     """
-    tensors = {name: tensor.float() for name, tensor in network.state_dict().items()}
-    write_checkpoint(path, tensors, {**header, "method": METHOD, "config": json.dumps(config.as_json())})
+    write_weights(path, network, METHOD, config.as_json(), header)
 
 
 def load_weights(path: Path) -> tuple[Denoiser, CasArbiConfig, Checkpoint]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from casarbi.cascade import plan_stages
@@ -12,6 +15,8 @@ from casarbi.config import CasArbiConfig
 from casarbi.network import Denoiser, NetworkConfig
 from casarbi.residuals import StageInputs
 from casarbi.scales import Size
+
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True)
@@ -42,20 +47,31 @@ def stage_cost(config: NetworkConfig, lr_size: Size, size: Size) -> StageCost:
         >>> round(cost.parameters / 1e6, 1), cost.flops(4) == cost.once + 4 * cost.step
         (1.4, True)
     """
-    with torch.device("meta"), torch.no_grad():
+    with torch.device("meta"):
         network = Denoiser(config)
         image = torch.empty(1, 3, *size)
         inputs = StageInputs(
             torch.empty(1, 3, *lr_size), image, image, torch.empty(1, 2, *size), torch.empty(1), gain=1.0
         )
-        counter = FlopCounterMode(display=False)
+        return count_cost(network, lambda: network.encode(inputs), lambda kept: network(image, torch.ones(1), kept))
+
+
+def count_cost(network: nn.Module, once: Callable[[], Kept], step: Callable[[Kept], object]) -> StageCost:
+    """Count a network's parameters and operations; on the meta device nothing is computed.
+
+    Args:
+        network: whose parameters count.
+        once: does what is done once a stage.
+        step: does one evaluation, given what `once` returned.
+    """
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad():
         with counter:
-            features = network.encode(inputs)
-        once = counter.get_total_flops()
+            kept = once()
+        before = counter.get_total_flops()
         with counter:  # which starts it afresh
-            network(image, torch.ones(1), features)
-        step = counter.get_total_flops()
-    return StageCost(sum(p.numel() for p in network.parameters()), once, step)
+            step(kept)
+    return StageCost(sum(p.numel() for p in network.parameters()), before, counter.get_total_flops())
 
 
 def cascade_cost(config: CasArbiConfig, lr_side: int) -> dict[str, str]:

@@ -138,10 +138,18 @@ def timesteps(config: ShiftConfig, steps: int | None = None) -> list[int]:
         >>> timesteps(ShiftConfig(T=15), 4)
         [15, 12, 8, 4]
     """
-    steps = config.T if steps is None else steps
-    if not 1 <= steps <= config.T:
-        raise CasarbiError(f"steps={steps} must be from 1 to the {config.T} that the network was trained with.")
-    return [-(-config.T * i // steps) for i in range(steps, 0, -1)]
+    return spaced_steps(config.T, config.T if steps is None else steps)
+
+
+def spaced_steps(total: int, steps: int) -> list[int]:
+    """So many of the steps `total` … 1, evenly spaced from the first on.
+
+    Raises:
+        CasarbiError: where there are not so many.
+    """
+    if not 1 <= steps <= total:
+        raise CasarbiError(f"steps={steps} must be from 1 to the {total} that the network was trained with.")
+    return [-(-total * i // steps) for i in range(steps, 0, -1)]
 
 
 def sample(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,12 +20,13 @@ from casarbi.diffusion import sample, scale_input, timesteps
 from casarbi.errors import CasarbiError
 from casarbi.guidance import consistency_step
 from casarbi.network import Denoiser
+from casarbi.references import with_options
 from casarbi.residuals import Regressor, StageInputs, from_signed, stage_inputs, to_signed
 from casarbi.resize import resize
 from casarbi.scales import Size
-from casarbi.sr import ModelInfo, SRModel, create_model, image_seed
+from casarbi.sr import ModelInfo, SRModel, create_model, image_seed, one_an_image
 from casarbi.tiling import predict_tiled
-from casarbi.weights import find_weights, packaged_names, packaged_weights
+from casarbi.weights import find_trained
 
 REVISION = 1
 """Raised when a change of this code changes what the same weights and options give: part of the identity."""
@@ -128,7 +128,7 @@ class CasArbi(SRModel):
         """
         outputs = [lr.new_empty(len(lr), 3, *size) for size in sizes]
         with torch.no_grad():
-            for i, seed in enumerate(_one_an_image(seeds, lr)):
+            for i, seed in enumerate(one_an_image(seeds, lr)):
                 u_0, done = self._enter(lr[i : i + 1]), Done()
                 for output, size in zip(outputs, sizes, strict=True):
                     output[i] = from_signed(self._run(u_0, size, seed, done)[-1])[0]
@@ -140,7 +140,7 @@ class CasArbi(SRModel):
         with torch.no_grad():
             runs = [
                 [from_signed(u) for u in self._run(self._enter(lr[i : i + 1]), size, seed, Done())]
-                for i, seed in enumerate(_one_an_image(seeds, lr))
+                for i, seed in enumerate(one_an_image(seeds, lr))
             ]
         return [(stage, torch.cat(images).to(lr)) for stage, images in zip(plan, zip(*runs, strict=True), strict=False)]
 
@@ -251,39 +251,22 @@ def casarbi(
     Raises:
         CasarbiError: where the weights are missing or unreadable, or an option cannot be used.
     """
-    network, config, checkpoint = load_weights(find_casarbi(weights))
+    network, config, checkpoint = load_weights(
+        find_trained("casarbi", "CasArbi", weights, "a file that casarbi train wrote")
+    )
     config = replace(
         config,
-        cascade=_changed(config.cascade, strategy=schedule, s_fix=s_fix),
-        guidance=_changed(
+        cascade=with_options(config.cascade, strategy=schedule, s_fix=s_fix),
+        guidance=with_options(
             config.guidance, scg="none" if scg == "0" else scg, gamma=None if gamma is None else _numbers(gamma)
         ),
-        residual=_changed(config.residual, residual_base=residual_base, liif=liif and f"liif:{liif}"),
-        sampling=_changed(config.sampling, steps=steps, clamp=clamp, precision=precision),
-        tiles=_changed(config.tiles, tile=tile, overlap=overlap),
+        residual=with_options(config.residual, residual_base=residual_base, liif=liif and f"liif:{liif}"),
+        sampling=with_options(config.sampling, steps=steps, clamp=clamp, precision=precision),
+        tiles=with_options(config.tiles, tile=tile, overlap=overlap),
     )
     base = create_model(config.residual.liif) if config.residual.needs_regressor else None
     path = checkpoint.path
     return CasArbi(network, config, liif=base, weights=path.name, sha256=checkpoint.sha256, header=checkpoint.metadata)
-
-
-def find_casarbi(weights: str) -> Path:
-    """Path of weights given as a name of those that come with this package, such as mini-face, or as a file."""
-    packaged = packaged_weights("casarbi", weights)
-    if packaged is not None:
-        return packaged
-    path = Path(weights).expanduser()
-    if path.suffix or path.exists():
-        return find_weights(weights)
-    shipped = ", ".join(packaged_names("casarbi")) or "none"
-    raise CasarbiError(
-        f"There are no CasArbi weights '{weights}' (this package has {shipped}): name a file that casarbi train wrote."
-    )
-
-
-def _changed(config: Any, **options: Any) -> Any:
-    """The configuration with those options that were given."""
-    return replace(config, **{name: value for name, value in options.items() if value is not None})
 
 
 def _numbers(text: str) -> tuple[float, ...]:
@@ -300,9 +283,3 @@ def _as_regressor(model: SRModel) -> Regressor:
         return to_signed(model.upscale(from_signed(images), size, [0] * len(images)))
 
     return enlarge
-
-
-def _one_an_image(seeds: Sequence[int], lr: Tensor) -> Sequence[int]:
-    if len(seeds) != len(lr):
-        raise CasarbiError(f"There are {len(seeds)} seeds for {len(lr)} images: give one each.")
-    return seeds

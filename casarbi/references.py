@@ -6,7 +6,7 @@ import difflib
 import importlib.util
 import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from typing import Any, get_type_hints
 from urllib.parse import parse_qsl
@@ -122,6 +122,11 @@ def call_factory(factory: Callable[..., Any], ref: Reference) -> Any:
             raise CasarbiError(f"'{ref.name}' has no option '{name}': {near_names(name, known)}")
         options[name] = _convert(name, value, hints.get(name, str))
     return factory(*([ref.target] if ref.target else []), **options)
+
+
+def with_options(config: Any, **options: Any) -> Any:
+    """The dataclass with those options that were given: None stands for one that was not."""
+    return replace(config, **{name: value for name, value in options.items() if value is not None})
 
 
 def _convert(name: str, value: str, kind: Any) -> Any:

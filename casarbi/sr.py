@@ -123,3 +123,21 @@ def image_seed(image_id: str, seed: int = 0) -> int:
     """
     digest = hashlib.sha256(f"{seed}:{image_id}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
+
+
+def one_an_image(seeds: Sequence[int], lr: Tensor) -> Sequence[int]:
+    """The seeds, where there is one for each image of a batch.
+
+    Raises:
+        CasarbiError: where there are more or fewer.
+    """
+    if len(seeds) != len(lr):
+        raise CasarbiError(f"There are {len(seeds)} seeds for {len(lr)} images: give one each.")
+    return seeds
+
+
+def check_sizes(method: str, sizes: Sequence[Size]) -> None:
+    """Refuse outputs of 2^31 values or more, the limit of many GPU kernels (pytorch/pytorch#141831)."""
+    for height, width in sizes:
+        if 3 * height * width >= 2**31:
+            raise CasarbiError(f"{method} cannot make {width}x{height} px: an image may hold at most 2^31 values.")

@@ -8,6 +8,7 @@ begin where a value of the network's coarsest level begins, so that a tile sees 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -90,6 +91,71 @@ def blend_weights(pieces: list[Span], overlap: int) -> list[Tensor]:
     return [(ramp / total[start:stop]).float() for ramp, (start, stop) in zip(ramps, pieces, strict=True)]
 
 
+@dataclass(frozen=True)
+class Tile:
+    """One tile of a map of features or pixels.
+
+    Attributes:
+        y: its rows.
+        x: its columns.
+        y_weights: (rows,) of its values where tiles are blended.
+        x_weights: (columns,) likewise.
+    """
+
+    y: Span
+    x: Span
+    y_weights: Tensor
+    x_weights: Tensor
+
+    @property
+    def weight(self) -> Tensor:
+        """(rows, columns), adding up to 1 over all tiles; made when asked for, as all take as much room as the map."""
+        return self.y_weights[:, None] * self.x_weights
+
+    def cut(self, values: Tensor, cells: int = 1) -> Tensor:
+        """The tile of (..., h, w) values, each of which covers `cells` of its cells along an axis."""
+        (top, bottom), (left, right) = self.y, self.x
+        return values[..., top // cells : bottom // cells, left // cells : right // cells]
+
+
+def cut_up(size: Size, side: int, overlap: int, multiple: int = 1) -> list[Tile]:
+    """Tiles of a map of some size.
+
+    Args:
+        size: (h, w) in cells.
+        side: of a tile; a smaller map is one tile.
+        overlap: cells that neighbours share at least.
+        multiple: tiles begin at multiples of this; where size and side are multiples too, so are the tiles' sides.
+    """
+    ys, xs = (spans(length, side, overlap, multiple) for length in size)
+    y_weights, x_weights = (blend_weights(pieces, overlap) for pieces in (ys, xs))
+    return [
+        Tile(y, x, y_weight, x_weight)
+        for y, y_weight in zip(ys, y_weights, strict=True)
+        for x, x_weight in zip(xs, x_weights, strict=True)
+    ]
+
+
+def blend(tiles: Sequence[Tile], size: Size, make: Callable[[int], Tensor]) -> Tensor:
+    """Join what is made for each tile to a whole of (..., *size).
+
+    Args:
+        tiles: from `cut_up`.
+        size: of the whole.
+        make: gives the (..., rows, columns) of the tile of an index.
+    """
+    if len(tiles) == 1:
+        return make(0)
+    whole = None
+    for i, tile in enumerate(tiles):
+        made = make(i)
+        if whole is None:
+            whole = made.new_zeros(*made.shape[:-2], *size)
+        whole[..., slice(*tile.y), slice(*tile.x)] += made * tile.weight.to(made.device)
+    assert whole is not None
+    return whole
+
+
 def resize_rows(n: int, length: int, window: Span) -> tuple[Span, Tensor]:
     """Rows `window` of the matrix by which `casarbi.resize` takes an axis of n pixels to `length`.
 
@@ -164,15 +230,12 @@ def predict_tiled(network: Denoiser, inputs: StageInputs, x_t: Tensor, t: Tensor
     Returns:
         x̂_0 (B, 3, H, W).
     """
-    multiple = network.config.multiple
-    ys, xs = (spans(n, config.tile, config.overlap, multiple) for n in x_t.shape[-2:])
-    y_weights, x_weights = (blend_weights(pieces, config.overlap) for pieces in (ys, xs))
-    blended = torch.zeros_like(x_t)
-    for y, y_weight in zip(ys, y_weights, strict=True):
-        for x, x_weight in zip(xs, x_weights, strict=True):
-            crop = Crop.of(inputs, y, x, network.lr_encoder.reach)
-            # Features are made again at every step: kept for all tiles, they would take more memory than the images.
-            features = network.encode(crop.inputs, crop.upsample)
-            made = network(x_t[..., slice(*y), slice(*x)], t, features)
-            blended[..., slice(*y), slice(*x)] += made * (y_weight[:, None] * x_weight).to(made.device)
-    return blended
+    size = (x_t.shape[-2], x_t.shape[-1])
+    tiles = cut_up(size, config.tile, config.overlap, network.config.multiple)
+
+    def make(i: int) -> Tensor:
+        crop = Crop.of(inputs, tiles[i].y, tiles[i].x, network.lr_encoder.reach)
+        # Features are made again at every step: kept for all tiles, they would take more memory than the images.
+        return network(tiles[i].cut(x_t), t, network.encode(crop.inputs, crop.upsample))
+
+    return blend(tiles, size, make)

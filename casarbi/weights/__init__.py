@@ -3,7 +3,7 @@
 from casarbi.weights.catalogue import CATALOGUE, WeightFile, Wheel, cache_folder, hub_folder
 from casarbi.weights.fetch import fetch_weights, find_weights, weights_path
 from casarbi.weights.hashing import sha256_file
-from casarbi.weights.packaged import packaged_names, packaged_weights
+from casarbi.weights.packaged import find_trained, packaged_names, packaged_weights
 
 __all__ = [
     "CATALOGUE",
@@ -11,6 +11,7 @@ __all__ = [
     "Wheel",
     "cache_folder",
     "fetch_weights",
+    "find_trained",
     "find_weights",
     "hub_folder",
     "packaged_names",

@@ -5,6 +5,9 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
+from casarbi.errors import CasarbiError
+from casarbi.weights.fetch import find_weights
+
 
 def packaged_weights(method: str, name: str) -> Path | None:
     """Path of shipped weights: ("liif", "mini-face") is `liif-mini-face.safetensors`; None where there are none."""
@@ -16,3 +19,25 @@ def packaged_names(method: str) -> list[str]:
     """Names of the weights that are shipped for a method."""
     folder = Path(str(files("casarbi.weights")))
     return sorted(path.stem.removeprefix(f"{method}-") for path in folder.glob(f"{method}-*.safetensors"))
+
+
+def find_trained(method: str, title: str, weights: str, wanted: str) -> Path:
+    """Path of a method's weights given as a name of those that come with this package, or as a file.
+
+    Args:
+        method: such as casarbi.
+        title: what people call it, for messages.
+        weights: a shipped name such as mini-face, a file, or a name of the catalogue's file.
+        wanted: which files fit, for the message, such as "a file that casarbi train wrote".
+
+    Raises:
+        CasarbiError: where there are none; no network is ever made without weights.
+    """
+    packaged = packaged_weights(method, weights)
+    if packaged is not None:
+        return packaged
+    path = Path(weights).expanduser()
+    if path.suffix or path.exists():
+        return find_weights(weights)
+    shipped = ", ".join(packaged_names(method)) or "none"
+    raise CasarbiError(f"There are no {title} weights '{weights}' (this package has {shipped}): name {wanted}.")

@@ -24,8 +24,9 @@ from baselines.idm_diffusion import (
     whole_chain,
 )
 from baselines.idm_network import PUBLISHED, ConditionEncoder, IDMNetwork, never_used, used_parameters
-from baselines.idm_scale import scale_number, training_target
+from baselines.idm_scale import scale_number
 from baselines.idm_upsampling import normalised_pair
+from baselines.training_target import training_target
 from benchmarks.metrics.psnr import psnr
 from benchmarks.metrics.ssim import ssim
 from casarbi.images import from_uint8, to_uint8

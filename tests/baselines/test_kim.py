@@ -6,7 +6,7 @@ import torch
 from kim_toys import CONFIG, lightning, network, published_state, with_sampling
 from scenes import scene
 
-from baselines.kim import Kim, draws
+from baselines.kim import Kim, draws, pad_to_multiple
 from baselines.kim_config import (
     MINI_FACE,
     PAPER_DIV2K,
@@ -21,9 +21,9 @@ from baselines.kim_diffusion import add_noise, alpha_bars, estimate, plan_steps,
 from baselines.kim_files import save_kim
 from baselines.kim_losses import alignment_terms, first_stage_loss, noise_loss, scale_of
 from baselines.kim_network import KimNetwork
-from baselines.kim_tiles import blend, cut_up, pad_to_multiple
 from casarbi.errors import CasarbiError
 from casarbi.sr import create_model
+from casarbi.tiling import blend, cut_up
 
 SIZES = [(21, 17), (28, 23), (64, 51), (7, 6)]
 

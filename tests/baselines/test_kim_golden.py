@@ -16,9 +16,10 @@ from baselines.kim import Kim
 from baselines.kim_config import PUBLISHED, KimConfig
 from baselines.kim_diffusion import alpha_bars, betas, plan_steps
 from baselines.kim_first_stage import FirstStage
-from baselines.kim_losses import alignment_terms, first_stage_loss, first_stage_target, noise_loss
+from baselines.kim_losses import alignment_terms, first_stage_loss, noise_loss
 from baselines.kim_network import KimNetwork
 from baselines.kim_unet import UNet
+from baselines.training_target import training_target
 from benchmarks.metrics.psnr import psnr_pooled
 from casarbi.resize import resize, resize_bytes
 
@@ -204,7 +205,7 @@ def test_decode(model, name):
 @pytest.mark.parametrize("name", [name for name in CASES if "train_target" in name])
 def test_training_target(name):
     side = CASES[name]["config"]["gt_size"]
-    check(name, first_stage_target(*given(name, "hr"), (side, side)))
+    check(name, training_target(*given(name, "hr"), (side, side)))
 
 
 @cases("first_stage_loss")
