@@ -182,14 +182,24 @@ def add_noise(x0: Tensor, level: Tensor, noise: Tensor) -> Tensor:
     return level * x0 + (1 - level.square()).sqrt() * noise
 
 
-def draw_levels(alpha_bar: Sequence[float], count: int, generator: torch.Generator) -> Tensor:
-    """Draw noise levels as the published training does: one step for the batch, then a level an image.
+def draw_levels(
+    alpha_bar: Sequence[float], count: int, generator: torch.Generator, *, shared_step: bool = True
+) -> Tensor:
+    """Draw noise levels for training: a step, then a level between it and the step before.
+
+    Args:
+        alpha_bar: of the schedule.
+        count: images.
+        generator: of everything drawn.
+        shared_step: one step for the batch, as published with batches of 32 on four GPUs; else one an image, which is
+            the same distribution with less noise in the gradient.
 
     Returns:
         (count,) float32 on the generator's device, uniform between sqrt(abar) of two neighbouring steps, the image
         itself being the first.
     """
     device = generator.device
-    step = int(torch.randint(len(alpha_bar), (1,), generator=generator, device=device))
-    low, high = math.sqrt(alpha_bar[step]), math.sqrt(alpha_bar[step - 1]) if step else 1.0
+    levels = torch.tensor([1.0, *alpha_bar], device=device).sqrt()
+    step = torch.randint(len(alpha_bar), (1 if shared_step else count,), generator=generator, device=device)
+    low, high = levels[step + 1], levels[step]
     return low + (high - low) * torch.rand(count, generator=generator, device=device)

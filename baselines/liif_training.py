@@ -20,6 +20,7 @@ from casarbi.errors import CasarbiError
 from casarbi.images import from_uint8
 from casarbi.resize import resize
 from casarbi.scales import Size
+from casarbi.training.crops import random_crop
 from casarbi.training.tables import build
 from casarbi.training.task import Batch, Recipe, Task, Validation
 from casarbi.training.validation import validate_scales
@@ -95,7 +96,7 @@ class LIIFRecipe(Recipe):
         """
         settings = self.settings
         side = settings.side(rng.uniform(settings.scales[0], settings.scales[1]))
-        hr = resize(image, (side, side)) if settings.whole else _random_crop(image, side, rng)
+        hr = resize(image, (side, side)) if settings.whole else random_crop(image, side, rng)
         lr = resize(image if settings.whole else hr, (settings.lr_side, settings.lr_side))
         flips = rng.random(3) < 0.5
         if flips[0]:
@@ -109,11 +110,6 @@ class LIIFRecipe(Recipe):
         coord = torch.stack((axis[chosen // side], axis[chosen % side]), dim=-1)
         rgb = hr.reshape(3, -1)[:, chosen].T
         return {"lr": lr.contiguous(), "rgb": rgb.contiguous(), "coord": coord, "cell": torch.full((2,), 2 / side)}
-
-
-def _random_crop(image: Tensor, side: int, rng: np.random.Generator) -> Tensor:
-    top, left = (int(rng.integers(0, length - side + 1)) for length in image.shape[-2:])
-    return image[:, top : top + side, left : left + side]
 
 
 class LIIFTask(Task):

@@ -26,10 +26,10 @@ from casarbi.scales import Size
 from casarbi.sr import create_model
 from casarbi.training.augmentation import NoiseAugmentation
 from casarbi.training.batches import Batches
-from casarbi.training.seeds import Purpose, torch_generator
+from casarbi.training.crops import random_patch
 from casarbi.training.tables import build
 from casarbi.training.task import Batch, Recipe, Task, Validation
-from casarbi.training.validation import validate_scales
+from casarbi.training.validation import fixed_loss, validate_scales
 
 
 @dataclass(frozen=True)
@@ -78,18 +78,11 @@ class StageRecipe(Recipe):
         small, large, scale = shared
         side = self.items.lr_side
         if not self.items.whole:
-            image = _random_patch(image, round(side * self.cascade.max_scale), rng)
+            image = random_patch(image, round(side * self.cascade.max_scale), rng)
         if rng.random() < 0.5:
             image = image.flip(-1).contiguous()
         lr, hr, first = (resize(image, size) for size in (small, large, (side, side)))
         return {"lr": lr, "hr": hr, "first": first, "scale": torch.tensor(scale)}
-
-
-def _random_patch(image: Tensor, side: int, rng: np.random.Generator) -> Tensor:
-    """A square patch, mirrored and turned at random."""
-    top, left = (int(rng.integers(0, length - side + 1)) for length in image.shape[-2:])
-    patch = image[:, top : top + side, left : left + side].rot90(int(rng.integers(4)), (-2, -1))
-    return patch.contiguous()
 
 
 class CasArbiTask(Task):
@@ -155,7 +148,13 @@ class CasArbiTask(Task):
         found = validate_scales(
             self._upscale(network), images, items.lr_side, items.validation_scales, whole=items.whole, name="CasArbi"
         )
-        return Validation({"loss": self._validation_loss(network, images), **found.metrics}, found.sheet)
+        loss = fixed_loss(
+            lambda batch, generator: self._loss(network, batch, generator, NoiseAugmentation()),
+            Batches(images, self.recipe, seed=0, batch=len(images)),
+            items.validation_batches,
+            next(network.parameters()).device,
+        )
+        return Validation({"loss": loss, **found.metrics}, found.sheet)
 
     def _upscale(self, network: Denoiser) -> Any:
         model = CasArbi(network, self.config, liif=self.liif)
@@ -165,16 +164,6 @@ class CasArbiTask(Task):
             return model.upscale_many(lr.to(device), sizes, list(range(len(lr))))
 
         return upscale
-
-    def _validation_loss(self, network: Denoiser, images: Sequence[Tensor]) -> float:
-        device = next(network.parameters()).device
-        batches = Batches(images, self.recipe, seed=0, batch=len(images))
-        total = 0.0
-        for step in range(self.items.validation_batches):
-            batch = {name: tensor.to(device) for name, tensor in batches[step].items()}
-            generator = torch_generator(device, 0, Purpose.LOSS, step)
-            total += self._loss(network, batch, generator, NoiseAugmentation()).item()
-        return total / self.items.validation_batches
 
     def save(self, path: Path, network: nn.Module, header: Mapping[str, str]) -> None:
         """Write a file that `casarbi:FILE` loads."""

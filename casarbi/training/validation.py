@@ -1,4 +1,4 @@
-"""Validation that every super-resolution task shares: PSNR at some scales, and pictures beside bicubic and GT."""
+"""Validation that super-resolution tasks share: PSNR and pictures at some scales, and the loss of fixed batches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from torch import Tensor
 from casarbi.images import from_uint8, to_uint8
 from casarbi.resize import resize
 from casarbi.scales import Size, scale_label, target_size
-from casarbi.training.task import Sheet, Validation
+from casarbi.training.batches import Batches
+from casarbi.training.seeds import Purpose, torch_generator
+from casarbi.training.task import Batch, Sheet, Validation
 
 Upscale = Callable[[Tensor, Sequence[Size]], list[Tensor]]
 """upscale(lr, sizes): (B, 3, h, w) in [0, 1] to a (B, 3, H, W) for each size."""
@@ -74,3 +76,21 @@ def mean_psnr(images: Tensor, gt: Tensor) -> float:
         return float("nan")
     error = (to_uint8(images).float() - gt.float()).square().flatten(1).mean(1).clamp_min(1e-3)
     return (10 * (255.0**2 / error).log10()).mean().item()
+
+
+def fixed_loss(
+    loss: Callable[[Batch, torch.Generator], Tensor], batches: Batches, count: int, device: torch.device
+) -> float:
+    """Mean loss of the first batches, each with noise of its own that is the same at every call.
+
+    Args:
+        loss: of a batch and a generator, both on the device.
+        batches: of the validation pictures.
+        count: how many of them.
+        device: the network's.
+    """
+    total = 0.0
+    for step in range(count):
+        batch = {name: tensor.to(device) for name, tensor in batches[step].items()}
+        total += loss(batch, torch_generator(device, 0, Purpose.LOSS, step)).item()
+    return total / count

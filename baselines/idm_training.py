@@ -1,0 +1,171 @@
+"""Training IDM (spec/idm.md §6): one target size a batch, mean absolute error of the predicted noise."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from baselines.idm import IDM
+from baselines.idm_costs import idm_cost
+from baselines.idm_diffusion import add_noise, draw_levels
+from baselines.idm_files import IDMConfig, save_idm
+from baselines.idm_network import IDMNetwork, orthogonal_start
+from baselines.idm_scale import training_side
+from baselines.training_target import training_target
+from casarbi.errors import CasarbiError
+from casarbi.images import from_uint8
+from casarbi.residuals import to_signed
+from casarbi.resize import resize
+from casarbi.scales import Size
+from casarbi.training.batches import Batches
+from casarbi.training.crops import random_patch
+from casarbi.training.tables import build
+from casarbi.training.task import Batch, Recipe, Task, Validation
+from casarbi.training.validation import fixed_loss, validate_scales
+
+TARGETS = ("antialiased", "published")
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Items, loss and validation; everything else is `baselines.idm_files.IDMConfig`.
+
+    Attributes:
+        lr_side: side of the LR images.
+        whole: items are whole pictures (faces); else square patches.
+        target: how a target is reduced: "antialiased", as GT is everywhere here, from the picture itself; or
+            "published", from the largest one and without antialiasing.
+        shared_step: see `draw_levels`.
+        orthogonal: begin with `orthogonal_start`, as published.
+        validation_scales: the contact sheet shows the last one.
+        validation_batches: batches of the validation loss, always the same ones.
+    """
+
+    lr_side: int = 16
+    whole: bool = True
+    target: str = "published"
+    shared_step: bool = True
+    orthogonal: bool = True
+    validation_scales: tuple[float, ...] = (5.3, 8.0)
+    validation_batches: int = 6
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained; raises CasarbiError."""
+        if self.target not in TARGETS:
+            raise CasarbiError(f"[settings.training] target = '{self.target}' is unknown: {' or '.join(TARGETS)}.")
+        if not self.validation_scales or min(self.lr_side, self.validation_batches) < 1:
+            raise CasarbiError(
+                "[settings.training] wants lr_side and validation_batches of at least 1, and validation_scales."
+            )
+
+
+@dataclass(frozen=True)
+class IDMRecipe(Recipe):
+    """An LR image and a target of the batch's size."""
+
+    training: TrainingSettings
+    max_scale: float
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """The scale number of the batch, uniform in [0, 1): 1x is included, the largest scale is the open end."""
+        return rng.random()
+
+    def item(self, image: Tensor, shared: float, rng: np.random.Generator) -> Batch:
+        """Make LR and HR from one picture, mirrored half of the time.
+
+        Returns:
+            lr and hr: uint8 (3, h, h) and (3, H, H), hr of the largest side where the loss is to reduce it; p: scalar;
+            side: scalar int64, of the target.
+        """
+        training = self.training
+        side, largest = (training_side(training.lr_side, self.max_scale, p) for p in (shared, 1.0))
+        if not training.whole:
+            image = random_patch(image, largest, rng)
+        if rng.random() < 0.5:
+            image = image.flip(-1).contiguous()
+        lr = resize(image, (training.lr_side, training.lr_side))
+        made = side if training.target == "antialiased" else largest
+        return {"lr": lr, "hr": resize(image, (made, made)), "p": torch.tensor(shared), "side": torch.tensor(side)}
+
+
+class IDMTask(Task):
+    """L1 between predicted and true noise at a random level."""
+
+    # PSNR rewards blur; the validation loss is what training lowers, on fixed pictures, sizes and noise.
+    best_metric, best_is_highest = "loss", False
+    network: IDMNetwork
+
+    def __init__(self, training: TrainingSettings, config: IDMConfig) -> None:
+        self.training, self.config = training, config
+        self.network = IDMNetwork(config.network)
+        if training.orthogonal:
+            orthogonal_start(self.network)
+        self.recipe = IDMRecipe(training, config.max_scale)
+        self.settings = {"training": dataclasses.asdict(training), **config.as_json()}
+        if not training.whole:
+            self.least_side = int(training.lr_side * max(config.max_scale, *training.validation_scales) + 0.5)
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Mean absolute error of the noise, 0.8 for a network that predicts none."""
+        return {"loss": self._loss(self.network, batch, generator)}
+
+    def _loss(self, network: IDMNetwork, batch: Batch, generator: torch.Generator) -> Tensor:
+        lr, hr = (to_signed(from_uint8(batch[name])) for name in ("lr", "hr"))
+        if self.training.target == "published":
+            side = int(batch["side"][0])
+            hr = training_target(hr, (side, side))
+        level = draw_levels(self.config.schedule.alpha_bar, len(hr), generator, shared_step=self.training.shared_step)
+        noise = torch.randn(hr.shape, generator=generator, device=hr.device)
+        predicted = network(lr, add_noise(hr, level, noise), level, float(batch["p"][0]))
+        return (predicted.float() - noise).abs().mean()
+
+    def costs(self) -> dict[str, str]:
+        """Parameters, and FLOPs of an image of the largest size."""
+        lr_side, largest = (training_side(self.training.lr_side, self.config.max_scale, p) for p in (0.0, 1.0))
+        cost = idm_cost(self.config.network, (lr_side, lr_side), (largest, largest))
+        step = f"{cost.once / 1e9:.2f} + steps x {cost.step / 1e9:.2f} GFLOP an image"
+        return super().costs() | {f"{lr_side} -> {largest} px": step}
+
+    def validate(self, network: nn.Module, images: Sequence[Tensor]) -> Validation:
+        """Loss on fixed items, and PSNR and pictures of the configured sampler."""
+        assert isinstance(network, IDMNetwork)
+        training, device = self.training, next(network.parameters()).device
+        model = IDM(network, self.config)
+
+        def upscale(lr: Tensor, sizes: Sequence[Size]) -> list[Tensor]:
+            return model.upscale_many(lr.to(device), sizes, list(range(len(lr))))
+
+        found = validate_scales(
+            upscale, images, training.lr_side, training.validation_scales, whole=training.whole, name="IDM"
+        )
+        loss = fixed_loss(
+            lambda batch, generator: self._loss(network, batch, generator),
+            Batches(images, self.recipe, seed=0, batch=len(images)),
+            training.validation_batches,
+            device,
+        )
+        return Validation({"loss": loss, **found.metrics}, found.sheet)
+
+    def save(self, path: Path, network: nn.Module, header: Mapping[str, str]) -> None:
+        """Write a file that `idm:FILE` loads."""
+        assert isinstance(network, IDMNetwork)
+        facts = {"licence": "MIT", "source": "trained by this project: casarbi info prints how"}
+        save_idm(path, network, self.config, {**facts, **header})
+
+
+def idm_task(settings: Mapping[str, Any]) -> IDMTask:
+    """Build the task from a preset's [settings]: a table "training", and those of `IDMConfig`.
+
+    Raises:
+        CasarbiError: on an unknown or impossible setting.
+    """
+    tables = dict(settings)
+    training = build(TrainingSettings, tables.pop("training", {}), "[settings.training]")
+    return IDMTask(training, IDMConfig.from_json(tables, "the preset's [settings]"))
