@@ -18,7 +18,7 @@ from baselines.idm_diffusion import add_noise, draw_levels
 from baselines.idm_files import IDMConfig, save_idm
 from baselines.idm_network import IDMNetwork, orthogonal_start
 from baselines.idm_scale import training_side
-from baselines.training_target import training_target
+from baselines.training_target import TARGETS, training_target
 from casarbi.errors import CasarbiError
 from casarbi.images import from_uint8
 from casarbi.residuals import to_signed
@@ -29,8 +29,6 @@ from casarbi.training.crops import random_patch
 from casarbi.training.tables import build
 from casarbi.training.task import Batch, Recipe, Task, Validation
 from casarbi.training.validation import fixed_loss, validate_scales
-
-TARGETS = ("antialiased", "published")
 
 
 @dataclass(frozen=True)

@@ -10,20 +10,31 @@ from baselines.kim_diffusion import add_noise, estimate
 from baselines.kim_first_stage import FirstStage
 from baselines.kim_network import KimNetwork
 from baselines.kim_unet import UNet
-from baselines.training_target import training_target
-from casarbi.scales import Size
+from baselines.liif_grid import centres
 
 
-def first_stage_loss(first_stage: FirstStage, hr: Tensor, size: Size, noise: Tensor | None) -> Tensor:
+def first_stage_loss(
+    first_stage: FirstStage, hr: Tensor, target: Tensor, noise: Tensor | None, chosen: Tensor | None = None
+) -> Tensor:
     """Mean absolute error of the autoencoder at a size: the whole published loss, without LPIPS, GAN or KL term.
 
     Args:
         first_stage: trained in all its parts.
         hr: (B, 3, H, W) in [-1, 1], which the encoder always sees whole.
-        size: of the target; official code draws one side a batch, int(uniform(gt_min, gt_max)), so never gt_max.
+        target: (B, 3, T, U), the same pictures at another size; see `training_target`.
         noise: of the posterior, (B, latent, h, w).
+        chosen: indices (Q,) of the pixels that count, row by row; by default, as published, all of them, whose
+            prediction costs far more than everything else.
     """
-    return (first_stage.decode(first_stage.encode(hr, noise), size) - training_target(hr, size)).abs().mean()
+    features = first_stage.features(first_stage.encode(hr, noise))
+    height, width = target.shape[-2:]
+    if chosen is None:
+        return (first_stage.render(features, (height, width)) - target).abs().mean()
+    rows, columns = centres(height).to(chosen.device), centres(width).to(chosen.device)
+    coord = torch.stack((rows[chosen // width], columns[chosen % width]), dim=-1).expand(len(hr), -1, -1)
+    cell = coord.new_tensor((2 / height, 2 / width)).expand_as(coord)
+    answers = first_stage.decoder.inr.query(features, coord, cell)
+    return (answers - target.flatten(2)[..., chosen].mT).abs().mean()
 
 
 def scale_of(latents: Tensor) -> Tensor:

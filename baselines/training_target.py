@@ -7,6 +7,9 @@ from torch import Tensor
 
 from casarbi.scales import Size
 
+TARGETS = ("antialiased", "published")
+"""What a training may ask for: GT as everywhere here, or the published one."""
+
 
 def training_target(images: Tensor, size: Size) -> Tensor:
     """Reduce HR images (B, 3, H, W), in any range, to a training target as the published environments did.

@@ -20,6 +20,7 @@ from casarbi.checkpoints import load_strict, read_state
 from casarbi.errors import CasarbiError
 from casarbi.files import exclusive, write_json
 from casarbi.provenance import command_line, git_commit
+from casarbi.training.batches import Batches
 from casarbi.training.cache import CachedImages, Cut, cache_images
 from casarbi.training.presets import Preset
 from casarbi.training.progress import Reporter
@@ -80,6 +81,8 @@ def train(preset: Preset, place: Place, start: Start, reporter: Reporter, cache_
     identity = _identity(preset, task, images, validation)
     if snapshot:
         check_identity(snapshot, identity)
+    else:
+        task.begin(Batches(images, task.recipe, preset.run.seed, preset.run.batch)[0])
     header = _header(preset, task, images, validation, start)
     place.folder.mkdir(parents=True, exist_ok=True)
     with _claim(place.folder) if accelerator.is_main_process else nullcontext():

@@ -74,6 +74,16 @@ class Task(ABC):
     best_is_highest: bool
     least_side: int = 0
 
+    def begin(self, first: Batch) -> None:  # noqa: B027
+        """Prepare the network for a new run, which a resumed one finds prepared; does nothing by default.
+
+        Args:
+            first: the first batch, of all processes, on the CPU as the network is.
+
+        Raises:
+            CasarbiError: where something that training begins with was not given.
+        """
+
     @abstractmethod
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Losses of a batch through `self.network`: "loss" is minimised, the others are logged; each a scalar.

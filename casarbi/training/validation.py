@@ -31,12 +31,13 @@ def validation_pairs(images: Sequence[Tensor], lr_side: int, scale: float, whole
             that.
     """
     size = target_size((lr_side, lr_side), scale)
-    gts = [resize(image, size) if whole else _centre(image, size) for image in images]
+    gts = [resize(image, size) if whole else centre_crop(image, size) for image in images]
     sources = images if whole else gts
     return torch.stack([resize(image, (lr_side, lr_side)) for image in sources]), torch.stack(gts)
 
 
-def _centre(image: Tensor, size: Size) -> Tensor:
+def centre_crop(image: Tensor, size: Size) -> Tensor:
+    """Cut (C, H, W) to its middle (C, h, w)."""
     top, left = ((side - wanted) // 2 for side, wanted in zip(image.shape[-2:], size, strict=True))
     return image[:, top : top + size[0], left : left + size[1]]
 

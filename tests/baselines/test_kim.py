@@ -21,6 +21,7 @@ from baselines.kim_diffusion import add_noise, alpha_bars, estimate, plan_steps,
 from baselines.kim_files import save_kim
 from baselines.kim_losses import alignment_terms, first_stage_loss, noise_loss, scale_of
 from baselines.kim_network import KimNetwork
+from baselines.training_target import training_target
 from casarbi.errors import CasarbiError
 from casarbi.sr import create_model
 from casarbi.tiling import blend, cut_up
@@ -233,7 +234,7 @@ def test_estimate_undoes_the_noise():
 
 def test_losses_reach_the_parts_that_they_train():
     net, hr = network().requires_grad_(True), torch.rand(2, 3, 16, 16) * 2 - 1
-    first_stage_loss(net.first_stage, hr, (11, 11), torch.randn(2, 2, 8, 8)).backward()
+    first_stage_loss(net.first_stage, hr, training_target(hr, (11, 11)), torch.randn(2, 2, 8, 8)).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.first_stage.parameters())
     net.first_stage.requires_grad_(False)
     with torch.no_grad():

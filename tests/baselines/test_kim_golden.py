@@ -211,7 +211,7 @@ def test_training_target(name):
 @cases("first_stage_loss")
 def test_first_stage_loss(model, name):
     (hr,), side = given(name, "hr"), CASES[name]["config"]["gt_size"]
-    check(name, first_stage_loss(model, hr, (side, side), posterior(name, "posterior"))[None])
+    check(name, first_stage_loss(model, hr, training_target(hr, (side, side)), posterior(name, "posterior"))[None])
 
 
 @cases("_unet_")

@@ -1,0 +1,149 @@
+"""Training Kim's first stage, the autoencoder with an implicit decoder (spec/kim.md §7.1)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from baselines.kim_config import KimConfig
+from baselines.kim_files import save_first_stage
+from baselines.kim_first_stage import FirstStage
+from baselines.kim_losses import first_stage_loss
+from baselines.liif import CPU_CHUNK, GPU_CHUNK
+from baselines.training_target import TARGETS, training_target
+from casarbi.errors import CasarbiError
+from casarbi.images import from_uint8
+from casarbi.residuals import from_signed, to_signed
+from casarbi.resize import resize
+from casarbi.training.crops import random_patch
+from casarbi.training.tables import build
+from casarbi.training.task import Batch, Recipe, Sheet, Task, Validation
+from casarbi.training.validation import SHEET_ROWS, centre_crop, mean_psnr
+
+
+@dataclass(frozen=True)
+class FirstStageTraining:
+    """Items, loss and validation; everything else is `baselines.kim_config.KimConfig`.
+
+    Attributes:
+        whole: items are whole pictures (faces); else square patches.
+        mirror: mirror half of the items.
+        target: how a target is reduced: "antialiased", as GT is everywhere here, from the picture itself; or
+            "published", from the HR image and without antialiasing.
+        queries: pixels of a target that the loss sees, drawn for each batch; 0 for all of them, as published.
+        validation_sides: sides of the decoded pictures; the contact sheet shows the last one.
+    """
+
+    whole: bool = True
+    mirror: bool = False
+    target: str = "published"
+    queries: int = 0
+    validation_sides: tuple[int, ...] = (64, 128)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained; raises CasarbiError."""
+        if self.target not in TARGETS:
+            raise CasarbiError(f"[settings.training] target = '{self.target}' is unknown: {' or '.join(TARGETS)}.")
+        if not self.validation_sides or min(self.validation_sides) < 1 or self.queries < 0:
+            raise CasarbiError("[settings.training] wants validation_sides of at least 1, and queries of at least 0.")
+
+
+@dataclass(frozen=True)
+class FirstStageRecipe(Recipe):
+    """An HR image and the same picture at the batch's side."""
+
+    training: FirstStageTraining
+    hr_side: int
+    sizes: tuple[int, ...]
+
+    def draw(self, rng: np.random.Generator) -> int:
+        """Side of the batch's targets: uniform and rounded down, so the largest is never drawn, as published."""
+        return int(rng.uniform(*self.sizes))
+
+    def item(self, image: Tensor, shared: int, rng: np.random.Generator) -> Batch:
+        """Make both images from one picture.
+
+        Returns:
+            hr: uint8 (3, hr_side, hr_side); target: uint8 (3, side, side), antialiased.
+        """
+        if not self.training.whole:
+            image = random_patch(image, self.hr_side, rng)
+        if self.training.mirror and rng.random() < 0.5:
+            image = image.flip(-1).contiguous()
+        hr = resize(image, (self.hr_side, self.hr_side))
+        return {"hr": hr, "target": resize(image, (shared, shared))}
+
+
+class FirstStageTask(Task):
+    """L1 between a picture and what the autoencoder makes of it."""
+
+    best_metric, best_is_highest = "psnr", True
+    network: FirstStage
+
+    def __init__(self, training: FirstStageTraining, config: KimConfig) -> None:
+        self.training, self.config = training, config
+        self.network = FirstStage(config.first_stage)
+        self.recipe = FirstStageRecipe(training, config.hr_side, config.sizes)
+        self.settings = {"training": dataclasses.asdict(training), **config.as_json()}
+        if not training.whole:
+            self.least_side = config.hr_side
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Mean absolute error on the [-1, 1] scale, the posterior sampled."""
+        hr, target = (to_signed(from_uint8(batch[name])) for name in ("hr", "target"))
+        side, queries = target.shape[-1], self.training.queries
+        if self.training.target == "published":
+            target = training_target(hr, (side, side))
+        first, cells = self.config.first_stage, self.config.hr_side // self.config.first_stage.reduction
+        noise = torch.randn(len(hr), first.latent, cells, cells, generator=generator, device=hr.device)
+        chosen = None
+        if 0 < queries < side * side:
+            chosen = torch.randperm(side * side, generator=generator, device=hr.device)[:queries]
+        return {"loss": first_stage_loss(self.network, hr, target, noise, chosen)}
+
+    def validate(self, network: nn.Module, images: Sequence[Tensor]) -> Validation:
+        """PSNR of the pictures decoded from the mean of the posterior, by side."""
+        assert isinstance(network, FirstStage)
+        device = next(network.parameters()).device
+        chunk = CPU_CHUNK if device.type == "cpu" else GPU_CHUNK
+        if not self.training.whole:
+            images = [centre_crop(image, (self.config.hr_side, self.config.hr_side)) for image in images]
+        hr = _resized(images, self.config.hr_side)
+        sides = self.training.validation_sides
+        z = network.encode(to_signed(from_uint8(hr.to(device))))
+        metrics: dict[str, float] = {}
+        for side in sides:
+            gt = _resized(images, side)
+            made = from_signed(network.decode(z, (side, side), chunk)).clamp(0, 1).cpu()
+            metrics[f"psnr_{side}"] = mean_psnr(made, gt)
+        rows = tuple(zip(hr, made, gt, strict=True))[:SHEET_ROWS]
+        sheet = Sheet(("HR", f"decoded at {sides[-1]} px", "GT"), rows)
+        return Validation({"psnr": sum(metrics.values()) / len(metrics), **metrics}, sheet)
+
+    def save(self, path: Path, network: nn.Module, header: Mapping[str, str]) -> None:
+        """Write a file that the task `kim` takes as its first stage."""
+        assert isinstance(network, FirstStage)
+        facts = {"licence": "MIT", "source": "trained by this project: casarbi info prints how"}
+        save_first_stage(path, network, self.config, {**facts, **header})
+
+
+def _resized(images: Sequence[Tensor], side: int) -> Tensor:
+    return torch.stack([resize(image, (side, side)) for image in images])
+
+
+def first_stage_task(settings: Mapping[str, Any]) -> FirstStageTask:
+    """Build the task from a preset's [settings]: a table "training", and those of `KimConfig`.
+
+    Raises:
+        CasarbiError: on an unknown or impossible setting.
+    """
+    tables = dict(settings)
+    training = build(FirstStageTraining, tables.pop("training", {}), "[settings.training]")
+    return FirstStageTask(training, KimConfig.from_json(tables, "the preset's [settings]"))
