@@ -13,10 +13,14 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 COUNT = "step"
 
 
-def make_adam(network: nn.Module, learning_rate: float) -> torch.optim.Adam:
-    """Adam with its customary betas over the weights that are trained, in one kernel for all of them."""
+def make_adam(network: nn.Module, learning_rate: float, weight_decay: float = 0.0) -> torch.optim.Adam:
+    """Adam with its customary betas over the weights that are trained, in one kernel for all of them.
+
+    A weight decay is AdamW's, apart from the gradient.
+    """
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    return torch.optim.Adam(trained, lr=learning_rate, fused=_is_fusable(trained))
+    kind = torch.optim.AdamW if weight_decay else torch.optim.Adam
+    return kind(trained, lr=learning_rate, weight_decay=weight_decay, fused=_is_fusable(trained))
 
 
 def _is_fusable(parameters: Iterable[Tensor]) -> bool:

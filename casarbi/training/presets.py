@@ -50,6 +50,7 @@ class RunSettings:
         drop_factor: see `drops`.
         warmup: steps of linear warm-up.
         clip_norm: largest norm of the gradient; 0 does not clip.
+        weight_decay: of AdamW; 0 makes it Adam.
         average_decay: decay of the moving average of the weights.
         precision: "float32" or "bfloat16" (autocast; weights and their average stay float32).
         channels_last: memory order of convolutions; changes speed alone.
@@ -67,6 +68,7 @@ class RunSettings:
     drop_factor: float = 1.0
     warmup: int = 0
     clip_norm: float = 0.0
+    weight_decay: float = 0.0
     average_decay: float = 0.999
     precision: str = "float32"
     channels_last: bool = True
@@ -87,8 +89,10 @@ class RunSettings:
                 raise CasarbiError(f"[run] {name} = {getattr(self, name)} must be at least 1.")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise CasarbiError(f"[run] learning_rate = {self.learning_rate} must be above 0.")
-        if not 0 <= self.average_decay < 1 or self.clip_norm < 0 or self.seed < 0:
-            raise CasarbiError("[run] wants average_decay in [0, 1), and clip_norm and seed of at least 0.")
+        if not 0 <= self.average_decay < 1 or min(self.clip_norm, self.weight_decay, self.seed) < 0:
+            raise CasarbiError(
+                "[run] wants average_decay in [0, 1), and clip_norm, weight_decay and seed of at least 0."
+            )
         if not all(0 < drop < 1 for drop in self.drops):
             raise CasarbiError(f"[run] drops = {list(self.drops)} must lie between 0 and 1: they are parts of the run.")
 

@@ -94,7 +94,7 @@ class Trainer:
             task.network.to(memory_format=torch.channels_last)
         self.network = task.network.to(accelerator.device).train()
         self.model = accelerator.prepare(LossModule(task))
-        self.optimizer = make_adam(self.network, settings.learning_rate)
+        self.optimizer = make_adam(self.network, settings.learning_rate, settings.weight_decay)
         self.parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         self.average = WeightAverage(self.network, settings.average_decay)
         self.state, self.seconds_before = RunState(), 0.0

@@ -11,6 +11,7 @@ from casarbi.errors import CasarbiError
 from casarbi.training.augmentation import NoiseAugmentation
 from casarbi.training.ema import WeightAverage
 from casarbi.training.logs import CsvLog, read_log
+from casarbi.training.optimizer import make_adam
 from casarbi.training.progress import ConsoleReporter, duration
 from casarbi.training.schedule import LearningRate
 from casarbi.training.sheet import draw_sheet
@@ -41,6 +42,18 @@ def test_average_copies_buffers():
 @pytest.mark.parametrize(("step", "rate"), [(0, 0.25), (1, 0.5), (3, 1.0), (9, 1.0), (10, 0.5), (15, 0.25), (19, 0.25)])
 def test_rate_warms_up_and_drops(step, rate):
     assert LearningRate(1.0, 20, (0.5, 0.75), 0.5, warmup=4).at(step) == rate
+
+
+def test_weight_decay_shrinks_weights_apart_from_the_gradient():
+    """AdamW: without a gradient a step multiplies the weights by 1 - rate * decay; Adam leaves them."""
+    for decay, factor in ((0.0, 1.0), (0.1, 0.98)):
+        layer = nn.Linear(3, 2)
+        before = layer.weight.detach().clone()
+        optimizer = make_adam(layer, 0.2, decay)
+        for parameter in layer.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()
+        torch.testing.assert_close(layer.weight.detach(), before * factor)
 
 
 def test_log_is_rewound_without_doubled_or_torn_rows(tmp_path):
