@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import multiprocessing
 import os
 import signal
 from dataclasses import asdict, dataclass
@@ -29,6 +30,7 @@ class Settings:
     nan_until: int = 10**9  # … and up to this one
     kill_at: int = -1  # SIGKILL to the own process when this step's loss is wanted
     interrupt_at: int = -1
+    kill_workers_at: int = -1
     record: str = ""  # file that gets a line for each item seen
     nan_metric_from: int = 10**9
 
@@ -79,6 +81,9 @@ class Toy(Task):
         for step, number in ((self.config.kill_at, signal.SIGKILL), (self.config.interrupt_at, signal.SIGINT)):
             if self.calls == step:
                 os.kill(os.getpid(), number)
+        if self.calls == self.config.kill_workers_at:
+            for child in multiprocessing.active_children():
+                child.kill()
         if self.config.record:
             with open(self.config.record, "a") as file:
                 file.write(json.dumps(batch["tag"].tolist()) + "\n")

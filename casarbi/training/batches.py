@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from signal import SIG_IGN, SIGINT, signal
 
 import numpy as np
 import torch
@@ -60,9 +61,12 @@ class Batches(Dataset):
         return {name: torch.stack([item[name] for item in items]) for name in items[0]}
 
     def stream(self, first: int, last: int, workers: int, pin_memory: bool = False) -> Iterator[Batch]:
-        """Batches of the steps first..last-1, made ahead by worker processes; with 0 workers, made when asked for."""
+        """Batches of the steps first..last-1, made ahead by worker processes; with 0 workers, made when asked for.
+
+        Asking for a batch raises WorkerKilled where a worker process ended before its time.
+        """
         options = {"prefetch_factor": 4, "worker_init_fn": _ignore_interrupts} if workers else {}
-        return iter(
+        made = iter(
             DataLoader(
                 self,
                 batch_size=None,
@@ -72,6 +76,28 @@ class Batches(Dataset):
                 **options,  # type: ignore[arg-type]
             )
         )
+        if workers and hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread():
+            # torch's handler raises wherever the program happens to be when a worker dies, in the middle of a step too;
+            # without it the death is found when the next batch is asked for.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        return _watched(made)
+
+
+class WorkerKilled(Exception):
+    """A process that makes batches was ended from outside, often for want of memory."""
+
+
+def _watched(made: Iterator[Batch]) -> Iterator[Batch]:
+    while True:
+        try:
+            batch = next(made)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise WorkerKilled from None
+        yield batch
 
 
 @lru_cache(maxsize=2)
@@ -81,4 +107,4 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
 
 def _ignore_interrupts(worker: int) -> None:
     """Leave Ctrl-C, which a terminal sends to every process, to the trainer: it ends the workers when it is ready."""
-    signal(SIGINT, SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -65,12 +65,14 @@ def train(preset: str | None, **options: Any) -> None:
       casarbi train mini-liif-face --minutes 10
       casarbi train mini-liif-face --resume
       casarbi train mini-liif-face -s run.batch=8 -o runs/small-batch
+      casarbi train mini-kim-face-alignment --init runs/mini-kim-face/mini-kim-face.safetensors
     """
     from casarbi.training.presets import load_preset, preset_names
 
     if preset is None:
-        for name in preset_names():
-            say(make_console(), f"{name:<18}{load_preset(name).description}")
+        names = preset_names()
+        for name in names:
+            say(make_console(), f"{name:<{max(map(len, names)) + 2}}{load_preset(name).description}")
         return
     # Threads that spin while they wait make a step seven times as long when the cores have other work, such as making
     # batches; OpenMP reads this when torch is loaded.

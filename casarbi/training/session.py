@@ -8,12 +8,14 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import InitProcessGroupKwargs
 
 from casarbi import __version__
 from casarbi.checkpoints import load_strict, read_state
@@ -121,8 +123,10 @@ def make_accelerator(precision: str, device: str) -> Accelerator:
         if device != "cuda":
             os.environ["ACCELERATE_TORCH_DEVICE"] = device
     mixed = "bf16" if precision == "bfloat16" else "no"
+    # The first process makes pictures and validates while the others wait, for longer than NCCL's ten minutes at times.
+    patience = InitProcessGroupKwargs(timeout=timedelta(hours=12))
     try:
-        return Accelerator(mixed_precision=mixed, cpu=device == "cpu")
+        return Accelerator(mixed_precision=mixed, cpu=device == "cpu", kwargs_handlers=[patience])
     except ValueError as error:
         raise CasarbiError(f"This device cannot compute in {precision} ({error}): set run.precision=float32.") from None
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from casarbi.errors import CasarbiError
 from casarbi.files import free_bytes, is_full
 from casarbi.images import write_image
-from casarbi.training.batches import Batches
+from casarbi.training.batches import Batches, WorkerKilled
 from casarbi.training.ema import WeightAverage
 from casarbi.training.header import KEY, as_text, thin_out
 from casarbi.training.interrupts import StopWish
@@ -126,12 +126,11 @@ class Trainer:
         self._check_space()
         self.started = time.monotonic()
         self._open_logs()
-        pin = self.accelerator.device.type == "cuda"
-        stream = self.batches.stream(self.state.step, total, self.place.workers, pin)
+        self._stream(self.place.workers)
         self.reporter.start(self.state.step, total)
         with StopWish() as wish, closing(self.tensorboard):
             while self.state.step < total:
-                loss, stop = self._step(self._next(stream), self._wants_to_stop(wish))
+                loss, stop = self._step(self._next(), self._wants_to_stop(wish))
                 self.reporter.step(self.state.step, loss)
                 step = self.state.step
                 self._log(step)
@@ -144,11 +143,24 @@ class Trainer:
         self.stopped_by = wish.signal
         return self.state.step >= total
 
-    def _next(self, stream: Any) -> Batch:
+    def _stream(self, workers: int) -> None:
+        pin = self.accelerator.device.type == "cuda"
+        self.stream = self.batches.stream(self.state.step, self.settings.iterations, workers, pin)
+
+    def _next(self) -> Batch:
         began = time.monotonic()
-        batch = next(stream)
+        try:
+            batch = next(self.stream)
+        except WorkerKilled:
+            self.reporter.note(
+                "a process that makes batches was killed, perhaps for want of memory; the trainer makes them itself "
+                "from here on: the same ones, but slower.",
+                warning=True,
+            )
+            self._stream(0)
+            batch = next(self.stream)
         self.data_seconds += time.monotonic() - began
-        order = {"memory_format": torch.channels_last} if self.settings.channels_last else {}
+        order: dict[str, Any] = {"memory_format": torch.channels_last} if self.settings.channels_last else {}
         device = self.accelerator.device
         return {
             name: tensor.to(device, non_blocking=True, **(order if tensor.dim() == 4 else {}))

@@ -64,6 +64,14 @@ def test_killed_run_goes_on_from_its_last_snapshot(runs, tmp_path):
     assert_same_runs(runs, "unbroken", "broken")
 
 
+def test_killed_workers_change_nothing_but_a_warning(runs):
+    runs("unbroken")
+    assert runs("broken", toy={"kill_workers_at": 7}, workers=2).weights
+    assert_same_runs(runs, "unbroken", "broken")
+    (note,) = [text for text in runs.listener.notes if "killed" in text]
+    assert "makes them itself" in note
+
+
 def test_items_are_seen_once_and_in_the_same_order(runs, tmp_path):
     files = {name: tmp_path / f"{name}.txt" for name in ("unbroken", "broken")}
     runs("unbroken", toy={"record": str(files["unbroken"])})
