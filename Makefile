@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 WEIGHTS := edsr-baseline-div2k stlpips-alex
 TEST_WEIGHTS := $(WEIGHTS) stlpips-vgg
 
-.PHONY: help setup weights test test-slow lint format bench reproduce-all report clean
+.PHONY: help setup weights test test-slow lint format bench bench-paper reproduce-all report clean
 
 help: ## Show this help
 	@grep -hE '^[a-z][a-zA-Z0-9%-]*:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -39,7 +39,10 @@ format: $(STAMP) ## Format the code
 	$(BIN)/ruff check --fix .
 
 bench: weights ## Speed runs (pytest-benchmark), ratios against other libraries in one run
-	$(BIN)/python -m pytest benchmarks/speed -m '' --benchmark-only --benchmark-columns=min,median,rounds
+	$(BIN)/python -m pytest benchmarks/speed -m '' -k 'not paper' --benchmark-only --benchmark-columns=min,median,rounds
+
+bench-paper: weights ## Table V's rows for this device, the papers' sizes too: half an hour on a CPU
+	$(BIN)/python -m pytest benchmarks/speed/test_methods_speed.py -m '' --benchmark-only --benchmark-columns=min,median,rounds
 
 reproduce-%: weights ## Measure and write a table, such as reproduce-table1
 	$(BIN)/casarbi-bench run $*

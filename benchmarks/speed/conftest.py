@@ -20,6 +20,7 @@ from benchmarks.machine import processor_name
 
 Race = Callable[..., float]
 _RESULTS = pytest.StashKey[list[str]]()
+_TOLD = pytest.StashKey[list[str]]()
 
 
 @pytest.fixture(autouse=True)
@@ -61,8 +62,19 @@ def race(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> Race:
     return run
 
 
+@pytest.fixture
+def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Say a line at the end of the session."""
+    return request.config.stash.setdefault(_TOLD, []).append
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print the ratios."""
+    """Print the ratios, and what was told."""
+    if lines := config.stash.get(_TOLD, []):
+        terminalreporter.section("a face from 16 x 16")
+        terminalreporter.line(", ".join(f"{key} {value}" for key, value in _machine().items()))
+        for line in lines:
+            terminalreporter.line(line)
     if lines := config.stash.get(_RESULTS, []):
         terminalreporter.section("ours to theirs, medians, one thread")
         terminalreporter.line(", ".join(f"{key} {value}" for key, value in _machine().items()))
@@ -72,4 +84,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 def _machine() -> dict[str, str]:
     libraries = ("torch", "numpy", "scipy", "scikit-image", "pytorch-fid")
-    return {"device": processor_name(), **{name: version(name) for name in libraries}}
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else processor_name()
+    return {"device": device, **{name: version(name) for name in libraries}}

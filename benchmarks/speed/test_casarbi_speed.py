@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
 import torch
-from pytest_benchmark.fixture import BenchmarkFixture
 
 from casarbi.config import CasArbiConfig
 from casarbi.costs import stage_cost
@@ -53,17 +51,3 @@ def test_five_scales_against_the_largest(race: Race) -> None:
         target=2.3,
         rounds=5,
     )
-
-
-@pytest.mark.parametrize("scale", [2, 4, 8, 12])
-def test_seconds_and_operations_by_scale(benchmark: BenchmarkFixture, scale: int) -> None:
-    """The paper's Table V by scale: one face from 16 x 16; operations of every stage in the extra info."""
-    model, lr = _model(), torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    size = (16 * scale, 16 * scale)
-    sizes = [(16, 16), *(stage.size for stage in model.plan((16, 16), size))]
-    gflops = [
-        stage_cost(MINI, small, large).flops(len(model.timesteps)) / 1e9
-        for small, large in zip(sizes, sizes[1:], strict=False)
-    ]
-    benchmark.pedantic(lambda: model.upscale(lr, size, [0]), rounds=3, warmup_rounds=1)
-    benchmark.extra_info.update(gflops_by_stage=[round(value, 2) for value in gflops], threads=1)

@@ -1,0 +1,98 @@
+"""Table V's rows for the device at hand: seconds and operations a face of every method, at mini and the papers' size.
+
+Random weights serve for timing: the arithmetic is the same. A GPU is used where there is one. The papers' size takes
+about half an hour on a CPU, and 4 GiB of memory and 2 of disk: `make bench-paper`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+
+import pytest
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+from torch.utils.flop_counter import FlopCounterMode
+
+from baselines.idm import IDM
+from baselines.idm_costs import idm_cost
+from baselines.kim import Kim
+from baselines.kim_costs import kim_cost
+from baselines.kim_training import KimTask
+from baselines.liif_training import LIIFSettings, LIIFTask
+from casarbi.costs import stage_cost
+from casarbi.model import CasArbi
+from casarbi.scales import Size
+from casarbi.sr import SRModel, create_model
+from casarbi.training.presets import load_preset
+from casarbi.training.task import Task, build_task
+
+LR = (16, 16)
+SCALES = (2, 4, 8, 12)
+PRESETS = {
+    ("LIIF", "mini"): "mini-liif-face",
+    ("IDM", "mini"): "mini-idm-face",
+    ("Kim", "mini"): "mini-kim-face",
+    ("Ours", "mini"): "mini-face",
+    ("LIIF", "paper"): "",  # no preset: its published defaults
+    ("IDM", "paper"): "paper-idm-face",
+    ("Kim", "paper"): "paper-kim-face",
+    ("Ours", "paper"): "paper-face",
+}
+REFERENCES = {
+    ("IDM", "paper"): "idm:{}?sampler=ddim&steps=0",  # the published 199 steps of DDIM
+    ("Kim", "paper"): "kim:{}?steps=200",  # the published evaluation's, 199 of which are run
+}
+
+
+@pytest.fixture(scope="module", params=PRESETS, ids="-".join)
+def method(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, SRModel]]:
+    """Name and model: written with random weights and read again, as every model is."""
+    name, size = request.param
+    task = _task(PRESETS[request.param])
+    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
+    task.save(path, task.network, {})
+    kind = "casarbi" if name == "Ours" else name.lower()
+    model = create_model(REFERENCES.get(request.param, f"{kind}:{{}}").format(path))
+    yield f"{name} ({size})", model.to("cuda" if torch.cuda.is_available() else "cpu")
+    path.unlink()
+
+
+def _task(preset: str) -> Task:
+    if not preset:
+        return LIIFTask(LIIFSettings())
+    loaded = load_preset(preset)
+    task = build_task(loaded.task, loaded.settings, 0)
+    if isinstance(task, KimTask):
+        task.network.scale_factor.fill_(1.0)
+    return task
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_seconds_and_operations_of_a_face(
+    method: tuple[str, SRModel], scale: int, benchmark: BenchmarkFixture, tell: Callable[[str], None]
+) -> None:
+    """One face from 16 x 16, in a batch of one as the papers time it."""
+    name, model = method
+    lr, size = torch.rand(1, 3, *LR, generator=torch.Generator().manual_seed(0)), (LR[0] * scale, LR[1] * scale)
+    heavy = "paper" in name and not torch.cuda.is_available()
+    benchmark.pedantic(lambda: model.upscale(lr, size, [0]), rounds=1 if heavy else 3, warmup_rounds=0 if heavy else 1)
+    gflop, calls = count(model, size) / 1e9, model.evaluations(scale)
+    benchmark.extra_info.update(gflop=round(gflop, 2), evaluations=calls)
+    seconds = benchmark.stats.stats.median
+    tell(f"{name:<13} {scale:>3}x {seconds:>10.3f} s {gflop:>10.1f} GFLOP {calls:>4} evaluations")
+
+
+def count(model: SRModel, size: Size) -> int:
+    """Operations of one face."""
+    if isinstance(model, CasArbi):
+        sizes: Sequence[Size] = [LR, *(stage.size for stage in model.plan(LR, size))]
+        costs = [stage_cost(model.config.network, small, large) for small, large in pairwise(sizes)]
+        return sum(cost.flops(len(model.timesteps)) for cost in costs)
+    if isinstance(model, IDM):
+        return idm_cost(model.config.network, LR, size).flops(len(model.steps))
+    if isinstance(model, Kim):
+        return kim_cost(model.config, LR, size).flops(len(model.steps))
+    with FlopCounterMode(display=False) as counter:
+        model.upscale(torch.zeros(1, 3, *LR), size, [0])
+    return counter.get_total_flops()
