@@ -7,6 +7,7 @@ on, `network` predicts, `diffusion` samples and `guidance` corrects.
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -27,6 +28,9 @@ from casarbi.scales import Size
 from casarbi.sr import ModelInfo, SRModel, create_model, image_seed, one_an_image
 from casarbi.tiling import predict_tiled
 from casarbi.weights import find_trained
+
+BASE_KEY = "liif"
+"""Where a file's header holds the identity of the LIIF base that its network was trained on, as JSON."""
 
 REVISION = 1
 """Raised when a change of this code changes what the same weights and options give: part of the identity."""
@@ -103,7 +107,15 @@ class CasArbi(SRModel):
             weights=f"{self.weights}, SHA-256 {self.sha256}",
             licence=self.header.get("licence", "not recorded in the file"),
             source=self.header.get("source", "not recorded in the file"),
+            warning=self._warning(),
         )
+
+    def _warning(self) -> str:
+        """Say where the base is not that of training, whose residuals are all that the network knows."""
+        trained = self.header.get(BASE_KEY)
+        if self.liif is None or trained is None or json.loads(trained) == self.liif.identity:
+            return ""
+        return f"CasArbi: its LIIF base is not the one that it was trained on, {trained}."
 
     def to(self, device: str) -> CasArbi:
         """Move the networks to a device; returns self."""

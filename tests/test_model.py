@@ -177,6 +177,10 @@ def test_liif_bases(lr, residual):
     made = ours.upscale(lr, (40, 32), [1, 2, 3])
     assert made.mean() < model().upscale(lr, (40, 32), [1, 2, 3]).mean()
     assert ours.identity["liif"] == {"method": "dim"} and ours.info.parameters == model().info.parameters + 7
+    assert not ours.info.warning
+    for identity, warned in ((Dim().identity, False), ({"method": "dimmer"}, True)):
+        ours.header = {"liif": json.dumps(identity)}
+        assert ("not the one that it was trained on" in ours.info.warning) == warned
     with pytest.raises(CasarbiError, match="needs a base model"):
         CasArbi(denoiser(), config)
 

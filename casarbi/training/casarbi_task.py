@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from casarbi.costs import cascade_cost
 from casarbi.diffusion import add_noise, scale_input
 from casarbi.errors import CasarbiError
 from casarbi.images import from_uint8
-from casarbi.model import CasArbi
+from casarbi.model import BASE_KEY, CasArbi
 from casarbi.network import Denoiser
 from casarbi.residuals import Regressor, from_signed, to_signed, training_item
 from casarbi.resize import resize
@@ -169,6 +170,8 @@ class CasArbiTask(Task):
         """Write a file that `casarbi:FILE` loads."""
         assert isinstance(network, Denoiser)
         facts = {"licence": "MIT", "source": "trained by this project: casarbi info prints how"}
+        if self.liif is not None:
+            facts[BASE_KEY] = json.dumps(self.liif.identity)
         save_weights(path, network, self.config, {**facts, **header})
 
 

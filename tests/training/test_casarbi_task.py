@@ -8,12 +8,14 @@ import torch
 from scenes import scene
 from torch.utils.flop_counter import FlopCounterMode
 
+from baselines.liif_training import liif_task
 from casarbi.costs import stage_cost
 from casarbi.errors import CasarbiError
 from casarbi.images import to_uint8
 from casarbi.model import casarbi
 from casarbi.residuals import ResidualConfig, stage_inputs
 from casarbi.resize import resize
+from casarbi.sr import create_model
 from casarbi.training.batches import Batches
 from casarbi.training.casarbi_task import casarbi_task
 
@@ -86,6 +88,20 @@ def test_training_lowers_the_validation_loss_and_the_file_is_a_model(tmp_path):
     model = casarbi(str(path))
     assert model.upscale(torch.rand(1, 3, 8, 8), (24, 24), [0]).shape == (1, 3, 24, 24)
     assert model.config.process.T == 2 and model.header["training"] == "{}"
+
+
+def test_the_file_says_which_liif_base_it_was_trained_on(tmp_path):
+    base, other = (tmp_path / f"{name}.safetensors" for name in ("base", "other"))
+    for path, blocks in ((base, 1), (other, 2)):
+        tiny = liif_task({"blocks": blocks, "features": 8, "hidden": [8], "lr_side": 8, "queries": 16})
+        tiny.save(path, tiny.network, {})
+    task = casarbi_task(TINY | {"residual": {"residual_base": "liif_stage", "liif": f"liif:{base}"}})
+    loss = task.loss(Batches(IMAGES, task.recipe, 0, 3)[0], torch.Generator())["loss"]
+    assert loss.requires_grad and loss.item() > 0
+    path = tmp_path / "casarbi.safetensors"
+    task.save(path, task.network, {})
+    assert not create_model(f"casarbi:{path}").info.warning
+    assert "not the one" in create_model(f"casarbi:{path}?liif={other}").info.warning
 
 
 @pytest.mark.parametrize(
