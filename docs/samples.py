@@ -1,4 +1,4 @@
-"""Make docs/samples.png, the picture of the README: python docs/samples.py (with casarbi installed)."""
+"""Make docs/samples-*.png, the pictures of the README: python docs/samples.py (with casarbi installed)."""
 
 from pathlib import Path
 
@@ -8,21 +8,39 @@ from casarbi.images import to_uint8
 from casarbi.sr import create_model
 from reports.figures import contact_sheet, nearest
 
-MODELS = {"Bicubic": "bicubic", "LIIF": "liif:edsr-baseline-div2k"}
-ROWS = (("portraits?split=test&n=64", "test-00003", "face", 12.0), ("photos", "skimage-chelsea", "photo", 8.0))
+SCALES = (5.3, 8.0, 12.0)
+SHEETS = {
+    "portraits": (
+        "portraits?split=test&n=64",
+        "face",
+        ("test-00003", "test-00017"),
+        {"Bicubic": "bicubic", "LIIF": "liif:mini-face", "CasArbi": "casarbi:mini-face"},
+    ),
+    "photos": (
+        "photos",
+        "photo",
+        ("skimage-chelsea", "skimage-coffee"),
+        {"Bicubic": "bicubic", "LIIF": "liif:mini-scene", "CasArbi": "casarbi:mini-scene"},
+    ),
+}
 
 
 def main() -> None:
-    """Draw one row an image: LR, each method, GT; all 192 px wide."""
-    cells = []
-    for data, image_id, protocol, scale in ROWS:
-        pair = PROTOCOLS[protocol].pairs(create_dataset(data), image_id, [scale])[0]
-        made = [(name, create_model(model).upscale(pair.lr[None], pair.size, [0])[0]) for name, model in MODELS.items()]
-        lr = to_uint8(pair.lr).permute(1, 2, 0).numpy()
-        cells.append((f"LR {lr.shape[0]} px", nearest(lr, pair.size)))
-        cells += [(f"{name} {scale:g}×", to_uint8(image).permute(1, 2, 0).numpy()) for name, image in made]
-        cells.append((f"GT {pair.size[0]} px", to_uint8(pair.gt).permute(1, 2, 0).numpy()))
-    Path(__file__).with_name("samples.png").write_bytes(contact_sheet(cells, columns=len(MODELS) + 2))
+    """Draw one sheet a kind of picture, one row an image and scale: LR, each method, GT."""
+    for kind, (data, protocol, image_ids, references) in SHEETS.items():
+        dataset = create_dataset(data)
+        models = {name: create_model(reference) for name, reference in references.items()}
+        cells = []
+        for image_id in image_ids:
+            for pair in PROTOCOLS[protocol].pairs(dataset, image_id, SCALES):
+                lr = to_uint8(pair.lr).permute(1, 2, 0).numpy()
+                cells.append((f"LR {lr.shape[1]}×{lr.shape[0]}", nearest(lr, pair.size)))
+                for name, model in models.items():
+                    image = model.upscale(pair.lr[None], pair.size, [0])[0]
+                    cells.append((f"{name} {pair.scale:g}×", to_uint8(image).permute(1, 2, 0).numpy()))
+                cells.append((f"GT {pair.size[1]}×{pair.size[0]}", to_uint8(pair.gt).permute(1, 2, 0).numpy()))
+        path = Path(__file__).with_name(f"samples-{kind}.png")
+        path.write_bytes(contact_sheet(cells, columns=len(models) + 2))
 
 
 if __name__ == "__main__":
