@@ -23,12 +23,11 @@ from casarbi.errors import CasarbiError
 from casarbi.images import from_uint8
 from casarbi.residuals import to_signed
 from casarbi.resize import resize
-from casarbi.scales import Size
 from casarbi.training.batches import Batches
 from casarbi.training.crops import random_patch
 from casarbi.training.tables import build
 from casarbi.training.task import Batch, Recipe, Task, Validation
-from casarbi.training.validation import fixed_loss, validate_scales
+from casarbi.training.validation import validate_model
 
 
 @dataclass(frozen=True)
@@ -134,22 +133,19 @@ class IDMTask(Task):
     def validate(self, network: nn.Module, images: Sequence[Tensor]) -> Validation:
         """Loss on fixed items, and PSNR and pictures of the configured sampler."""
         assert isinstance(network, IDMNetwork)
-        training, device = self.training, next(network.parameters()).device
-        model = IDM(network, self.config)
-
-        def upscale(lr: Tensor, sizes: Sequence[Size]) -> list[Tensor]:
-            return model.upscale_many(lr.to(device), sizes, list(range(len(lr))))
-
-        found = validate_scales(
-            upscale, images, training.lr_side, training.validation_scales, whole=training.whole, name="IDM"
+        training = self.training
+        return validate_model(
+            IDM(network, self.config),
+            images,
+            training.lr_side,
+            training.validation_scales,
+            whole=training.whole,
+            name="IDM",
+            loss=lambda batch, generator: self._loss(network, batch, generator),
+            batches=Batches(images, self.recipe, seed=0, batch=len(images)),
+            count=training.validation_batches,
+            device=next(network.parameters()).device,
         )
-        loss = fixed_loss(
-            lambda batch, generator: self._loss(network, batch, generator),
-            Batches(images, self.recipe, seed=0, batch=len(images)),
-            training.validation_batches,
-            device,
-        )
-        return Validation({"loss": loss, **found.metrics}, found.sheet)
 
     def save(self, path: Path, network: nn.Module, header: Mapping[str, str]) -> None:
         """Write a file that `idm:FILE` loads."""

@@ -24,12 +24,11 @@ from casarbi.errors import CasarbiError
 from casarbi.images import from_uint8
 from casarbi.residuals import to_signed
 from casarbi.resize import resize
-from casarbi.scales import Size
 from casarbi.training.batches import Batches
 from casarbi.training.crops import random_patch
 from casarbi.training.tables import build
 from casarbi.training.task import Batch, Recipe, Task, Validation
-from casarbi.training.validation import fixed_loss, validate_scales
+from casarbi.training.validation import validate_model
 
 LOSSES = ("noise", "alignment")
 
@@ -154,22 +153,19 @@ class KimTask(Task):
     def validate(self, network: nn.Module, images: Sequence[Tensor]) -> Validation:
         """Loss on fixed items, and PSNR and pictures of the configured chain."""
         assert isinstance(network, KimNetwork)
-        training, device = self.training, network.scale_factor.device
-        model = Kim(network, self.config)
-
-        def upscale(lr: Tensor, sizes: Sequence[Size]) -> list[Tensor]:
-            return model.upscale_many(lr.to(device), sizes, list(range(len(lr))))
-
-        found = validate_scales(
-            upscale, images, self.config.lr_side, training.validation_scales, whole=training.whole, name="Kim"
+        training = self.training
+        return validate_model(
+            Kim(network, self.config),
+            images,
+            self.config.lr_side,
+            training.validation_scales,
+            whole=training.whole,
+            name="Kim",
+            loss=lambda batch, generator: self._loss(network, batch, generator)["loss"],
+            batches=Batches(images, self.recipe, seed=0, batch=len(images)),
+            count=training.validation_batches,
+            device=network.scale_factor.device,
         )
-        loss = fixed_loss(
-            lambda batch, generator: self._loss(network, batch, generator)["loss"],
-            Batches(images, self.recipe, seed=0, batch=len(images)),
-            training.validation_batches,
-            device,
-        )
-        return Validation({"loss": loss, **found.metrics}, found.sheet)
 
     def save(self, path: Path, network: nn.Module, header: Mapping[str, str]) -> None:
         """Write a file that `kim:FILE` loads."""

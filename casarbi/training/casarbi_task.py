@@ -30,7 +30,7 @@ from casarbi.training.batches import Batches
 from casarbi.training.crops import random_patch
 from casarbi.training.tables import build
 from casarbi.training.task import Batch, Recipe, Task, Validation
-from casarbi.training.validation import fixed_loss, validate_scales
+from casarbi.training.validation import validate_model
 
 
 @dataclass(frozen=True)
@@ -146,25 +146,18 @@ class CasArbiTask(Task):
         """Loss on fixed items without augmentation, and PSNR and pictures of the whole cascade, guidance included."""
         assert isinstance(network, Denoiser)
         items = self.items
-        found = validate_scales(
-            self._upscale(network), images, items.lr_side, items.validation_scales, whole=items.whole, name="CasArbi"
+        return validate_model(
+            CasArbi(network, self.config, liif=self.liif),
+            images,
+            items.lr_side,
+            items.validation_scales,
+            whole=items.whole,
+            name="CasArbi",
+            loss=lambda batch, generator: self._loss(network, batch, generator, NoiseAugmentation()),
+            batches=Batches(images, self.recipe, seed=0, batch=len(images)),
+            count=items.validation_batches,
+            device=next(network.parameters()).device,
         )
-        loss = fixed_loss(
-            lambda batch, generator: self._loss(network, batch, generator, NoiseAugmentation()),
-            Batches(images, self.recipe, seed=0, batch=len(images)),
-            items.validation_batches,
-            next(network.parameters()).device,
-        )
-        return Validation({"loss": loss, **found.metrics}, found.sheet)
-
-    def _upscale(self, network: Denoiser) -> Any:
-        model = CasArbi(network, self.config, liif=self.liif)
-        device = str(next(network.parameters()).device)
-
-        def upscale(lr: Tensor, sizes: Sequence[Size]) -> list[Tensor]:
-            return model.upscale_many(lr.to(device), sizes, list(range(len(lr))))
-
-        return upscale
 
     def save(self, path: Path, network: nn.Module, header: Mapping[str, str]) -> None:
         """Write a file that `casarbi:FILE` loads."""

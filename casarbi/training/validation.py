@@ -10,6 +10,7 @@ from torch import Tensor
 from casarbi.images import from_uint8, to_uint8
 from casarbi.resize import resize
 from casarbi.scales import Size, scale_label, target_size
+from casarbi.sr import SRModel
 from casarbi.training.batches import Batches
 from casarbi.training.seeds import Purpose, torch_generator
 from casarbi.training.task import Batch, Sheet, Validation
@@ -79,19 +80,40 @@ def mean_psnr(images: Tensor, gt: Tensor) -> float:
     return (10 * (255.0**2 / error).log10()).mean().item()
 
 
-def fixed_loss(
-    loss: Callable[[Batch, torch.Generator], Tensor], batches: Batches, count: int, device: torch.device
-) -> float:
-    """Mean loss of the first batches, each with noise of its own that is the same at every call.
+def validate_model(
+    model: SRModel,
+    images: Sequence[Tensor],
+    lr_side: int,
+    scales: Sequence[float],
+    *,
+    whole: bool,
+    name: str,
+    loss: Callable[[Batch, torch.Generator], Tensor],
+    batches: Batches,
+    count: int,
+    device: torch.device,
+) -> Validation:
+    """What `validate_scales` finds of a model that draws noise, image i with seed i, and a "loss" on fixed items.
 
     Args:
+        model: the method.
+        images: see `validate_scales`.
+        lr_side: see `validation_pairs`.
+        scales: see `validate_scales`.
+        whole: see `validation_pairs`.
+        name: of the method, as the title of its column.
         loss: of a batch and a generator, both on the device.
         batches: of the validation pictures.
-        count: how many of them.
+        count: how many of them the loss is the mean of, each with noise of its own that is the same at every call.
         device: the network's.
     """
+
+    def upscale(lr: Tensor, sizes: Sequence[Size]) -> list[Tensor]:
+        return model.upscale_many(lr.to(device), sizes, list(range(len(lr))))
+
+    found = validate_scales(upscale, images, lr_side, scales, whole=whole, name=name)
     total = 0.0
     for step in range(count):
         batch = {name: tensor.to(device) for name, tensor in batches[step].items()}
         total += loss(batch, torch_generator(device, 0, Purpose.LOSS, step)).item()
-    return total / count
+    return Validation({"loss": total / count, **found.metrics}, found.sheet)
