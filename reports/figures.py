@@ -88,19 +88,21 @@ def contact_sheet(images: Sequence[tuple[str, np.ndarray]], columns: int) -> byt
         if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
             raise ValueError(f"'{label}' is {array.dtype} {array.shape}, wanted uint8 (H, W, 3).")
     gap, strip = 8, 22
-    height = max(array.shape[0] for _, array in images)
-    width = max(array.shape[1] for _, array in images)
     columns = min(columns, len(images))
-    rows = math.ceil(len(images) / columns)
-    sheet = Image.new("RGB", (columns * (width + gap) + gap, rows * (height + strip + gap) + gap), "white")
+    rows = [images[start : start + columns] for start in range(0, len(images), columns)]
+    width = max(array.shape[1] for _, array in images)
+    heights = [max(array.shape[0] for _, array in row) for row in rows]
+    sheet = Image.new("RGB", (columns * (width + gap) + gap, sum(heights) + len(rows) * (strip + gap) + gap), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.truetype(FONT, 12)
-    for place, (label, array) in enumerate(images):
-        left = gap + place % columns * (width + gap)
-        top = gap + place // columns * (height + strip + gap)
-        offset = (left + (width - array.shape[1]) // 2, top + (height - array.shape[0]) // 2)
-        sheet.paste(Image.fromarray(array), offset)
-        text = _fitted(one_line(label), draw, font, width)
-        draw.text((left + width / 2, top + height + strip / 2 + 1), text, "#1b1f24", font, anchor="mm")
+    top = gap
+    for row, height in zip(rows, heights, strict=True):
+        for place, (label, array) in enumerate(row):
+            left = gap + place * (width + gap)
+            offset = (left + (width - array.shape[1]) // 2, top + (height - array.shape[0]) // 2)
+            sheet.paste(Image.fromarray(array), offset)
+            text = _fitted(one_line(label), draw, font, width)
+            draw.text((left + width / 2, top + height + strip / 2 + 1), text, "#1b1f24", font, anchor="mm")
+        top += height + strip + gap
     stream = io.BytesIO()
     sheet.save(stream, "PNG", optimize=True)
     return stream.getvalue()

@@ -56,6 +56,14 @@ def test_contact_sheet_breaks_rows_and_is_the_same_each_time():
     assert contact_sheet(images, 2) == contact_sheet(images, 2)
 
 
+def test_rows_of_a_contact_sheet_are_as_high_as_their_images():
+    tall, low = ("tall", np.repeat(RED, 4, axis=0)), ("low", RED)
+    together, apart = (
+        Image.open(io.BytesIO(contact_sheet(order, 2))) for order in ([tall, low] * 2, [tall, tall, low, low])
+    )
+    assert together.height - apart.height == 3 * len(RED)
+
+
 @pytest.mark.parametrize(
     ("images", "columns"), [([], 2), ([("a", RED)], 0), ([("a", RED / 255)], 1), ([("a", RED[..., 0])], 1)]
 )

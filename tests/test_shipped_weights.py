@@ -1,0 +1,59 @@
+"""The weights that come with the project: what their headers say, and that they do what they are shipped for."""
+
+import json
+
+import pytest
+import torch
+
+from benchmarks.datasets import create_dataset
+from benchmarks.metrics import create_metric
+from benchmarks.protocol import PROTOCOLS
+from casarbi.checkpoints import read_checkpoint
+from casarbi.errors import CasarbiError
+from casarbi.images import from_uint8, to_uint8
+from casarbi.sr import create_model
+from casarbi.training.header import KEY
+from casarbi.training.presets import load_preset
+from casarbi.weights import packaged_names, packaged_weights
+
+SHIPPED = [(method, name) for method in ("casarbi", "liif", "idm", "kim") for name in packaged_names(method)]
+
+
+@pytest.mark.parametrize(("method", "name"), SHIPPED)
+def test_every_file_says_how_it_was_made_and_is_a_model(method, name):
+    path = packaged_weights(method, name)
+    assert path.stat().st_size <= 8e6
+    facts = json.loads(read_checkpoint(path).metadata[KEY])
+    preset = load_preset(facts["preset"]["name"])
+    assert facts["iterations"] == preset.run.iterations and facts["command"].startswith("casarbi train")
+    assert facts["preset"]["task"] == preset.task and facts["preset"]["run"]["batch"] == preset.run.batch
+    assert (
+        len(facts["curve"]) > 10 and len(facts["validation_curve"]) >= 4 and facts["pictures"]["train"]["fingerprint"]
+    )
+    model = create_model(f"{method}:{name}")
+    made = model.upscale(torch.rand(1, 3, 16, 16), (37, 37), [0])
+    assert made.shape == (1, 3, 37, 37) and 0 <= made.min() < made.max() <= 1
+    assert model.info.licence == "MIT" and model.info.trained_scales[0] == 1.0
+
+
+@pytest.fixture(scope="module")
+def scores():
+    """PSNR and ST-LPIPS over four portraits of the test split at 8x, by method; both read 8-bit images."""
+    try:
+        metrics = [create_metric(name) for name in ("psnr", "st-lpips-alex")]
+    except CasarbiError as error:
+        pytest.skip(str(error))
+    dataset, found = create_dataset("portraits?split=test&n=8"), {}
+    pairs = [PROTOCOLS["face"].pairs(dataset, image_id, [8.0])[0] for image_id in dataset.ids[:4]]
+    lr, gt = (torch.stack([getattr(pair, name) for pair in pairs]) for name in ("lr", "gt"))
+    for reference in ("bicubic", "liif:mini-face", "casarbi:mini-face"):
+        made = from_uint8(to_uint8(create_model(reference).upscale(lr, (128, 128), range(4))))
+        found[reference] = [sum(metric.scores(made, gt)) / 4 for metric in metrics]
+    return found
+
+
+def test_regression_is_nearest_and_diffusion_looks_nearest(scores):
+    """LIIF has the highest PSNR; CasArbi is within 3 dB of it and has by far the lowest perceptual distance."""
+    psnr, distance = ({name: values[i] for name, values in scores.items()} for i in (0, 1))
+    assert psnr["liif:mini-face"] > psnr["casarbi:mini-face"] > max(psnr["bicubic"], psnr["liif:mini-face"] - 3)
+    assert distance["bicubic"] > 1.3 * distance["liif:mini-face"] > 1.3 * 1.1 * distance["casarbi:mini-face"]
