@@ -20,7 +20,7 @@ from casarbi.scales import scale_label
 from reports.blocks import one_line
 from reports.document import MetricColumn, Panel
 
-SERIES = ("#0072b2", "#d55e00", "#009e73", "#aa4499", "#b8860b", "#3a9bd9", "#882255", "#6a7b2f")
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#aa4499", "#b8860b", "#333333", "#882255", "#6a7b2f")
 """Colours of the methods, after Okabe and Ito; the page's style sheet may lighten them on a dark ground."""
 
 INK, FAINT, SHADE = "#1b1f24", "#9aa0a6", "#eef0f2"
