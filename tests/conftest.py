@@ -1,9 +1,18 @@
-"""Folders of pictures that many tests use."""
+"""Folders of pictures that many tests use, and Ctrl-C for the commands that tests start."""
+
+import signal
 
 import pytest
 from scenes import scene
 
 from casarbi.images import write_image
+
+
+@pytest.fixture(autouse=True, scope="session")
+def ctrl_c_works():
+    """A shell's background jobs ignore Ctrl-C, and the commands started by one would too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ class Batches(Dataset):
             # torch's handler raises wherever the program happens to be when a worker dies, in the middle of a step too;
             # without it the death is found when the next batch is asked for.
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        return _watched(made)
+        return _watched(made) if workers else made
 
 
 class WorkerKilled(Exception):
@@ -93,6 +93,8 @@ def _watched(made: Iterator[Batch]) -> Iterator[Batch]:
             batch = next(made)
         except StopIteration:
             return
+        except (OSError, EOFError):  # it died while it handed a batch over
+            raise WorkerKilled from None
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise
