@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from casarbi.enlarge import Enlarged, Plan
     from casarbi.sr import SRModel
 
-DEFAULT_MODEL = "bicubic"
+DEFAULT_MODEL = "casarbi:mini-scene"
 
 
 @click.group(

@@ -57,7 +57,7 @@ def folder(tmp_path):
 
 
 def run(*words):
-    return CliRunner().invoke(main, ["upscale", "--device", "cpu", *map(str, words)])
+    return CliRunner().invoke(main, ["upscale", "--device", "cpu", "--model", "bicubic", *map(str, words)])
 
 
 def test_one_picture(folder):
