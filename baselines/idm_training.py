@@ -18,13 +18,13 @@ from baselines.idm_diffusion import add_noise, draw_levels
 from baselines.idm_files import IDMConfig, save_idm
 from baselines.idm_network import IDMNetwork, orthogonal_start
 from baselines.idm_scale import training_side
-from baselines.training_target import TARGETS, training_target
+from baselines.training_target import check_target, training_target
 from casarbi.errors import CasarbiError
 from casarbi.images import from_uint8
 from casarbi.residuals import to_signed
 from casarbi.resize import resize
-from casarbi.training.batches import Batches
 from casarbi.training.crops import random_patch
+from casarbi.training.header import TRAINED_HERE
 from casarbi.training.tables import build
 from casarbi.training.task import Batch, Recipe, Task, Validation
 from casarbi.training.validation import validate_model
@@ -55,8 +55,7 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained; raises CasarbiError."""
-        if self.target not in TARGETS:
-            raise CasarbiError(f"[settings.training] target = '{self.target}' is unknown: {' or '.join(TARGETS)}.")
+        check_target(self.target)
         if not self.validation_scales or min(self.lr_side, self.validation_batches) < 1:
             raise CasarbiError(
                 "[settings.training] wants lr_side and validation_batches of at least 1, and validation_scales."
@@ -127,8 +126,7 @@ class IDMTask(Task):
         """Parameters, and FLOPs of an image of the largest size."""
         lr_side, largest = (training_side(self.training.lr_side, self.config.max_scale, p) for p in (0.0, 1.0))
         cost = idm_cost(self.config.network, (lr_side, lr_side), (largest, largest))
-        step = f"{cost.once / 1e9:.2f} + steps x {cost.step / 1e9:.2f} GFLOP an image"
-        return super().costs() | {f"{lr_side} -> {largest} px": step}
+        return super().costs() | {f"{lr_side} -> {largest} px": cost.text()}
 
     def validate(self, network: nn.Module, images: Sequence[Tensor]) -> Validation:
         """Loss on fixed items, and PSNR and pictures of the configured sampler."""
@@ -142,7 +140,7 @@ class IDMTask(Task):
             whole=training.whole,
             name="IDM",
             loss=lambda batch, generator: self._loss(network, batch, generator),
-            batches=Batches(images, self.recipe, seed=0, batch=len(images)),
+            recipe=self.recipe,
             count=training.validation_batches,
             device=next(network.parameters()).device,
         )
@@ -150,8 +148,7 @@ class IDMTask(Task):
     def save(self, path: Path, network: nn.Module, header: Mapping[str, str]) -> None:
         """Write a file that `idm:FILE` loads."""
         assert isinstance(network, IDMNetwork)
-        facts = {"licence": "MIT", "source": "trained by this project: casarbi info prints how"}
-        save_idm(path, network, self.config, {**facts, **header})
+        save_idm(path, network, self.config, {**TRAINED_HERE, **header})
 
 
 def idm_task(settings: Mapping[str, Any]) -> IDMTask:

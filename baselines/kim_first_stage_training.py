@@ -17,12 +17,13 @@ from baselines.kim_files import save_first_stage
 from baselines.kim_first_stage import FirstStage
 from baselines.kim_losses import first_stage_loss
 from baselines.liif import CPU_CHUNK, GPU_CHUNK
-from baselines.training_target import TARGETS, training_target
+from baselines.training_target import check_target, training_target
 from casarbi.errors import CasarbiError
 from casarbi.images import from_uint8
 from casarbi.residuals import from_signed, to_signed
 from casarbi.resize import resize
 from casarbi.training.crops import random_patch
+from casarbi.training.header import TRAINED_HERE
 from casarbi.training.tables import build
 from casarbi.training.task import Batch, Recipe, Sheet, Task, Validation
 from casarbi.training.validation import SHEET_ROWS, centre_crop, mean_psnr
@@ -49,8 +50,7 @@ class FirstStageTraining:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained; raises CasarbiError."""
-        if self.target not in TARGETS:
-            raise CasarbiError(f"[settings.training] target = '{self.target}' is unknown: {' or '.join(TARGETS)}.")
+        check_target(self.target)
         if not self.validation_sides or min(self.validation_sides) < 1 or self.queries < 0:
             raise CasarbiError("[settings.training] wants validation_sides of at least 1, and queries of at least 0.")
 
@@ -71,14 +71,16 @@ class FirstStageRecipe(Recipe):
         """Make both images from one picture.
 
         Returns:
-            hr: uint8 (3, hr_side, hr_side); target: uint8 (3, side, side), antialiased.
+            hr: uint8 (3, hr_side, hr_side); side: scalar int64, of the target; target: uint8 (3, side, side), unless
+            it is the published one, which the loss makes of hr.
         """
         if not self.training.whole:
             image = random_patch(image, self.hr_side, rng)
         if self.training.mirror and rng.random() < 0.5:
             image = image.flip(-1).contiguous()
         hr = resize(image, (self.hr_side, self.hr_side))
-        return {"hr": hr, "target": resize(image, (shared, shared))}
+        made = {"hr": hr, "side": torch.tensor(shared)}
+        return made | ({"target": resize(image, (shared, shared))} if self.training.target == "antialiased" else {})
 
 
 class FirstStageTask(Task):
@@ -97,10 +99,11 @@ class FirstStageTask(Task):
 
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Mean absolute error on the [-1, 1] scale, the posterior sampled."""
-        hr, target = (to_signed(from_uint8(batch[name])) for name in ("hr", "target"))
-        side, queries = target.shape[-1], self.training.queries
+        hr, side, queries = to_signed(from_uint8(batch["hr"])), int(batch["side"][0]), self.training.queries
         if self.training.target == "published":
             target = training_target(hr, (side, side))
+        else:
+            target = to_signed(from_uint8(batch["target"]))
         first, cells = self.config.first_stage, self.config.hr_side // self.config.first_stage.reduction
         noise = torch.randn(len(hr), first.latent, cells, cells, generator=generator, device=hr.device)
         chosen = None
@@ -130,8 +133,7 @@ class FirstStageTask(Task):
     def save(self, path: Path, network: nn.Module, header: Mapping[str, str]) -> None:
         """Write a file that the task `kim` takes as its first stage."""
         assert isinstance(network, FirstStage)
-        facts = {"licence": "MIT", "source": "trained by this project: casarbi info prints how"}
-        save_first_stage(path, network, self.config, {**facts, **header})
+        save_first_stage(path, network, self.config, {**TRAINED_HERE, **header})
 
 
 def _resized(images: Sequence[Tensor], side: int) -> Tensor:

@@ -26,6 +26,7 @@ from casarbi.residuals import to_signed
 from casarbi.resize import resize
 from casarbi.training.batches import Batches
 from casarbi.training.crops import random_patch
+from casarbi.training.header import TRAINED_HERE
 from casarbi.training.tables import build
 from casarbi.training.task import Batch, Recipe, Task, Validation
 from casarbi.training.validation import validate_model
@@ -97,7 +98,7 @@ class KimTask(Task):
         if not training.whole:
             self.least_side = int(max(config.hr_side, *(config.lr_side * s + 0.5 for s in training.validation_scales)))
 
-    def begin(self, first: Batch) -> None:
+    def begin(self, batches: Batches) -> None:
         """Take the first stage, and the scale of the latents from the first batch's samples, as published."""
         network, training = self.network, self.training
         if not network.scale_factor.isnan():
@@ -117,7 +118,7 @@ class KimTask(Task):
         network.first_stage.load_state_dict(given.state_dict())
         generator = torch.Generator().manual_seed(0)
         with torch.no_grad():
-            hr = to_signed(from_uint8(first["hr"]))
+            hr = to_signed(from_uint8(batches[0]["hr"]))
             latents = network.first_stage.encode(hr, self._noise(hr, generator))
         network.scale_factor.copy_(scale_of(latents))
 
@@ -147,8 +148,7 @@ class KimTask(Task):
         """Parameters that are trained, and FLOPs of an image of the largest size."""
         config = self.config
         cost = kim_cost(config, (config.lr_side,) * 2, (config.sizes[1],) * 2)
-        step = f"{cost.once / 1e9:.2f} + steps x {cost.step / 1e9:.2f} GFLOP an image"
-        return super().costs() | {f"{config.lr_side} -> {config.sizes[1]} px": step}
+        return super().costs() | {f"{config.lr_side} -> {config.sizes[1]} px": cost.text()}
 
     def validate(self, network: nn.Module, images: Sequence[Tensor]) -> Validation:
         """Loss on fixed items, and PSNR and pictures of the configured chain."""
@@ -162,7 +162,7 @@ class KimTask(Task):
             whole=training.whole,
             name="Kim",
             loss=lambda batch, generator: self._loss(network, batch, generator)["loss"],
-            batches=Batches(images, self.recipe, seed=0, batch=len(images)),
+            recipe=self.recipe,
             count=training.validation_batches,
             device=network.scale_factor.device,
         )
@@ -170,8 +170,7 @@ class KimTask(Task):
     def save(self, path: Path, network: nn.Module, header: Mapping[str, str]) -> None:
         """Write a file that `kim:FILE` loads."""
         assert isinstance(network, KimNetwork)
-        facts = {"licence": "MIT", "source": "trained by this project: casarbi info prints how"}
-        save_kim(path, network, {**facts, **header})
+        save_kim(path, network, {**TRAINED_HERE, **header})
 
 
 def kim_task(settings: Mapping[str, Any]) -> KimTask:

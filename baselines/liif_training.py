@@ -21,6 +21,7 @@ from casarbi.images import from_uint8
 from casarbi.resize import resize
 from casarbi.scales import Size
 from casarbi.training.crops import random_crop
+from casarbi.training.header import TRAINED_HERE
 from casarbi.training.tables import build
 from casarbi.training.task import Batch, Recipe, Task, Validation
 from casarbi.training.validation import validate_scales
@@ -151,11 +152,7 @@ class LIIFTask(Task):
     def save(self, path: Path, network: nn.Module, header: Mapping[str, str]) -> None:
         """Write a file that `liif:FILE` loads."""
         assert isinstance(network, LIIFNetwork)
-        facts = {
-            "trained_scales": json.dumps(list(self.config.scales)),
-            "licence": "MIT",
-            "source": "trained by this project: casarbi info prints how",
-        }
+        facts = {"trained_scales": json.dumps(list(self.config.scales)), **TRAINED_HERE}
         save_liif(path, network, self.config.spec, {**facts, **header})
 
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from casarbi.errors import CasarbiError
 from casarbi.scales import Size
 
 TARGETS = ("antialiased", "published")
 """What a training may ask for: GT as everywhere here, or the published one."""
+
+
+def check_target(target: str) -> None:
+    """Refuse another word than one of `TARGETS`; raises CasarbiError."""
+    if target not in TARGETS:
+        raise CasarbiError(f"[settings.training] target = '{target}' is unknown: {' or '.join(TARGETS)}.")
 
 
 def training_target(images: Tensor, size: Size) -> Tensor:

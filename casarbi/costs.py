@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeVar
 
 import torch
@@ -36,6 +37,10 @@ class StageCost:
     def flops(self, steps: int) -> int:
         """Operations of the stage at a number of steps."""
         return self.once + steps * self.step
+
+    def text(self, steps: int | str = "steps") -> str:
+        """For people, such as `0.10 + 4 x 0.40 GFLOP an image`."""
+        return f"{self.once / 1e9:.2f} + {steps} x {self.step / 1e9:.2f} GFLOP an image"
 
 
 def stage_cost(config: NetworkConfig, lr_size: Size, size: Size) -> StageCost:
@@ -74,13 +79,19 @@ def count_cost(network: nn.Module, once: Callable[[], Kept], step: Callable[[Kep
     return StageCost(sum(p.numel() for p in network.parameters()), before, counter.get_total_flops())
 
 
+def stage_costs(config: CasArbiConfig, lr_size: Size, size: Size) -> list[tuple[Size, Size, StageCost]]:
+    """Input, output and cost of every stage from one size to another."""
+    plan = plan_stages(lr_size, size, config.cascade.strategy, config.cascade.s_fix)
+    return [
+        (small, large, stage_cost(config.network, small, large))
+        for small, large in pairwise([lr_size, *(stage.size for stage in plan)])
+    ]
+
+
 def cascade_cost(config: CasArbiConfig, lr_side: int) -> dict[str, str]:
     """A line for each stage towards the largest training scale, such as `0.10 + 4 x 0.40 GFLOP an image`."""
     side, steps = round(lr_side * config.cascade.max_scale), config.sampling.steps or config.process.T
-    lines, before = {}, (lr_side, lr_side)
-    for stage in plan_stages(before, (side, side), config.cascade.strategy, config.cascade.s_fix):
-        cost = stage_cost(config.network, before, stage.size)
-        text = f"{cost.once / 1e9:.2f} + {steps} x {cost.step / 1e9:.2f} GFLOP an image"
-        lines[f"stage {before[0]} -> {stage.size[0]} px"] = text
-        before = stage.size
-    return lines
+    return {
+        f"stage {small[0]} -> {large[0]} px": cost.text(steps)
+        for small, large, cost in stage_costs(config, (lr_side, lr_side), (side, side))
+    }

@@ -113,7 +113,7 @@ class CasArbi(SRModel):
     def _warning(self) -> str:
         """Say where the base is not that of training, whose residuals are all that the network knows."""
         trained = self.header.get(BASE_KEY)
-        if self.liif is None or trained is None or json.loads(trained) == self.liif.identity:
+        if self.liif is None or trained is None or trained == json.dumps(self.liif.identity):
             return ""
         return f"CasArbi: its LIIF base is not the one that it was trained on, {trained}."
 

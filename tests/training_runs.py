@@ -2,7 +2,10 @@
 
 from dataclasses import replace
 
+import torch
+
 from casarbi.checkpoints import read_checkpoint
+from casarbi.training.batches import Batches
 from casarbi.training.logs import read_log
 from casarbi.training.presets import DataSettings, Preset, RunSettings
 from casarbi.training.progress import SilentReporter
@@ -26,6 +29,16 @@ RUN = RunSettings(
 )
 ON_CPU = Start(device="cpu")
 TIMES = ("seconds", "waited_for_data_seconds")
+
+
+def learn(task, images, steps, rate=3e-3):
+    """Train a task's network for some steps of four items, without the trainer."""
+    trained = [parameter for parameter in task.network.parameters() if parameter.requires_grad]
+    batches, optimizer = Batches(images, task.recipe, 0, 4), torch.optim.Adam(trained, rate)
+    for step in range(steps):
+        optimizer.zero_grad()
+        task.loss(batches[step], torch.Generator().manual_seed(step))["loss"].backward()
+        optimizer.step()
 
 
 class Listener(SilentReporter):

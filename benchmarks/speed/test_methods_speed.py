@@ -6,8 +6,7 @@ about half an hour on a CPU, and 4 GiB of memory and 2 of disk: `make bench-pape
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -20,7 +19,7 @@ from baselines.kim import Kim
 from baselines.kim_costs import kim_cost
 from baselines.kim_training import KimTask
 from baselines.liif_training import LIIFSettings, LIIFTask
-from casarbi.costs import stage_cost
+from casarbi.costs import stage_costs
 from casarbi.model import CasArbi
 from casarbi.scales import Size
 from casarbi.sr import SRModel, create_model
@@ -86,9 +85,7 @@ def test_seconds_and_operations_of_a_face(
 def count(model: SRModel, size: Size) -> int:
     """Operations of one face."""
     if isinstance(model, CasArbi):
-        sizes: Sequence[Size] = [LR, *(stage.size for stage in model.plan(LR, size))]
-        costs = [stage_cost(model.config.network, small, large) for small, large in pairwise(sizes)]
-        return sum(cost.flops(len(model.timesteps)) for cost in costs)
+        return sum(cost.flops(len(model.timesteps)) for _, _, cost in stage_costs(model.config, LR, size))
     if isinstance(model, IDM):
         return idm_cost(model.config.network, LR, size).flops(len(model.steps))
     if isinstance(model, Kim):

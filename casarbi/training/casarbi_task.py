@@ -26,8 +26,8 @@ from casarbi.resize import resize
 from casarbi.scales import Size
 from casarbi.sr import create_model
 from casarbi.training.augmentation import NoiseAugmentation
-from casarbi.training.batches import Batches
 from casarbi.training.crops import random_patch
+from casarbi.training.header import TRAINED_HERE
 from casarbi.training.tables import build
 from casarbi.training.task import Batch, Recipe, Task, Validation
 from casarbi.training.validation import validate_model
@@ -154,7 +154,7 @@ class CasArbiTask(Task):
             whole=items.whole,
             name="CasArbi",
             loss=lambda batch, generator: self._loss(network, batch, generator, NoiseAugmentation()),
-            batches=Batches(images, self.recipe, seed=0, batch=len(images)),
+            recipe=self.recipe,
             count=items.validation_batches,
             device=next(network.parameters()).device,
         )
@@ -162,7 +162,7 @@ class CasArbiTask(Task):
     def save(self, path: Path, network: nn.Module, header: Mapping[str, str]) -> None:
         """Write a file that `casarbi:FILE` loads."""
         assert isinstance(network, Denoiser)
-        facts = {"licence": "MIT", "source": "trained by this project: casarbi info prints how"}
+        facts = dict(TRAINED_HERE)
         if self.liif is not None:
             facts[BASE_KEY] = json.dumps(self.liif.identity)
         save_weights(path, network, self.config, {**facts, **header})

@@ -12,6 +12,9 @@ from casarbi.errors import CasarbiError
 KEY = "training"
 CURVE_POINTS = 40
 
+TRAINED_HERE = {"licence": "MIT", "source": "trained by this project: casarbi info prints how"}
+"""What every file that is trained by a task of this project says of itself beside its training."""
+
 
 def as_text(content: Mapping[str, Any]) -> str:
     """JSON for a header."""

@@ -84,7 +84,7 @@ def train(preset: Preset, place: Place, start: Start, reporter: Reporter, cache_
     if snapshot:
         check_identity(snapshot, identity)
     else:
-        task.begin(Batches(images, task.recipe, preset.run.seed, preset.run.batch)[0])
+        task.begin(Batches(images, task.recipe, preset.run.seed, preset.run.batch))
     header = _header(preset, task, images, validation, start)
     place.folder.mkdir(parents=True, exist_ok=True)
     with _claim(place.folder) if accelerator.is_main_process else nullcontext():

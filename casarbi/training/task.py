@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,6 +14,9 @@ from torch import Tensor, nn
 
 from casarbi.errors import CasarbiError
 from casarbi.references import Reference, Registry
+
+if TYPE_CHECKING:
+    from casarbi.training.batches import Batches
 
 Batch = dict[str, Tensor]
 """What a step trains on, by name; first axis: items."""
@@ -74,11 +77,11 @@ class Task(ABC):
     best_is_highest: bool
     least_side: int = 0
 
-    def begin(self, first: Batch) -> None:  # noqa: B027
+    def begin(self, batches: Batches) -> None:  # noqa: B027
         """Prepare the network for a new run, which a resumed one finds prepared; does nothing by default.
 
         Args:
-            first: the first batch, of all processes, on the CPU as the network is.
+            batches: of the run, over all processes, on the CPU as the network is; made when asked for by step.
 
         Raises:
             CasarbiError: where something that training begins with was not given.

@@ -13,7 +13,7 @@ from casarbi.scales import Size, scale_label, target_size
 from casarbi.sr import SRModel
 from casarbi.training.batches import Batches
 from casarbi.training.seeds import Purpose, torch_generator
-from casarbi.training.task import Batch, Sheet, Validation
+from casarbi.training.task import Batch, Recipe, Sheet, Validation
 
 Upscale = Callable[[Tensor, Sequence[Size]], list[Tensor]]
 """upscale(lr, sizes): (B, 3, h, w) in [0, 1] to a (B, 3, H, W) for each size."""
@@ -89,7 +89,7 @@ def validate_model(
     whole: bool,
     name: str,
     loss: Callable[[Batch, torch.Generator], Tensor],
-    batches: Batches,
+    recipe: Recipe,
     count: int,
     device: torch.device,
 ) -> Validation:
@@ -103,14 +103,15 @@ def validate_model(
         whole: see `validation_pairs`.
         name: of the method, as the title of its column.
         loss: of a batch and a generator, both on the device.
-        batches: of the validation pictures.
-        count: how many of them the loss is the mean of, each with noise of its own that is the same at every call.
+        recipe: makes the items, one of each picture a batch.
+        count: how many batches the loss is the mean of, each with noise of its own that is the same at every call.
         device: the network's.
     """
 
     def upscale(lr: Tensor, sizes: Sequence[Size]) -> list[Tensor]:
         return model.upscale_many(lr.to(device), sizes, list(range(len(lr))))
 
+    batches = Batches(images, recipe, seed=0, batch=len(images))
     found = validate_scales(upscale, images, lr_side, scales, whole=whole, name=name)
     total = 0.0
     for step in range(count):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scenes import scene
+from training_runs import learn
 
 from baselines.idm import idm
 from baselines.idm_training import idm_task
@@ -89,11 +90,7 @@ def test_training_lowers_the_validation_loss_and_the_file_is_a_model(tmp_path):
     torch.manual_seed(0)
     task = idm_task(TINY)
     first = task.validate(task.network.eval(), IMAGES).metrics
-    batches, optimizer = Batches(IMAGES, task.recipe, 0, 4), torch.optim.Adam(task.network.parameters(), 3e-3)
-    for step in range(40):
-        optimizer.zero_grad()
-        task.loss(batches[step], torch.Generator().manual_seed(step))["loss"].backward()
-        optimizer.step()
+    learn(task, IMAGES, 40)
     found = task.validate(task.network.eval(), IMAGES).metrics
     assert found["loss"] < 0.9 * first["loss"] and set(found) == {"loss", "psnr", "psnr_x2", "psnr_x3.5"}
     path = tmp_path / "idm.safetensors"

@@ -7,6 +7,7 @@ import pytest
 import torch
 from kim_toys import CONFIG, network
 from scenes import scene
+from training_runs import learn
 
 from baselines.kim import kim
 from baselines.kim_files import load_first_stage, save_kim
@@ -36,27 +37,18 @@ def denoiser(**training):
     return kim_task(TINY | {"training": {"validation_scales": [2.0, 4.0], "validation_batches": 1} | training})
 
 
-def learn(task, steps, rate=3e-3):
-    trained = [parameter for parameter in task.network.parameters() if parameter.requires_grad]
-    batches, optimizer = Batches(IMAGES, task.recipe, 0, 4), torch.optim.Adam(trained, rate)
-    for step in range(steps):
-        optimizer.zero_grad()
-        task.loss(batches[step], torch.Generator().manual_seed(step))["loss"].backward()
-        optimizer.step()
-
-
 @pytest.fixture
 def first_stage_file(tmp_path):
     torch.manual_seed(0)
     task = first_stage(target="antialiased")
-    learn(task, 5)
+    learn(task, IMAGES, 5)
     path = tmp_path / "first.safetensors"
     task.save(path, task.network, {})
     return path
 
 
 def test_first_stage_items_are_one_picture_at_two_sizes():
-    recipe = first_stage().recipe
+    recipe = first_stage(target="antialiased").recipe
     sides = {recipe.draw(np.random.default_rng(i)) for i in range(300)}
     assert sides == set(range(4, 16))  # 16, the largest, is never drawn
     batch = Batches(IMAGES, recipe, 0, 3)[2]
@@ -100,7 +92,7 @@ def test_training_the_first_stage_beats_its_beginning(tmp_path):
     torch.manual_seed(0)
     task = first_stage(target="antialiased", queries=64)
     before = task.validate(task.network.eval(), IMAGES).metrics
-    learn(task, 60)
+    learn(task, IMAGES, 60)
     with torch.no_grad():
         found = task.validate(task.network.eval(), IMAGES)
     assert found.metrics["psnr"] > before["psnr"] + 3 and set(found.metrics) == {"psnr", "psnr_8", "psnr_16"}
@@ -113,9 +105,10 @@ def test_training_the_first_stage_beats_its_beginning(tmp_path):
 
 def test_denoiser_takes_the_first_stage_and_scales_its_latents(first_stage_file):
     task = denoiser(first_stage=str(first_stage_file))
-    batch = Batches(IMAGES, task.recipe, 0, 3)[0]
+    batches = Batches(IMAGES, task.recipe, 0, 3)
+    batch = batches[0]
     assert task.network.scale_factor.isnan()
-    task.begin(batch)
+    task.begin(batches)
     net, given = task.network, load_first_stage(first_stage_file)
     assert all(torch.equal(a, b) for a, b in zip(net.first_stage.parameters(), given.parameters(), strict=True))
     latent = net.latent(from_uint8(batch["hr"]) * 2 - 1, torch.randn(3, 2, 8, 8))
@@ -127,10 +120,10 @@ def test_denoiser_takes_the_first_stage_and_scales_its_latents(first_stage_file)
 def test_training_lowers_the_validation_loss_and_the_file_is_a_model(first_stage_file, tmp_path):
     torch.manual_seed(0)
     task = denoiser(first_stage=str(first_stage_file))
-    task.begin(Batches(IMAGES, task.recipe, 0, 3)[0])
+    task.begin(Batches(IMAGES, task.recipe, 0, 3))
     with torch.no_grad():
         first = task.validate(task.network.eval(), IMAGES).metrics
-    learn(task, 40)
+    learn(task, IMAGES, 40)
     with torch.no_grad():
         found = task.validate(task.network.eval(), IMAGES).metrics
     assert found["loss"] < 0.9 * first["loss"] and set(found) == {"loss", "psnr", "psnr_x2", "psnr_x4"}
@@ -178,8 +171,9 @@ def test_alignment_reports_both_terms(tmp_path):
     save_kim(path, network(), {})
     task = denoiser(loss="alignment")
     task.network.load_state_dict(kim(str(path)).network.state_dict())
-    batch = Batches(IMAGES, task.recipe, 0, 3)[0]
-    task.begin(batch)
+    batches = Batches(IMAGES, task.recipe, 0, 3)
+    batch = batches[0]
+    task.begin(batches)
     assert task.network.scale_factor.item() == pytest.approx(0.8)  # that of the model, not of this batch
     losses = task.loss(batch, torch.Generator().manual_seed(0))
     assert losses["loss"].item() == pytest.approx(losses["latent"].item() + losses["image"].item(), rel=1e-6)

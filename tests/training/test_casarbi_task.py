@@ -7,6 +7,7 @@ import pytest
 import torch
 from scenes import scene
 from torch.utils.flop_counter import FlopCounterMode
+from training_runs import learn
 
 from baselines.liif_training import liif_task
 from casarbi.costs import stage_cost
@@ -76,11 +77,7 @@ def test_training_lowers_the_validation_loss_and_the_file_is_a_model(tmp_path):
     torch.manual_seed(0)
     task = casarbi_task(TINY)
     first = task.validate(task.network.eval(), IMAGES).metrics
-    batches, optimizer = Batches(IMAGES, task.recipe, 0, 4), torch.optim.Adam(task.network.parameters(), 3e-3)
-    for step in range(40):
-        optimizer.zero_grad()
-        task.loss(batches[step], torch.Generator().manual_seed(step))["loss"].backward()
-        optimizer.step()
+    learn(task, IMAGES, 40)
     found = task.validate(task.network.eval(), IMAGES).metrics
     assert found["loss"] < 0.97 * first["loss"] and set(found) == {"loss", "psnr", "psnr_x3"}
     path = tmp_path / "casarbi.safetensors"
