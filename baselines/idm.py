@@ -12,6 +12,7 @@ from torch import Tensor
 from baselines.idm_diffusion import (
     Step,
     Update,
+    add_noise,
     ancestral_update,
     ddim_update,
     published_ddim_chain,
@@ -24,6 +25,7 @@ from baselines.idm_network import IDMNetwork, used_parameters
 from baselines.idm_scale import p_at_one, scale_number
 from casarbi.errors import CasarbiError
 from casarbi.references import with_options
+from casarbi.resize import resize
 from casarbi.scales import Size
 from casarbi.sr import ModelInfo, SRModel, image_seed, one_an_image
 
@@ -89,6 +91,7 @@ class IDM(SRModel):
             "sampler": self.config.sampling.sampler,
             "steps": self.config.sampling.steps or "published",
             "clamp": self.clamp,
+            "start": self.config.sampling.start or "noise",
             "p": {"rule": self.rule, "one_at": self.at_one},
             "precision": "float32",
         }
@@ -138,11 +141,11 @@ class IDM(SRModel):
                 features = self.network.encoder(image)
                 for output, size in zip(outputs, sizes, strict=True):
                     p = scale_number((lr.shape[-2], lr.shape[-1]), size, self.at_one)
-                    output[i] = self._draw(features, size, p, seed)[0].clamp(-1, 1).mul(0.5).add(0.5)
+                    output[i] = self._draw(image, features, size, p, seed)[0].clamp(-1, 1).mul(0.5).add(0.5)
         return outputs
 
-    def _draw(self, features: Tensor, size: Size, p: float, seed: int) -> Tensor:
-        """One image (1, 3, H, W) in [-1, 1] and beyond, from its encoder features."""
+    def _draw(self, image: Tensor, features: Tensor, size: Size, p: float, seed: int) -> Tensor:
+        """One image (1, 3, H, W) in [-1, 1] and beyond, from its LR image and the encoder's features of that."""
         condition = self.network.condition(features, size, p)
         generator = torch.Generator().manual_seed(image_seed("idm", seed))
 
@@ -152,16 +155,22 @@ class IDM(SRModel):
         def predict(x: Tensor, level: float) -> Tensor:
             return self.network.denoise_fn(x, x.new_tensor([level]), condition)
 
-        return sample(noise(), predict, self.steps, UPDATES[self.config.sampling.sampler], noise, self.clamp)
+        x = noise()
+        if self.config.sampling.start:
+            x = add_noise(resize(image, size).clamp(-1, 1), x.new_tensor([self.steps[0].level]), x)
+        return sample(x, predict, self.steps, UPDATES[self.config.sampling.sampler], noise, self.clamp)
 
 
 def plan_steps(config: IDMConfig) -> list[Step]:
     """Steps of the configured sampler: a number of them evenly spaced, or the published ones.
 
     Raises:
-        CasarbiError: where there are more than were trained.
+        CasarbiError: where there are more than were trained, or below the start, or where the start is none of them.
     """
     alpha_bar, sampling = config.schedule.alpha_bar, config.sampling
+    if sampling.start > len(alpha_bar):
+        raise CasarbiError(f"IDM's start={sampling.start} is beyond the {len(alpha_bar)} steps of its schedule.")
+    alpha_bar = alpha_bar[: sampling.start or None]
     if sampling.steps:
         return spaced_chain(alpha_bar, sampling.steps)
     return whole_chain(alpha_bar) if sampling.sampler == "ancestral" else published_ddim_chain(alpha_bar)
@@ -178,6 +187,7 @@ def idm(
     sampler: str | None = None,
     steps: int | None = None,
     clamp: str | None = None,
+    start: int | None = None,
     p: str = "extend",
     max_scale: float | None = None,
 ) -> IDM:
@@ -194,6 +204,8 @@ def idm(
         steps: evenly spaced steps of the trained schedule; 0 for the published ones, which are 2000 ancestral ones, or
             199 of DDIM at every tenth index.
         clamp: published (ancestral keeps predicted images in [-1, 1], DDIM does not), on or off.
+        start: 0 to start from noise, as published; or the step of the schedule to start at, from the LR image's bicubic
+            enlargement with that step's noise.
         p: rule of the scale number that the network is told: extend, where the largest scale of training has p = 1 and
             larger ones more; or relative, where `max_scale` has. The published code has no rule beyond the largest
             scale: fed with larger HR pictures it does as relative, and which of the two gave the paper's figures for
@@ -204,7 +216,7 @@ def idm(
         CasarbiError: where the weights are missing or unreadable, or an option cannot be used.
     """
     found = load_idm(find_idm(weights))
-    sampling = with_options(found.config.sampling, sampler=sampler, steps=steps, clamp=clamp)
+    sampling = with_options(found.config.sampling, sampler=sampler, steps=steps, clamp=clamp, start=start)
     return IDM(
         found.network,
         replace(found.config, sampling=sampling),

@@ -28,6 +28,8 @@ from baselines.idm_scale import p_at_one, scale_number, training_side
 from baselines.idm_upsampling import ImplicitUpsampling
 from baselines.liif_grid import centres, nearest
 from casarbi.errors import CasarbiError
+from casarbi.resize import resize
+from casarbi.sr import image_seed
 
 TINY = NetworkConfig(
     channels=(4, 8, 8, 8, 8),
@@ -225,6 +227,26 @@ def test_evaluations_are_those_that_are_made(lr, sampling, count):
         made.network.denoise_fn.register_forward_hook(lambda module, inputs, output: calls.append(inputs[1].item()))
         made.upscale(lr[:1], (20, 16), [0])
         assert calls == pytest.approx([step.level for step in made.steps])
+
+
+def test_start_is_the_enlarged_lr_with_that_steps_noise(lr):
+    """Of 2000 steps 400 are left: four of them, and no noisier state is ever asked for."""
+    made = model(SamplingConfig(steps=4, start=400))
+    assert [step.alpha_bar for step in made.steps] == [ABAR[t] for t in (399, 299, 199, 99)]
+    states: list[torch.Tensor] = []
+    made.network.denoise_fn.register_forward_hook(lambda module, inputs, output: states.append(inputs[0]))
+    made.upscale(lr[:1], (43, 35), [5])
+    noise = torch.randn(1, 3, 43, 35, generator=torch.Generator().manual_seed(image_seed("idm", 5)))
+    expected = add_noise(2 * resize(lr[:1], (43, 35)).clamp(0, 1) - 1, torch.tensor([made.steps[0].level]), noise)
+    torch.testing.assert_close(states[0], expected, rtol=0, atol=1e-5)
+    assert made.identity["start"] == 400 and model().identity["start"] == "noise"
+
+
+def test_start_that_is_no_step_is_refused():
+    with pytest.raises(CasarbiError, match="start=2001 is beyond the 2000 steps"):
+        model(SamplingConfig(steps=4, start=2001))
+    with pytest.raises(CasarbiError, match="start=-1 must be a step"):
+        SamplingConfig(start=-1)
 
 
 def test_clamping_is_as_published_unless_said():
