@@ -44,8 +44,8 @@ class SamplingConfig:
         clamp: keep predicted images in [-1, 1]: `published` (ancestral does, DDIM does not), `on` or `off`.
         start: 0 to start from noise, as published; or the step of the schedule to start at, from the bicubic
             enlargement of the LR image with that step's noise (Chung et al., CVPR 2022, arXiv 2112.05146). The
-            noisiest steps set little but the colours of the whole image, which a short training does not learn: they
-            decide one part in a hundred of the loss there.
+            noisiest steps decide little but the colours of the whole image, which a short training does not learn
+            (docs/choices.md).
     """
 
     sampler: str = "ancestral"

@@ -162,7 +162,9 @@ class Kim(SRModel):
             step = torch.tensor([t], device=x.device)
             return blend(tiles, size, lambda i: network.unet(tiles[i].cut(x), conditions[i], step))
 
-        z = sample(predict, lambda: noise(shape), self.steps, last_noise=config.sampling.last_noise)
+        start = blend(tiles, size, conditions.__getitem__) if config.sampling.start else None
+        last_noise = config.sampling.last_noise
+        z = sample(predict, lambda: noise(shape), self.steps, last_noise=last_noise, start=start)
         return z[..., : lr.shape[-2] * config.cells, : lr.shape[-1] * config.cells]
 
     def features(self, z: Tensor) -> Tensor:
@@ -194,6 +196,7 @@ def kim(
     last_noise: bool | None = None,
     last_alpha: str | None = None,
     posterior: str | None = None,
+    start: int | None = None,
     lr_side: int | None = None,
     hr_side: int | None = None,
     tile: int | None = None,
@@ -214,6 +217,8 @@ def kim(
         last_noise: add noise after the last step too, as published.
         last_alpha: alpha-bar that the last step leads to: first (published) or one.
         posterior: the condition of a Gaussian first stage: sample (published) or mean.
+        start: 0 to start from noise, as published; or the step below which the chain lies, which then starts from the
+            LR image's latent with the noise of its first step.
         lr_side: side of the LR images in training, for files of a layout that was not published.
         hr_side: the HR side alike; hr_side / lr_side is by how much the LR image is enlarged before it is encoded.
         tile: side of tiles in latent cells, by default that of training.
@@ -233,6 +238,7 @@ def kim(
         last_noise=last_noise,
         last_alpha=last_alpha,
         posterior=posterior,
+        start=start,
     )
     return Kim(
         loaded.network,

@@ -111,6 +111,10 @@ class SamplingConfig:
         last_noise: official code adds noise after the last step too.
         last_alpha: the alpha-bar that the last step leads to: "first" (official: that of step 0) or "one" (no noise).
         posterior: the condition of a Gaussian first stage is its `sample` (official), or its `mean`.
+        start: 0 to start from noise (official); or the step below which all of the chain lies, which then starts from
+            the condition, the latent of the LR image, with the noise of its first step (Chung et al., CVPR 2022, arXiv
+            2112.05146). The noisiest steps decide little but the colours of the whole image, which a short training
+            does not learn (docs/choices.md).
     """
 
     steps: int = 200
@@ -119,6 +123,7 @@ class SamplingConfig:
     last_noise: bool = True
     last_alpha: str = "first"
     posterior: str = "sample"
+    start: int = 0
 
     def __post_init__(self) -> None:
         """Refuse unknown words and impossible numbers."""

@@ -71,12 +71,14 @@ def plan_steps(config: DiffusionConfig, sampling: SamplingConfig) -> tuple[Step,
 
     With S steps asked for, t = 1, 1 + c, 1 + 2c, … with c = T // S, as published: S = 200 has 200 of them, S = 7 has 8,
     and the noisiest is dropped where `drop_noisiest` says so. Official code fails where a t reaches T (S = 3, 300,
-    1000); here only where that t is kept.
+    1000); here only where that t is kept. Where there is a `start`, it stands for T.
 
     Raises:
         CasarbiError: where S gives no chain.
     """
-    asked, total = sampling.steps, config.timesteps
+    if not 0 <= sampling.start <= config.timesteps:
+        raise CasarbiError(f"start={sampling.start} is no step of {config.timesteps}; 0 starts from noise.")
+    asked, total = sampling.steps, sampling.start or config.timesteps
     times = [] if not 1 <= asked <= total else list(range(1, total + 1, total // asked))
     if times[-1:] == [total + 1]:
         times.pop()
@@ -99,19 +101,30 @@ def _step(t: int, alpha: float, alpha_next: float, eta: float) -> Step:
     return Step(t, alpha, alpha_next, sigma)
 
 
-def sample(predict: Predictor, noise: Callable[[], Tensor], steps: tuple[Step, ...], *, last_noise: bool) -> Tensor:
-    """Run the chain from pure noise, whatever the first step, as published.
+def sample(
+    predict: Predictor,
+    noise: Callable[[], Tensor],
+    steps: tuple[Step, ...],
+    *,
+    last_noise: bool,
+    start: Tensor | None = None,
+) -> Tensor:
+    """Run the chain.
 
     Args:
         predict: the denoiser.
         noise: draws x_T first, then the noise of each step.
         steps: from `plan_steps`.
         last_noise: whether the last step too adds noise, so that a little of it stays in the result.
+        start: latent to start from, with the noise of the first step; by default pure noise, whatever the first step,
+            as published.
 
     Returns:
         The scaled latent, of the shape that `noise` draws.
     """
     x = noise()
+    if start is not None:
+        x = math.sqrt(steps[0].alpha) * start + math.sqrt(1 - steps[0].alpha) * x
     for step in steps:
         e = predict(x, step.t)
         x0 = (x - math.sqrt(1 - step.alpha) * e) / math.sqrt(step.alpha)

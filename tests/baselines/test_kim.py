@@ -212,6 +212,32 @@ def test_kept_noisiest_step_must_exist():
         plan_steps(DiffusionConfig(), replace(whole, steps=3))
 
 
+def test_start_is_the_lrs_latent_with_the_first_steps_noise():
+    """In one tile and in several, whose conditions are joined; no noisier state is ever asked for."""
+    sampling = SamplingConfig(steps=4, drop_noisiest=False, start=400)
+    for side in (CONFIG.lr_side, CONFIG.lr_side + 3):
+        made, image = Kim(network(), replace(CONFIG, sampling=sampling)), scene(side, side, 0)[None]
+        assert [step.t for step in made.steps] == [301, 201, 101, 1]
+        states: list[torch.Tensor] = []
+        made.network.unet.register_forward_hook(lambda module, inputs, output, seen=states: seen.append(inputs[0]))
+        made.latent(image, draws(5))
+        noise, a = draws(5), made.steps[0].alpha
+        padded = pad_to_multiple(image * 2 - 1, CONFIG.multiple // CONFIG.cells)
+        shape = (1, CONFIG.first_stage.latent, *(length * CONFIG.cells for length in padded.shape[-2:]))
+        tiles = cut_up(shape[-2:], CONFIG.tile_side, CONFIG.shared, CONFIG.multiple)
+        posterior = noise(shape)
+        conditions = [made.network.condition(t.cut(padded, CONFIG.cells), t.cut(posterior)) for t in tiles]
+        whole = blend(tiles, shape[-2:], conditions.__getitem__)
+        expected = a**0.5 * whole + (1 - a) ** 0.5 * noise(shape)
+        assert (len(tiles) > 1) == (side > CONFIG.lr_side)
+        torch.testing.assert_close(states[0], tiles[0].cut(expected), rtol=0, atol=1e-5)
+
+
+def test_start_that_is_no_step_is_refused():
+    with pytest.raises(CasarbiError, match="start=1001 is no step of 1000"):
+        plan_steps(DiffusionConfig(), SamplingConfig(start=1001))
+
+
 def test_perfect_denoiser_leaves_only_the_last_noise():
     """With the true noise as prediction the chain ends at the latent itself, but for what official code adds."""
     config, wanted = DiffusionConfig(), torch.rand(1, 2, 3, 3)
