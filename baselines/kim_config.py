@@ -279,9 +279,9 @@ PAPER_DF2K = dataclasses.replace(PAPER_DIV2K, unet=dataclasses.replace(PAPER_DIV
 
 MINI_FACE = KimConfig(
     first_stage=FirstStageConfig(
-        channels=24, multipliers=(1, 2, 2), blocks=1, latent=4, groups=8, hidden=(64, 64, 64, 64)
+        channels=24, multipliers=(1, 2, 2), blocks=1, latent=16, groups=8, hidden=(64, 64, 64, 64)
     ),
-    unet=UNetConfig(channels=32, multipliers=(1, 2, 2), blocks=1, attention=(2, 4), head_channels=32, groups=8),
+    unet=UNetConfig(channels=56, multipliers=(1, 1, 1), blocks=1, attention=(2, 4), head_channels=56, groups=8),
 )
 """Faces, 16 to 128, small enough to train on two CPU cores."""
 

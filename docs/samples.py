@@ -14,7 +14,12 @@ SHEETS = {
         "portraits?split=test&n=64",
         "face",
         ("test-00003", "test-00017"),
-        {"Bicubic": "bicubic", "LIIF": "liif:mini-face", "CasArbi": "casarbi:mini-face"},
+        {
+            "Bicubic": "bicubic",
+            "LIIF": "liif:mini-face",
+            "IDM": "idm:mini-face",
+            "CasArbi": "casarbi:mini-face",
+        },
     ),
     "photos": (
         "photos",
