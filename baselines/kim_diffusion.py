@@ -124,7 +124,7 @@ def sample(
     """
     x = noise()
     if start is not None:
-        x = math.sqrt(steps[0].alpha) * start + math.sqrt(1 - steps[0].alpha) * x
+        x = add_noise(start, x, x.new_tensor([steps[0].alpha]))
     for step in steps:
         e = predict(x, step.t)
         x0 = (x - math.sqrt(1 - step.alpha) * e) / math.sqrt(step.alpha)
