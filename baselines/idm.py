@@ -34,7 +34,7 @@ REVISION = 1
 
 OFFICIAL_WARNING = (
     "IDM: the file does not say which code trained it. Before 30 Jun 2023 that always trained at the largest scale, so "
-    "other scales may come out poor (Ree1s/IDM#22), and it gave no rule for p beyond the largest one."
+    "other scales may come out poor (Ree1s/IDM#22), and neither code has a rule for p beyond the largest scale."
 )
 OFFICIAL_FACTS = {"licence": "none stated (Ree1s/IDM has no licence file)", "source": "trained with Ree1s/IDM"}
 UPDATES: dict[str, Update] = {"ancestral": ancestral_update, "ddim": ddim_update}
@@ -165,11 +165,13 @@ def plan_steps(config: IDMConfig) -> list[Step]:
     """Steps of the configured sampler: a number of them evenly spaced, or the published ones.
 
     Raises:
-        CasarbiError: where there are more than were trained, or below the start, or where the start is none of them.
+        CasarbiError: where the schedule has no such start, or fewer steps than the chain, or fewer below the start.
     """
     alpha_bar, sampling = config.schedule.alpha_bar, config.sampling
     if sampling.start > len(alpha_bar):
         raise CasarbiError(f"IDM's start={sampling.start} is beyond the {len(alpha_bar)} steps of its schedule.")
+    if 0 < sampling.start < sampling.steps:
+        raise CasarbiError(f"IDM's steps={sampling.steps} are more than its start={sampling.start}: lower steps too.")
     alpha_bar = alpha_bar[: sampling.start or None]
     if sampling.steps:
         return spaced_chain(alpha_bar, sampling.steps)
@@ -194,18 +196,17 @@ def idm(
     """Build the model that `idm[:WEIGHTS][?option=value&…]` names; options not given are as in the weights' header.
 
     An official file has no header; it is sampled by the published ancestral chain of 2000 steps, and its p is 1 at
-    scale 8, or at 4 where it has the layout of the DF2K file. For one trained elsewhere, such as faces of cats at 16x,
-    say p=relative&max_scale=16.
+    scale 8, or at 4 where it has the layout of the DF2K file.
 
     Args:
         weights: a PREFIX_gen.pth of Ree1s/IDM or its PREFIX, a file that casarbi train wrote, or the name of weights
             that come with this package.
         sampler: ancestral or ddim.
-        steps: evenly spaced steps of the trained schedule; 0 for the published ones, which are 2000 ancestral ones, or
-            199 of DDIM at every tenth index.
+        steps: evenly spaced steps of the schedule; 0 for the published ones, which are all of it (2000 in official
+            files), or of DDIM 199 at every tenth index of 2000.
         clamp: published (ancestral keeps predicted images in [-1, 1], DDIM does not), on or off.
-        start: 0 to start from noise, as published; or the step of the schedule to start at, from the LR image's bicubic
-            enlargement with that step's noise.
+        start: 0 to start from noise, as published; or from how many steps of the schedule the chain is taken, the
+            noisiest of which then adds its noise to the LR image's bicubic enlargement.
         p: rule of the scale number that the network is told: extend, where the largest scale of training has p = 1 and
             larger ones more; or relative, where `max_scale` has. The published code has no rule beyond the largest
             scale: fed with larger HR pictures it does as relative, and which of the two gave the paper's figures for

@@ -1,7 +1,7 @@
-"""Diffusion with a network that predicts the noise: schedule, chains of steps, and the two published samplers.
+"""Diffusion with a network that predicts the noise: schedule, chains, and the two samplers that IDM publishes.
 
-With abar_t the product of (1 - beta_s) up to t, x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps. Steps are counted from 0
-to T - 1, as IDM's code does. Plain functions of tensors; nothing here knows IDM but the numbers of `ScheduleConfig`.
+With abar_t the product of (1 - beta_s) up to t, x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps (Ho et al., NeurIPS
+2020). Steps are counted from 0 to T - 1, as IDM's code does. Plain functions of tensors.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from baselines.ddpm_tables import LONGEST_SCHEDULE, ddpm_tables
 from casarbi.diffusion import spaced_steps
 from casarbi.errors import CasarbiError
 
@@ -37,17 +38,30 @@ class ScheduleConfig:
 
     def __post_init__(self) -> None:
         """Refuse what is no schedule."""
-        if self.T < 1 or not 0 < self.start <= self.end < 1:
+        given = f"not T={self.T}, start={self.start}, end={self.end}"
+        if not 1 <= self.T <= LONGEST_SCHEDULE or not 0 < self.start <= self.end < 1:
             raise CasarbiError(
-                f"A noise schedule wants T of at least 1 and 0 < start <= end < 1, not T={self.T}, "
-                f"start={self.start}, end={self.end}."
+                f"A noise schedule wants T of at least 1 and at most {LONGEST_SCHEDULE:,}, and 0 < start <= end < 1, "
+                f"{given}."
+            )
+        if not 0 < self.alpha_bar[-1] <= self.alpha_bar[0] < 1:
+            raise CasarbiError(
+                f"A noise schedule wants noise at its first step and a picture left at its end, {given}."
             )
 
     @cached_property
     def alpha_bar(self) -> tuple[float, ...]:
         """abar_0 … abar_{T-1}."""
-        betas = np.linspace(self.start, self.end, self.T, dtype=np.float64)
-        return tuple(np.cumprod(1 - betas).tolist())
+        return tuple(np.cumprod(1 - self._betas).tolist())
+
+    @property
+    def _betas(self) -> np.ndarray:
+        return np.linspace(self.start, self.end, self.T, dtype=np.float64)
+
+    def buffers(self) -> dict[str, Tensor]:
+        """Return the tensors (T,) that official files hold beside the weights, in their order (spec/idm.md §2)."""
+        tables = ddpm_tables(self._betas)
+        return tables | {"ddim_c1": tables["posterior_variance"].sqrt()}
 
 
 @dataclass(frozen=True)
@@ -115,7 +129,7 @@ Update = Callable[[Tensor, Tensor, Step, Callable[[], Tensor], bool], Tensor]
 
 
 def ancestral_update(x: Tensor, eps: Tensor, step: Step, noise: Callable[[], Tensor], clamp: bool = True) -> Tensor:
-    """Draw from the posterior of the next state given x and the predicted image (DDPM).
+    """Draw from the posterior of the next state given x and the predicted image (DDPM: Ho et al., equations 6 and 7).
 
     Args:
         x: state (B, 3, H, W).
@@ -137,7 +151,7 @@ def ancestral_update(x: Tensor, eps: Tensor, step: Step, noise: Callable[[], Ten
 
 
 def ddim_update(x: Tensor, eps: Tensor, step: Step, noise: Callable[[], Tensor], clamp: bool = False) -> Tensor:
-    """Go to the next state along the predicted noise (DDIM, deterministic).
+    """Go to the next state along the predicted noise (DDIM, Song et al., ICLR 2021, equation 12 with sigma = 0).
 
     The published code multiplies its stochastic term by 0 (and draws noise for it all the same), and does not clamp the
     predicted image. Where it is clamped here, the noise is taken from what was clamped.

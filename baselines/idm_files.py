@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from baselines.ddpm_tables import TABLES, differing
 from baselines.idm_diffusion import ScheduleConfig
 from baselines.idm_network import PUBLISHED, IDMNetwork, NetworkConfig, never_used
-from casarbi.checkpoints import Checkpoint, find_state, load_new, read_checkpoint, write_weights
+from casarbi.checkpoints import Checkpoint, find_state, load_new, read_checkpoint, read_config, write_weights
 from casarbi.errors import CasarbiError
 from casarbi.training.tables import build
 from casarbi.weights import find_trained, packaged_weights
@@ -23,12 +24,7 @@ SAMPLERS = ("ancestral", "ddim")
 WIDTH_KEY = "denoise_fn.ups.3.imnet.0.weight"
 """Its width tells the published network (514) from the variant with cell decoding (516)."""
 
-BUFFERS = (
-    *("betas", "alphas_cumprod", "alphas_cumprod_prev", "sqrt_alphas_cumprod", "sqrt_one_minus_alphas_cumprod"),
-    *("log_one_minus_alphas_cumprod", "sqrt_recip_alphas_cumprod", "sqrt_recipm1_alphas_cumprod"),
-    *("posterior_variance", "posterior_log_variance_clipped", "posterior_mean_coef1", "posterior_mean_coef2"),
-    "ddim_c1",
-)
+BUFFERS = (*TABLES, "ddim_c1")
 """Schedule in official files; all of them follow from the betas, and the published sampler reads the file's."""
 
 SCALE_OF_FACES, SCALE_OF_DF2K = 8.0, 4.0
@@ -42,10 +38,10 @@ class SamplingConfig:
         sampler: `ancestral` or `ddim`.
         steps: steps of the chain, 0 for those that are published: all of the schedule, or DDIM's 199.
         clamp: keep predicted images in [-1, 1]: `published` (ancestral does, DDIM does not), `on` or `off`.
-        start: 0 to start from noise, as published; or the step of the schedule to start at, from the bicubic
-            enlargement of the LR image with that step's noise (Chung et al., CVPR 2022, arXiv 2112.05146). The
-            noisiest steps decide little but the colours of the whole image, which a short training does not learn
-            (docs/choices.md).
+        start: 0 to start from noise, as published; or how many steps of the schedule the chain lies in, the noisiest
+            of which then adds its noise to the bicubic enlargement of the LR image (Chung et al., CVPR 2022, arXiv
+            2112.05146). The noisiest steps decide little but the colours of the whole image, which a short training
+            does not learn (docs/choices.md).
     """
 
     sampler: str = "ancestral"
@@ -62,7 +58,7 @@ class SamplingConfig:
         if self.steps < 0:
             raise CasarbiError(f"IDM's steps={self.steps} must be at least 1, or 0 for the published ones.")
         if self.start < 0:
-            raise CasarbiError(f"IDM's start={self.start} must be a step of the schedule, or 0 to start from noise.")
+            raise CasarbiError(f"IDM's start={self.start} must be at least 1, or 0 to start from noise.")
 
 
 @dataclass(frozen=True)
@@ -76,15 +72,15 @@ class IDMConfig:
         max_scale: largest scale of training, at which p = 1.
     """
 
-    network: NetworkConfig = PUBLISHED
+    network: NetworkConfig = field(default_factory=NetworkConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     max_scale: float = SCALE_OF_FACES
 
     def __post_init__(self) -> None:
         """Refuse a scale at which p means nothing."""
-        if not self.max_scale > 1:
-            raise CasarbiError(f"IDM's max_scale={self.max_scale:g} must be above 1, where p is 0.")
+        if not 1 < self.max_scale < math.inf:
+            raise CasarbiError(f"IDM's max_scale={self.max_scale:g} must be a number above 1, where p is 0.")
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON, every value stated."""
@@ -97,18 +93,23 @@ class IDMConfig:
         Raises:
             CasarbiError: naming the setting that is unknown, of another type or impossible.
         """
-        tables = {"network": NetworkConfig, "schedule": ScheduleConfig, "sampling": SamplingConfig}
-        values: dict[str, Any] = {}
-        for name, value in settings.items():
-            if name in tables:
-                if not isinstance(value, Mapping):
-                    raise CasarbiError(f"{where} has {name} = {value!r}, wanted a table.")
-                values[name] = build(tables[name], value, f"{where}: {name}")
-            elif name == "max_scale" and isinstance(value, int | float) and not isinstance(value, bool):
-                values[name] = float(value)
-            else:
-                raise CasarbiError(f"{where} has an unknown setting or value of IDM: {name} = {value!r}.")
-        return cls(**values)
+        try:
+            return cls(**{name: _part(name, value) for name, value in settings.items()})
+        except CasarbiError as error:
+            raise CasarbiError(f"{where}: {error}") from None
+
+
+PARTS: dict[str, Any] = {"network": NetworkConfig, "schedule": ScheduleConfig, "sampling": SamplingConfig}
+
+
+def _part(name: str, value: Any) -> Any:
+    if name == "max_scale" and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if name not in PARTS:
+        raise CasarbiError(f"unknown setting or value of IDM: {name} = {value!r}.")
+    if not isinstance(value, Mapping):
+        raise CasarbiError(f"{name} = {value!r}, wanted a table.")
+    return build(PARTS[name], value, name)
 
 
 @dataclass(frozen=True)
@@ -136,8 +137,7 @@ def find_idm(weights: str) -> Path:
     Raises:
         CasarbiError: where there are none; no network is ever made without weights.
     """
-    prefix = Path(weights).expanduser()
-    generator = prefix.with_name(f"{prefix.name}_gen.pth")
+    prefix, generator = (Path(text).expanduser() for text in (weights, f"{weights}_gen.pth"))
     if packaged_weights(METHOD, weights) is None and not prefix.exists() and generator.is_file():
         return generator
     wanted = "a PREFIX_gen.pth of Ree1s/IDM or a file that casarbi train wrote"
@@ -157,7 +157,7 @@ def save_idm(path: Path, network: IDMNetwork, config: IDMConfig, header: Mapping
 
 
 def load_idm(path: Path) -> IDMWeights:
-    """Read weights strictly: every tensor fits and is finite, every setting is known.
+    """Read weights strictly: every tensor fits and is finite, every setting is known, a schedule is what it must be.
 
     Raises:
         CasarbiError: where the file is missing, damaged, of another method, or fits only in part.
@@ -174,13 +174,7 @@ def _load_ours(checkpoint: Checkpoint) -> IDMWeights:
             f"{path} holds no IDM weights: its header has the method '{header.get('method')}' and "
             f"{'a' if 'config' in header else 'no'} config; wanted a file that casarbi train wrote for IDM."
         )
-    try:
-        settings = json.loads(header["config"])
-    except json.JSONDecodeError:
-        settings = None
-    if not isinstance(settings, Mapping):
-        raise CasarbiError(f"{path} has a config in its header that is no JSON table: get the file again.")
-    config = IDMConfig.from_json(settings, str(path))
+    config = IDMConfig.from_json(read_config(checkpoint), str(path))
     state = find_state(checkpoint.content, path)
     network = load_new(lambda: IDMNetwork(config.network), state.tensors, path)
     return IDMWeights(network, config, replace(checkpoint, content={}), state.notes)
@@ -189,7 +183,7 @@ def _load_ours(checkpoint: Checkpoint) -> IDMWeights:
 def _load_official(checkpoint: Checkpoint) -> IDMWeights:
     """The bare state dict of the published diffusion object: 13 schedule buffers, encoder, imnet, denoise_fn."""
     path = checkpoint.path
-    if {"optimizer", "scheduler"} <= set(checkpoint.content):
+    if set(checkpoint.content) <= {"epoch", "iter", "scheduler", "optimizer"} and "optimizer" in checkpoint.content:
         raise CasarbiError(f"{path} holds the state of an optimizer, not weights: name the PREFIX_gen.pth beside it.")
     state = find_state(checkpoint.content, path)
     tensors = dict(state.tensors)
@@ -220,17 +214,24 @@ def _schedule(buffers: Mapping[str, Tensor], path: Path) -> ScheduleConfig:
             f"{path} has {len(buffers)} of the {len(BUFFERS)} buffers of IDM's schedule and lacks {missing[0]}: get "
             f"the file again."
         )
-    betas, abar = buffers["betas"].flatten().tolist(), buffers["alphas_cumprod"].flatten().float()
+    betas = buffers["betas"].flatten().tolist()
+    wrong = []
     for linear in (ScheduleConfig(), *_linear(betas)):
-        wanted = torch.tensor(linear.alpha_bar)
-        if abar.shape == wanted.shape and torch.allclose(abar, wanted, rtol=1e-4, atol=0):
+        wrong = differing(buffers, linear.buffers())
+        if not wrong:
             return linear
-    ends = f"from {betas[0]:.3g} to {betas[-1]:.3g}" if betas else "none"
+    ends = f", from {betas[0]:.3g} to {betas[-1]:.3g}" if betas else ""
     raise CasarbiError(
-        f"{path} has {len(betas)} betas of the noise schedule, {ends}, that are not linear as IDM's are."
+        f"{path} has {len(betas)} betas of the noise schedule{ends}, and with IDM's linear betas "
+        f"{', '.join(wrong)} would have other values: get the file again."
     )
 
 
 def _linear(betas: list[float]) -> list[ScheduleConfig]:
-    fits = bool(betas) and 0 < betas[0] <= betas[-1] < 1
-    return [ScheduleConfig(len(betas), betas[0], betas[-1])] if fits else []
+    """The linear schedule between the ends of what a file holds, where there is one."""
+    # Stored as float32: six digits give back what was typed.
+    ends = [float(f"{beta:.6g}") for beta in (*betas[:1], *betas[-1:])]
+    try:
+        return [ScheduleConfig(len(betas), *ends)]
+    except CasarbiError:
+        return []

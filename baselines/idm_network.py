@@ -78,17 +78,6 @@ class NetworkConfig:
 PUBLISHED = NetworkConfig(unused=True)
 """The network of the released files: 116,590,885 parameters, 46 tensors of which are never used."""
 
-MINI = NetworkConfig(
-    channels=(16, 32, 48, 64, 80),
-    blocks=1,
-    groups=8,
-    hidden=64,
-    encoder_blocks=8,
-    encoder_features=32,
-    dropout=0.0,
-)
-"""A small one for 16 px faces."""
-
 
 @dataclass(frozen=True)
 class Condition:

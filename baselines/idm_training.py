@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from baselines.idm import IDM
+from baselines.idm import IDM, plan_steps
 from baselines.idm_costs import idm_cost
 from baselines.idm_diffusion import add_noise, draw_levels
-from baselines.idm_files import IDMConfig, save_idm
-from baselines.idm_network import IDMNetwork, orthogonal_start
+from baselines.idm_files import IDMConfig, load_idm, save_idm
+from baselines.idm_network import IDMNetwork, never_used, orthogonal_start
 from baselines.idm_scale import training_side
 from baselines.training_target import check_target, training_target
+from casarbi.checkpoints import load_strict
 from casarbi.errors import CasarbiError
 from casarbi.images import from_uint8
 from casarbi.residuals import to_signed
@@ -27,7 +28,7 @@ from casarbi.training.crops import random_patch
 from casarbi.training.header import TRAINED_HERE
 from casarbi.training.tables import build
 from casarbi.training.task import Batch, Recipe, Task, Validation
-from casarbi.training.validation import validate_model
+from casarbi.training.validation import check_scales, validate_model
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,9 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         """Refuse what cannot be trained; raises CasarbiError."""
         check_target(self.target)
-        if not self.validation_scales or min(self.lr_side, self.validation_batches) < 1:
-            raise CasarbiError(
-                "[settings.training] wants lr_side and validation_batches of at least 1, and validation_scales."
-            )
+        check_scales(self.validation_scales)
+        if min(self.lr_side, self.validation_batches) < 1:
+            raise CasarbiError("[settings.training] wants lr_side and validation_batches of at least 1.")
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,7 @@ class IDMTask(Task):
 
     def __init__(self, training: TrainingSettings, config: IDMConfig) -> None:
         self.training, self.config = training, config
+        plan_steps(config)  # what validation could not run is refused now
         self.network = IDMNetwork(config.network)
         if training.orthogonal:
             orthogonal_start(self.network)
@@ -107,6 +108,15 @@ class IDMTask(Task):
         self.settings = {"training": dataclasses.asdict(training), **config.as_json()}
         if not training.whole:
             self.least_side = int(training.lr_side * max(config.max_scale, *training.validation_scales) + 0.5)
+
+    def load(self, path: Path) -> None:
+        """Take the weights of a file of ours or an official one, less what no output depends on."""
+        given = load_idm(path)
+        if given.config.schedule != self.config.schedule:
+            raise CasarbiError(f"{path} was trained with {given.config.schedule}, wanted {self.config.schedule}.")
+        wanted, unused = self.network.state_dict(), never_used(given.config.network)
+        tensors = {key: t for key, t in given.network.state_dict().items() if key in wanted or key not in unused}
+        load_strict(self.network, tensors, path)
 
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Mean absolute error of the noise, 0.8 for a network that predicts none."""
@@ -124,7 +134,8 @@ class IDMTask(Task):
 
     def costs(self) -> dict[str, str]:
         """Parameters, and FLOPs of an image of the largest size."""
-        lr_side, largest = (training_side(self.training.lr_side, self.config.max_scale, p) for p in (0.0, 1.0))
+        lr_side = self.training.lr_side
+        largest = training_side(lr_side, self.config.max_scale, 1.0)
         cost = idm_cost(self.config.network, (lr_side, lr_side), (largest, largest))
         return super().costs() | {f"{lr_side} -> {largest} px": cost.text()}
 

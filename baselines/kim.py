@@ -1,4 +1,4 @@
-"""Kim et al., CVPR 2024 (zhenshij/arbitrary-scale-diffusion): latent diffusion with an implicit neural decoder.
+"""Kim et al., CVPR 2024 (arXiv 2403.10255, zhenshij/arbitrary-scale-diffusion): latent diffusion, implicit decoder.
 
 Its authors published code but no weights: what can be loaded is what somebody trained with that code, or here.
 """
@@ -110,7 +110,7 @@ class Kim(SRModel):
         return self
 
     def evaluations(self, scale: float) -> int:
-        """Steps of the chain: one fewer than asked for, as published, whatever the scale."""
+        """Steps of the chain, whatever the scale: as published, one fewer than asked for."""
         return len(self.steps)
 
     def upscale(self, lr: Tensor, size: Size, seeds: Sequence[int]) -> Tensor:

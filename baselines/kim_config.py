@@ -1,4 +1,4 @@
-"""The configurations of Kim's latent diffusion: the published ones (spec/kim.md §2) and the small ones trained here."""
+"""The configuration of Kim's latent diffusion, and the published ones (arXiv 2403.10255; spec/kim.md §2)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+
+from baselines.ddpm_tables import LONGEST_SCHEDULE
 from casarbi.errors import CasarbiError
 from casarbi.training.tables import build
 
@@ -45,6 +48,14 @@ class FirstStageConfig:
     def reduction(self) -> int:
         """How many times the encoder makes an axis shorter."""
         return 2 ** (len(self.multipliers) - 1)
+
+    @classmethod
+    def from_json(cls, settings: Mapping[str, Any], where: str) -> FirstStageConfig:
+        """Read the table `first_stage` of a configuration; raises as `KimConfig.from_json`."""
+        try:
+            return _part("first_stage", settings.get("first_stage", {}))
+        except CasarbiError as error:
+            raise CasarbiError(f"{where}: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -92,11 +103,19 @@ class DiffusionConfig:
 
     def __post_init__(self) -> None:
         """Refuse a schedule that is none."""
-        if not 0 < self.linear_start <= self.linear_end < 1 or self.timesteps < 1:
+        given = f"got {self.linear_start}, {self.linear_end} and {self.timesteps}"
+        if not 0 < self.linear_start <= self.linear_end < 1 or not 1 <= self.timesteps <= LONGEST_SCHEDULE:
             raise CasarbiError(
-                f"diffusion wants 0 < linear_start <= linear_end < 1 and timesteps of at least 1, got "
-                f"{self.linear_start}, {self.linear_end} and {self.timesteps}."
+                f"diffusion wants 0 < linear_start <= linear_end < 1 and timesteps of at least 1 and at most "
+                f"{LONGEST_SCHEDULE:,}, {given}."
             )
+        left = np.float32(np.prod(1 - self.betas()))
+        if not 0 < left < 1:
+            raise CasarbiError(f"diffusion wants a schedule that leaves some of the latent, but not all, {given}.")
+
+    def betas(self) -> np.ndarray:
+        """beta_t, (T,) float64: squares of evenly spaced roots."""
+        return np.linspace(self.linear_start**0.5, self.linear_end**0.5, self.timesteps) ** 2
 
 
 @dataclass(frozen=True)
@@ -113,8 +132,7 @@ class SamplingConfig:
         posterior: the condition of a Gaussian first stage is its `sample` (official), or its `mean`.
         start: 0 to start from noise (official); or the step below which all of the chain lies, which then starts from
             the condition, the latent of the LR image, with the noise of its first step (Chung et al., CVPR 2022, arXiv
-            2112.05146). The noisiest steps decide little but the colours of the whole image, which a short training
-            does not learn (docs/choices.md).
+            2112.05146; docs/choices.md).
     """
 
     steps: int = 200
@@ -164,12 +182,13 @@ class KimConfig:
     def __post_init__(self) -> None:
         """Refuse parts that do not fit together."""
         reduction = self.first_stage.reduction
-        if self.lr_side < 1 or self.hr_side % self.lr_side or (self.hr_side // self.lr_side) % reduction:
+        lr, hr = self.lr_side, self.hr_side
+        if not 1 <= lr <= hr or hr % lr or (hr // lr) % reduction:
             raise CasarbiError(
-                f"hr_side={self.hr_side} must be lr_side={self.lr_side} times a multiple of {reduction}, by which the "
-                f"encoder divides: a latent cell never covers more than an LR pixel."
+                f"hr_side={hr} must be lr_side={lr} times a multiple of {reduction}, by which the encoder divides: a "
+                f"latent cell never covers more than an LR pixel."
             )
-        multiple, trained = self.multiple, self.hr_side // reduction
+        multiple, trained = self.multiple, hr // reduction
         if trained % multiple:
             raise CasarbiError(
                 f"The latent's side, hr_side / {reduction} = {trained}, must be a multiple of {multiple}."
@@ -179,8 +198,8 @@ class KimConfig:
         side, shared = self.tile_side, self.shared
         if self.tile < 0 or side % multiple or not 0 < shared <= side // 2 or side - shared < multiple:
             raise CasarbiError(
-                f"tile={self.tile} must be 0 or a multiple of {multiple} latent cells, and overlap={self.overlap} at "
-                f"most half of it, so that tiles advance by {multiple} cells."
+                f"Tiles of {side} latent cells that share {shared} cannot be: tile must be a multiple of {multiple}, "
+                f"and overlap at most half of it and so small that tiles advance by {multiple} cells."
             )
 
     @property
@@ -276,14 +295,6 @@ PAPER_DIV2K = KimConfig(
 
 PAPER_DF2K = dataclasses.replace(PAPER_DIV2K, unet=dataclasses.replace(PAPER_DIV2K.unet, attention=(12, 6)))
 """DIV2K and Flickr2K: as DIV2K, but without attention outside the middle."""
-
-MINI_FACE = KimConfig(
-    first_stage=FirstStageConfig(
-        channels=24, multipliers=(1, 2, 2), blocks=1, latent=16, groups=8, hidden=(64, 64, 64, 64)
-    ),
-    unet=UNetConfig(channels=56, multipliers=(1, 1, 1), blocks=1, attention=(2, 4), head_channels=56, groups=8),
-)
-"""Faces, 16 to 128, small enough to train on two CPU cores."""
 
 PUBLISHED = {"FFHQ": PAPER_FACE, "DIV2K": PAPER_DIV2K, "DF2K": PAPER_DF2K}
 """Configurations by the data that they are published for."""

@@ -1,4 +1,4 @@
-"""Noise schedule and sampler of Kim's latent diffusion (spec/kim.md §5): pure functions.
+"""Noise schedule and sampler of Kim's latent diffusion (spec/kim.md §5; DDIM: Song et al., ICLR 2021): pure functions.
 
 alpha-bar_t is how much of the latent is left at step t, 0 the least noisy and T - 1 the most.
 """
@@ -20,15 +20,9 @@ Predictor = Callable[[Tensor, int], Tensor]
 """x_t and t to the predicted noise."""
 
 
-def betas(config: DiffusionConfig) -> Tensor:
-    """beta_t, (T,) float64: squares of evenly spaced roots."""
-    roots = np.linspace(config.linear_start**0.5, config.linear_end**0.5, config.timesteps)
-    return torch.from_numpy(roots**2)
-
-
 def alpha_bars(config: DiffusionConfig) -> Tensor:
     """alpha-bar_t, (T,) float32: products of 1 - beta, made in float64 and stored as published."""
-    return (1 - betas(config)).cumprod(0).float()
+    return torch.from_numpy(np.cumprod(1 - config.betas())).float()
 
 
 def add_noise(z: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
@@ -78,22 +72,28 @@ def plan_steps(config: DiffusionConfig, sampling: SamplingConfig) -> tuple[Step,
     """
     if not 0 <= sampling.start <= config.timesteps:
         raise CasarbiError(f"start={sampling.start} is no step of {config.timesteps}; 0 starts from noise.")
-    asked, total = sampling.steps, sampling.start or config.timesteps
-    times = [] if not 1 <= asked <= total else list(range(1, total + 1, total // asked))
-    if times[-1:] == [total + 1]:
-        times.pop()
-    if sampling.drop_noisiest:
-        times = times[:-1]
-    if not times or times[-1] >= total:
+    total = sampling.start or config.timesteps
+    times = _times(sampling.steps, total, sampling.drop_noisiest)
+    if not times:
+        able = [steps for steps in range(1, total + 1) if _times(steps, total, sampling.drop_noisiest)]
+        nearest = min(able, key=lambda steps: abs(steps - sampling.steps), default=0)
         raise CasarbiError(
-            f"steps={asked} gives no chain of {total} steps"
-            f"{' (the noisiest of them is dropped, as published)' if sampling.drop_noisiest else ''}: ask for 2 to "
-            f"{total // 2}, such as 20, 50 or the published 200."
+            f"steps={sampling.steps} gives no chain within {total} step{'s' * (total != 1)}"
+            f"{', the noisiest of which is dropped' if sampling.drop_noisiest else ''}: "
+            + (f"steps={nearest} does, and is nearest." if able else "start higher.")
         )
     alpha_bar = alpha_bars(config).double().tolist()
     before = [alpha_bar[0] if sampling.last_alpha == "first" else 1.0, *(alpha_bar[t] for t in times[:-1])]
     steps = [_step(t, alpha_bar[t], a_next, sampling.eta) for t, a_next in zip(times, before, strict=True)]
     return tuple(reversed(steps))
+
+
+def _times(steps: int, total: int, drop_noisiest: bool) -> list[int]:
+    """Rising t of a chain; none where there is no such chain."""
+    times = list(range(1, total + 1, total // steps)) if 1 <= steps <= total else []
+    if drop_noisiest:
+        times = times[:-1]
+    return times if times and times[-1] < total else []
 
 
 def _step(t: int, alpha: float, alpha_next: float, eta: float) -> Step:

@@ -6,30 +6,23 @@ configuration: `kim_layout` tells it from the shapes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from baselines.kim_config import KimConfig
-from baselines.kim_diffusion import betas
+from baselines.ddpm_tables import TABLES, ddpm_tables, differing
+from baselines.kim_config import FirstStageConfig, KimConfig
 from baselines.kim_first_stage import FirstStage
 from baselines.kim_layout import infer_config, infer_first_stage
 from baselines.kim_network import KimNetwork
-from casarbi.checkpoints import Checkpoint, State, find_state, load_new, read_checkpoint, write_weights
+from casarbi.checkpoints import Checkpoint, State, find_state, load_new, read_checkpoint, read_config, write_weights
 from casarbi.errors import CasarbiError
 
 METHOD, FIRST_STAGE_METHOD = "kim", "kim-first-stage"
 UNET, FIRST_STAGE, AVERAGE = "model.diffusion_model.", "first_stage_model.", "model_ema."
-SCHEDULE = (
-    *("betas", "alphas_cumprod", "alphas_cumprod_prev", "sqrt_alphas_cumprod", "sqrt_one_minus_alphas_cumprod"),
-    *("log_one_minus_alphas_cumprod", "sqrt_recip_alphas_cumprod", "sqrt_recipm1_alphas_cumprod"),
-    *("posterior_variance", "posterior_log_variance_clipped", "posterior_mean_coef1", "posterior_mean_coef2"),
-)
-"""Buffers that a published file has beside the weights; all follow from the first."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +31,7 @@ class Loaded:
 
     Attributes:
         network: in evaluation mode, its parameters frozen.
-        checkpoint: the file; its tensors are the network's now.
+        checkpoint: the file, its tensors let go.
         notes: what was done to find the weights.
         warning: what a reader must know before the numbers.
     """
@@ -73,17 +66,15 @@ def load_kim(path: Path, *, ema: bool = False, lr_side: int | None = None, hr_si
     tensors = dict(state.tensors)
     _refuse_other_kinds(tensors, path)
     config = infer_config(tensors, path, lr_side, hr_side)
-    _check_schedule(config, tensors, path)
+    _check_schedule(config, {key: tensors.pop(key) for key in TABLES if key in tensors}, path)
     warning = ""
     if "scale_factor" not in tensors:
         tensors["scale_factor"] = torch.tensor(1.0)
         warning = "the file has no scale_factor, so 1 was taken, as official code does"
     averages = {key: tensors.pop(key) for key in list(tensors) if key.startswith(AVERAGE)}
-    for key in SCHEDULE:
-        tensors.pop(key, None)
     if ema:
         tensors |= _averaged(tensors, averages, path)
-    network = load_new(lambda: KimNetwork(config), tensors, path)
+    network = _load_network(config, tensors, path)
     kind = "averaged (EMA)" if ema else "raw"
     return Loaded(network, replace(checkpoint, content={}), (*_found(state), f"{kind} weights"), warning)
 
@@ -104,7 +95,10 @@ def load_first_stage(path: Path) -> FirstStage:
     method = checkpoint.metadata.get("method")
     if method is not None and method not in (METHOD, FIRST_STAGE_METHOD):
         raise CasarbiError(f"{path} holds weights of '{method}', wanted Kim's first stage.")
-    config = _header_config(checkpoint).first_stage if method else infer_first_stage(tensors, path)
+    ours = method is not None
+    config = (
+        FirstStageConfig.from_json(read_config(checkpoint), str(path)) if ours else infer_first_stage(tensors, path)
+    )
     return load_new(lambda: FirstStage(config), tensors, path)
 
 
@@ -119,11 +113,9 @@ def save_kim(path: Path, network: KimNetwork, header: Mapping[str, str]) -> None
     write_weights(path, network, METHOD, network.config.as_json(), header)
 
 
-def save_first_stage(path: Path, first_stage: FirstStage, config: KimConfig, header: Mapping[str, str]) -> None:
-    """Write an autoencoder that `load_first_stage` reads; `config` is that of the model it is meant for."""
-    if first_stage.config != config.first_stage:
-        raise CasarbiError("The first stage to be saved is not that of the configuration given.")
-    write_weights(path, first_stage, FIRST_STAGE_METHOD, config.as_json(), header)
+def save_first_stage(path: Path, first_stage: FirstStage, header: Mapping[str, str]) -> None:
+    """Write an autoencoder that `load_first_stage` reads."""
+    write_weights(path, first_stage, FIRST_STAGE_METHOD, {"first_stage": asdict(first_stage.config)}, header)
 
 
 def _load_ours(checkpoint: Checkpoint, ema: bool, lr_side: int | None, hr_side: int | None) -> Loaded:
@@ -131,28 +123,29 @@ def _load_ours(checkpoint: Checkpoint, ema: bool, lr_side: int | None, hr_side: 
     if method != METHOD:
         what = "Kim's first stage alone" if method == FIRST_STAGE_METHOD else f"weights of '{method}'"
         raise CasarbiError(f"{path} holds {what}, wanted a whole model of Kim, which casarbi train writes.")
-    if ema or lr_side or hr_side:
-        raise CasarbiError(
-            f"{path} was written by this project: it has one set of weights and states its sides, so ema, lr_side and "
-            f"hr_side are not for it."
-        )
     state = find_state(checkpoint.content, path)
-    config = _header_config(checkpoint)
-    network = load_new(lambda: KimNetwork(config), state.tensors, path)
+    config = KimConfig.from_json(read_config(checkpoint), str(path))
+    if ema or lr_side not in (None, config.lr_side) or hr_side not in (None, config.hr_side):
+        raise CasarbiError(
+            f"{path} was written by this project: it has one set of weights and states its sides, {config.lr_side} and "
+            f"{config.hr_side}, so ema and other sides are not for it."
+        )
+    network = _load_network(config, state.tensors, path)
     return Loaded(network, replace(checkpoint, content={}), _found(state))
 
 
-def _header_config(checkpoint: Checkpoint) -> KimConfig:
-    try:
-        settings = json.loads(checkpoint.metadata.get("config", ""))
-    except json.JSONDecodeError:
-        raise CasarbiError(f"{checkpoint.path} has no config in its header that is JSON: get the file again.") from None
-    return KimConfig.from_json(settings, str(checkpoint.path))
+def _load_network(config: KimConfig, tensors: Mapping[str, Tensor], path: Path) -> KimNetwork:
+    network = load_new(lambda: KimNetwork(config), tensors, path)
+    if not network.scale_factor > 0:
+        raise CasarbiError(f"{path} has scale_factor {network.scale_factor:g}, by which no latent can be scaled.")
+    return network
 
 
 def _refuse_other_kinds(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Say what a file is that holds no denoiser and first stage."""
     parts = {prefix: any(key.startswith(prefix) for key in tensors) for prefix in (UNET, FIRST_STAGE)}
+    if f"{FIRST_STAGE}quant_conv.weight" in tensors:
+        raise CasarbiError(f"{path} holds a latent diffusion model of CompVis, wanted Kim's, with an implicit decoder.")
     if all(parts.values()):
         return
     if "decoder.inr.imnet.layers.0.weight" in tensors:
@@ -164,11 +157,13 @@ def _refuse_other_kinds(tensors: Mapping[str, Tensor], path: Path) -> None:
     raise CasarbiError(f"{path} holds {found}, wanted a checkpoint of Kim's diffusion: {UNET}* and {FIRST_STAGE}*.")
 
 
-def _check_schedule(config: KimConfig, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """The stored betas must be those of the schedule that was told from their ends."""
-    wanted = betas(config.diffusion).float()
-    if not torch.allclose(tensors["betas"].float(), wanted, rtol=1e-4, atol=0):
-        raise CasarbiError(f"{path} has another noise schedule than the published one, whose roots are evenly spaced.")
+def _check_schedule(config: KimConfig, tables: Mapping[str, Tensor], path: Path) -> None:
+    """Whatever the file stores of its schedule must follow from the ends of its betas."""
+    if wrong := differing(tables, ddpm_tables(config.diffusion.betas())):
+        raise CasarbiError(
+            f"{path} has another noise schedule than the published one, whose betas have evenly spaced roots: "
+            f"{', '.join(wrong)} would have other values."
+        )
 
 
 def _averaged(tensors: Mapping[str, Tensor], averages: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
@@ -180,6 +175,9 @@ def _averaged(tensors: Mapping[str, Tensor], averages: Mapping[str, Tensor], pat
             f"{path} lacks {len(missing)} of {len(names)} averaged weights ({', '.join(missing[:2])}, …): take the raw "
             f"ones with ema=false."
         )
+    surplus = set(averages) - set(names.values()) - {f"{AVERAGE}decay", f"{AVERAGE}num_updates"}
+    if surplus:
+        raise CasarbiError(f"{path} has averaged weights of another network: {', '.join(sorted(surplus)[:2])}, ….")
     return {key: averages[name] for key, name in names.items()}
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from baselines.kim_config import KimConfig
+from baselines.kim_config import FirstStageConfig
 from baselines.kim_files import save_first_stage
 from baselines.kim_first_stage import FirstStage
 from baselines.kim_losses import first_stage_loss
@@ -31,9 +31,11 @@ from casarbi.training.validation import SHEET_ROWS, centre_crop, mean_psnr
 
 @dataclass(frozen=True)
 class FirstStageTraining:
-    """Items, loss and validation; everything else is `baselines.kim_config.KimConfig`.
+    """Items, loss and validation; everything else is `baselines.kim_config.FirstStageConfig`.
 
     Attributes:
+        hr_side: side of the HR images that the encoder sees.
+        sizes: smallest and largest side of the targets.
         whole: items are whole pictures (faces); else square patches.
         mirror: mirror half of the items.
         target: how a target is reduced: "antialiased", as GT is everywhere here, from the picture itself; or
@@ -42,6 +44,8 @@ class FirstStageTraining:
         validation_sides: sides of the decoded pictures; the contact sheet shows the last one.
     """
 
+    hr_side: int = 128
+    sizes: tuple[int, ...] = (32, 128)
     whole: bool = True
     mirror: bool = False
     target: str = "published"
@@ -51,6 +55,11 @@ class FirstStageTraining:
     def __post_init__(self) -> None:
         """Refuse what cannot be trained; raises CasarbiError."""
         check_target(self.target)
+        if len(self.sizes) != 2 or not 1 <= self.sizes[0] <= self.sizes[1] or self.hr_side < 1:
+            raise CasarbiError(
+                f"[settings.training] wants hr_side of at least 1, not {self.hr_side}, and sizes to be the smallest "
+                f"and largest side, not {list(self.sizes)}."
+            )
         if not self.validation_sides or min(self.validation_sides) < 1 or self.queries < 0:
             raise CasarbiError("[settings.training] wants validation_sides of at least 1, and queries of at least 0.")
 
@@ -60,12 +69,10 @@ class FirstStageRecipe(Recipe):
     """An HR image and the same picture at the batch's side."""
 
     training: FirstStageTraining
-    hr_side: int
-    sizes: tuple[int, ...]
 
     def draw(self, rng: np.random.Generator) -> int:
         """Side of the batch's targets: uniform and rounded down, so the largest is never drawn, as published."""
-        return int(rng.uniform(*self.sizes))
+        return int(rng.uniform(*self.training.sizes))
 
     def item(self, image: Tensor, shared: int, rng: np.random.Generator) -> Batch:
         """Make both images from one picture.
@@ -74,11 +81,12 @@ class FirstStageRecipe(Recipe):
             hr: uint8 (3, hr_side, hr_side); side: scalar int64, of the target; target: uint8 (3, side, side), unless
             it is the published one, which the loss makes of hr.
         """
+        hr_side = self.training.hr_side
         if not self.training.whole:
-            image = random_patch(image, self.hr_side, rng)
+            image = random_patch(image, hr_side, rng)
         if self.training.mirror and rng.random() < 0.5:
             image = image.flip(-1).contiguous()
-        hr = resize(image, (self.hr_side, self.hr_side))
+        hr = resize(image, (hr_side, hr_side))
         made = {"hr": hr, "side": torch.tensor(shared)}
         return made | ({"target": resize(image, (shared, shared))} if self.training.target == "antialiased" else {})
 
@@ -89,13 +97,17 @@ class FirstStageTask(Task):
     best_metric, best_is_highest = "psnr", True
     network: FirstStage
 
-    def __init__(self, training: FirstStageTraining, config: KimConfig) -> None:
+    def __init__(self, training: FirstStageTraining, config: FirstStageConfig) -> None:
         self.training, self.config = training, config
-        self.network = FirstStage(config.first_stage)
-        self.recipe = FirstStageRecipe(training, config.hr_side, config.sizes)
-        self.settings = {"training": dataclasses.asdict(training), **config.as_json()}
+        if training.hr_side % config.reduction:
+            raise CasarbiError(
+                f"hr_side = {training.hr_side} must be a multiple of {config.reduction}, as the encoder divides."
+            )
+        self.network = FirstStage(config)
+        self.recipe = FirstStageRecipe(training)
+        self.settings = {"training": dataclasses.asdict(training), "first_stage": dataclasses.asdict(config)}
         if not training.whole:
-            self.least_side = config.hr_side
+            self.least_side = training.hr_side
 
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Mean absolute error on the [-1, 1] scale, the posterior sampled."""
@@ -104,8 +116,8 @@ class FirstStageTask(Task):
             target = training_target(hr, (side, side))
         else:
             target = to_signed(from_uint8(batch["target"]))
-        first, cells = self.config.first_stage, self.config.hr_side // self.config.first_stage.reduction
-        noise = torch.randn(len(hr), first.latent, cells, cells, generator=generator, device=hr.device)
+        cells = self.training.hr_side // self.config.reduction
+        noise = torch.randn(len(hr), self.config.latent, cells, cells, generator=generator, device=hr.device)
         chosen = None
         if 0 < queries < side * side:
             chosen = torch.randperm(side * side, generator=generator, device=hr.device)[:queries]
@@ -116,9 +128,10 @@ class FirstStageTask(Task):
         assert isinstance(network, FirstStage)
         device = next(network.parameters()).device
         chunk = CPU_CHUNK if device.type == "cpu" else GPU_CHUNK
+        hr_side = self.training.hr_side
         if not self.training.whole:
-            images = [centre_crop(image, (self.config.hr_side, self.config.hr_side)) for image in images]
-        hr = _resized(images, self.config.hr_side)
+            images = [centre_crop(image, (hr_side, hr_side)) for image in images]
+        hr = _resized(images, hr_side)
         sides = self.training.validation_sides
         z = network.encode(to_signed(from_uint8(hr.to(device))))
         metrics: dict[str, float] = {}
@@ -133,7 +146,7 @@ class FirstStageTask(Task):
     def save(self, path: Path, network: nn.Module, header: Mapping[str, str]) -> None:
         """Write a file that the task `kim` takes as its first stage."""
         assert isinstance(network, FirstStage)
-        save_first_stage(path, network, self.config, {**TRAINED_HERE, **header})
+        save_first_stage(path, network, {**TRAINED_HERE, **header})
 
 
 def _resized(images: Sequence[Tensor], side: int) -> Tensor:
@@ -141,11 +154,14 @@ def _resized(images: Sequence[Tensor], side: int) -> Tensor:
 
 
 def first_stage_task(settings: Mapping[str, Any]) -> FirstStageTask:
-    """Build the task from a preset's [settings]: a table "training", and those of `KimConfig`.
+    """Build the task from a preset's [settings]: the tables "training" and "first_stage".
 
     Raises:
         CasarbiError: on an unknown or impossible setting.
     """
     tables = dict(settings)
     training = build(FirstStageTraining, tables.pop("training", {}), "[settings.training]")
-    return FirstStageTask(training, KimConfig.from_json(tables, "the preset's [settings]"))
+    config = build(FirstStageConfig, tables.pop("first_stage", {}), "[settings.first_stage]")
+    if tables:
+        raise CasarbiError(f"A first stage has no setting {', '.join(tables)}: wanted tables training and first_stage.")
+    return FirstStageTask(training, config)

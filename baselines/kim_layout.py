@@ -29,21 +29,23 @@ def infer_config(tensors: Tensors, path: Path, lr_side: int | None = None, hr_si
     Raises:
         CasarbiError: where a tensor that tells is missing, the layout cannot be built, or its sides are unknown.
     """
-    first_stage = infer_first_stage(_part(tensors, "first_stage_model."), path)
-    unet = _told(_infer_unet, _part(tensors, "model.diffusion_model."), path)
+    first_stage = _told(_infer_first_stage, tensors, path, "first_stage_model.")
+    unet = _told(_infer_unet, tensors, path, "model.diffusion_model.")
     diffusion = _told(_infer_diffusion, tensors, path)
     fits = (p for p in PUBLISHED.values() if first_stage == p.first_stage and unet == _effective(p.unet))
     known = next(fits, None)
-    if known and not lr_side and not hr_side:
-        return replace(known, diffusion=diffusion)
-    low, high = lr_side or (known and known.lr_side), hr_side or (known and known.hr_side)
-    if not low or not high:
+    if known:
+        lr_side = known.lr_side if lr_side is None else lr_side
+        hr_side = known.hr_side if hr_side is None else hr_side
+        if (lr_side, hr_side) == (known.lr_side, known.hr_side):
+            return replace(known, diffusion=diffusion)
+    if lr_side is None or hr_side is None:
         raise CasarbiError(
             f"{path} has a layout that was not published, so the sides of its training are unknown: give both, as in "
             f"kim:FILE?lr_side=16&hr_side=128."
         )
     try:
-        return KimConfig(first_stage, unet, diffusion, lr_side=low, hr_side=high, sizes=(low, high))
+        return KimConfig(first_stage, unet, diffusion, lr_side=lr_side, hr_side=hr_side, sizes=(lr_side, hr_side))
     except CasarbiError as error:
         raise CasarbiError(f"{path}: {error}") from None
 
@@ -118,11 +120,12 @@ def _count(tensors: Tensors, pattern: str, *, stride: int = 1, prefix: bool = Fa
         found += 1
 
 
-def _told(tell: Callable[[Tensors], Told], tensors: Tensors, path: Path) -> Told:
+def _told(tell: Callable[[Tensors], Told], tensors: Tensors, path: Path, prefix: str = "") -> Told:
+    """What the tensors under a prefix tell."""
     try:
-        return tell(tensors)
+        return tell(_part(tensors, prefix))
     except KeyError as error:
-        raise CasarbiError(f"{path} is not wholly of Kim: it lacks the tensor {error}; get the file again.") from None
+        raise CasarbiError(f"{path} is not wholly of Kim: it lacks the tensor '{prefix}{error.args[0]}'.") from None
     except (IndexError, ZeroDivisionError):
         raise CasarbiError(f"{path} is not wholly of Kim: blocks of its denoiser or tensors are empty.") from None
     except CasarbiError as error:

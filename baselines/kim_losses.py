@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,6 +13,7 @@ from baselines.kim_first_stage import FirstStage
 from baselines.kim_network import KimNetwork
 from baselines.kim_unet import UNet
 from baselines.liif_grid import centres
+from casarbi.errors import CasarbiError
 
 
 def first_stage_loss(
@@ -38,8 +41,15 @@ def first_stage_loss(
 
 
 def scale_of(latents: Tensor) -> Tensor:
-    """Factor that brings latents to deviation 1; official code takes it once, from the first batch's samples."""
-    return 1 / latents.std()
+    """Factor that brings latents to deviation 1; official code takes it once, from the first batch's samples.
+
+    Raises:
+        CasarbiError: where all latents are the same.
+    """
+    deviation = latents.std()
+    if not 0 < deviation < math.inf:
+        raise CasarbiError(f"The first stage gives latents of deviation {deviation:g}, which no factor brings to 1.")
+    return 1 / deviation
 
 
 def noise_loss(unet: UNet, z: Tensor, condition: Tensor, t: Tensor, noise: Tensor, alpha_bars: Tensor) -> Tensor:
@@ -67,10 +77,10 @@ def alignment_terms(
     *,
     per_image: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Latent and image term of the alignment fine-tuning, whose sum is minimised over the UNet alone.
+    """Latent and image term of the alignment (the paper's §4.4), whose sum is minimised over the UNet alone.
 
     z_0 is estimated from one t in one step, and decoded at the HR side. Each term is the squared error weighted by
-    a / (1 - a); it is squared though the paper's names say l1.
+    a / (1 - a); the code logs them as l1 losses, but they are squared.
 
     Args:
         network: its first stage is not trained, but passes gradients.

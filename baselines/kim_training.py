@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from baselines.kim import Kim
 from baselines.kim_config import KimConfig
 from baselines.kim_costs import kim_cost
-from baselines.kim_diffusion import alpha_bars
-from baselines.kim_files import load_first_stage, save_kim
+from baselines.kim_diffusion import alpha_bars, plan_steps
+from baselines.kim_files import load_first_stage, load_kim, save_kim
 from baselines.kim_losses import alignment_terms, noise_loss, scale_of
 from baselines.kim_network import KimNetwork
+from casarbi.checkpoints import load_strict
 from casarbi.errors import CasarbiError
 from casarbi.images import from_uint8
 from casarbi.residuals import to_signed
@@ -29,7 +30,7 @@ from casarbi.training.crops import random_patch
 from casarbi.training.header import TRAINED_HERE
 from casarbi.training.tables import build
 from casarbi.training.task import Batch, Recipe, Task, Validation
-from casarbi.training.validation import validate_model
+from casarbi.training.validation import check_scales, validate_model
 
 LOSSES = ("noise", "alignment")
 
@@ -60,8 +61,9 @@ class DenoiserTraining:
         """Refuse what cannot be trained; raises CasarbiError."""
         if self.loss not in LOSSES:
             raise CasarbiError(f"[settings.training] loss = '{self.loss}' is unknown: {' or '.join(LOSSES)}.")
-        if not self.validation_scales or self.validation_batches < 1:
-            raise CasarbiError("[settings.training] wants validation_batches of at least 1, and validation_scales.")
+        check_scales(self.validation_scales)
+        if self.validation_batches < 1:
+            raise CasarbiError("[settings.training] wants validation_batches of at least 1.")
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class KimTask(Task):
 
     def __init__(self, training: DenoiserTraining, config: KimConfig) -> None:
         self.training, self.config = training, config
+        plan_steps(config.diffusion, config.sampling)  # what validation could not run is refused now
         self.network = KimNetwork(config)
         self.network.first_stage.requires_grad_(False)
         # Not a number until a first stage is there: no latent of a random one is ever trained on.
@@ -97,6 +100,13 @@ class KimTask(Task):
         self.settings = {"training": dataclasses.asdict(training), **config.as_json()}
         if not training.whole:
             self.least_side = int(max(config.hr_side, *(config.lr_side * s + 0.5 for s in training.validation_scales)))
+
+    def load(self, path: Path) -> None:
+        """Take the weights of a whole model, of a file of ours or a published one."""
+        given = load_kim(path, lr_side=self.config.lr_side, hr_side=self.config.hr_side)
+        if given.config.diffusion != self.config.diffusion:
+            raise CasarbiError(f"{path} was trained with {given.config.diffusion}, wanted {self.config.diffusion}.")
+        load_strict(self.network, given.network.state_dict(), path)
 
     def begin(self, batches: Batches) -> None:
         """Take the first stage, and the scale of the latents from the first batch's samples, as published."""

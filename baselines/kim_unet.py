@@ -1,4 +1,4 @@
-"""The UNet of Kim's latent diffusion, that of latent diffusion (spec/kim.md §5.2), with the published names."""
+"""The UNet of Kim's latent diffusion, that of CompVis/latent-diffusion (spec/kim.md §5.2), with the published names."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from casarbi.training.crops import random_crop
 from casarbi.training.header import TRAINED_HERE
 from casarbi.training.tables import build
 from casarbi.training.task import Batch, Recipe, Task, Validation
-from casarbi.training.validation import validate_scales
+from casarbi.training.validation import check_scales, validate_scales
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,9 @@ class LIIFSettings:
                 f"[settings] queries = {self.queries} must be at most the {self.side(self.scales[0]) ** 2} pixels of "
                 f"the smallest item."
             )
-        if min(self.blocks, self.features, self.lr_side, *self.hidden) < 1 or not self.validation_scales:
-            raise CasarbiError(
-                "[settings] wants blocks, features, hidden, lr_side of at least 1, and validation_scales."
-            )
+        check_scales(self.validation_scales)
+        if min(self.blocks, self.features, self.lr_side, *self.hidden) < 1:
+            raise CasarbiError("[settings] wants blocks, features, hidden and lr_side of at least 1.")
 
     def side(self, scale: float) -> int:
         """Side of an item's HR picture: Python's rounding, as published."""

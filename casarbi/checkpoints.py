@@ -27,6 +27,7 @@ __all__ = [
     "load_new",
     "load_strict",
     "read_checkpoint",
+    "read_config",
     "read_state",
     "sha256_file",
     "strip_prefix",
@@ -153,6 +154,12 @@ def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) ->
     Raises:
         CasarbiError: naming how many keys are missing, unexpected, of another shape or not finite, with examples.
     """
+    check_fit(module, tensors, path)
+    module.load_state_dict(dict(tensors))
+
+
+def check_fit(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Raise what `load_strict` raises, and load nothing; the module may be on the meta device."""
     wanted = module.state_dict()
     faults = {
         "missing": [key for key in wanted if key not in tensors],
@@ -161,6 +168,11 @@ def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) ->
             f"{key} {_shape(tensors[key])} for {_shape(wanted[key])}"
             for key in wanted
             if key in tensors and tensors[key].shape != wanted[key].shape
+        ],
+        "of another type": [
+            f"{key} {tensors[key].dtype}"
+            for key in wanted
+            if key in tensors and tensors[key].is_floating_point() != wanted[key].is_floating_point()
         ],
         "with NaN or infinite values": [
             key for key, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()
@@ -172,7 +184,6 @@ def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) ->
             f"{path} does not fit {type(module).__name__} ({len(wanted)} tensors wanted, {len(tensors)} found): "
             f"{'; '.join(found)}."
         )
-    module.load_state_dict(dict(tensors))
 
 
 def write_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -182,6 +193,17 @@ def write_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], metadata: 
     contiguous = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
     with replacing(path) as draft:
         save_file(contiguous, draft, metadata=dict(metadata))
+
+
+def read_config(checkpoint: Checkpoint) -> Mapping[str, Any]:
+    """Return the configuration that `write_weights` wrote into the header; raises CasarbiError where there is none."""
+    try:
+        config = json.loads(checkpoint.metadata.get("config", ""))
+    except (ValueError, RecursionError):  # no JSON, or a number or a nesting beyond all reason
+        config = None
+    if not isinstance(config, Mapping):
+        raise CasarbiError(f"{checkpoint.path} has no config in its header that is a JSON table: get the file again.")
+    return config
 
 
 def write_weights(
@@ -211,8 +233,9 @@ def load_new(make: Callable[[], Network], tensors: Mapping[str, Tensor], path: P
     """
     with torch.device("meta"):
         network = make()
+    check_fit(network, tensors, path)  # before memory is taken for whatever a header asks for
     network.to_empty(device="cpu")
-    load_strict(network, tensors, path)
+    network.load_state_dict(dict(tensors))
     return network.requires_grad_(False).eval()
 
 
@@ -325,7 +348,12 @@ def _described(path: Path) -> str:
 
 
 def _is_state(content: Mapping[str, Any]) -> bool:
-    return bool(content) and all(isinstance(value, Tensor) for value in content.values())
+    return bool(content) and all(isinstance(key, str) and _is_dense(value) for key, value in content.items())
+
+
+def _is_dense(value: Any) -> bool:
+    """Whether a value is a tensor of plain numbers in memory: not sparse, quantised or without values at all."""
+    return isinstance(value, Tensor) and value.layout is torch.strided and not (value.is_quantized or value.is_meta)
 
 
 def _examples(keys: Mapping[str, Any] | Sequence[str], count: int = 3) -> str:

@@ -94,6 +94,8 @@ def upscale(photos: tuple[Path, ...], model: str, out: Path | None, recursive: b
     device = _device(options["device"])
     method = _load(model, device)
     say(make_console(), _describe(model, method))
+    if method.info.warning:
+        say(make_consoles()[1], f"Warning: {method.info.warning}", style="yellow")
     settings = {name: options[name] for name in ("background", "max_pixels", "seed")} | {"device": device}
     _run_all(todo, method, wanted, settings)
 
@@ -180,9 +182,11 @@ def info(reference: str | None) -> None:
         for name in MODELS.names():
             say(console, name)
         return
-    if reference.endswith(".safetensors") and Path(reference).is_file():
+    if Path(reference).is_file():
         from casarbi.training.header import describe_file
 
+        if not reference.endswith(".safetensors"):
+            raise CasarbiError(f"{reference} has no header to print: name its method too, as in idm:{reference}.")
         for line in describe_file(Path(reference)):
             say(console, line)
         return
@@ -199,6 +203,8 @@ def info(reference: str | None) -> None:
         "source": facts.source,
         "identity": json.dumps(model.identity, ensure_ascii=False, sort_keys=True),
     }
+    if facts.warning:
+        lines["warning"] = facts.warning
     for name, value in lines.items():
         say(console, f"{name:<15}{value}")
 

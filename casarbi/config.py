@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from casarbi.cascade import CascadeConfig
-from casarbi.checkpoints import Checkpoint, find_state, load_strict, read_checkpoint, write_weights
+from casarbi.checkpoints import Checkpoint, find_state, load_new, read_checkpoint, read_config, write_weights
 from casarbi.diffusion import ShiftConfig
 from casarbi.errors import CasarbiError
 from casarbi.guidance import GuidanceConfig
@@ -148,11 +148,6 @@ def load_weights(path: Path) -> tuple[Denoiser, CasArbiConfig, Checkpoint]:
             f"{path} holds no CasArbi weights: its header has the method '{checkpoint.metadata.get('method')}' and "
             f"{'a' if 'config' in checkpoint.metadata else 'no'} config; wanted a file that casarbi train wrote."
         )
-    try:
-        settings = json.loads(checkpoint.metadata["config"])
-    except json.JSONDecodeError:
-        raise CasarbiError(f"{path} has a config in its header that is no JSON: get the file again.") from None
-    config = CasArbiConfig.from_json(settings, str(path))
-    network = Denoiser(config.network)
-    load_strict(network, find_state(checkpoint.content, checkpoint.path).tensors, checkpoint.path)
-    return network.eval(), config, checkpoint
+    config = CasArbiConfig.from_json(read_config(checkpoint), str(path))
+    network = load_new(lambda: Denoiser(config.network), find_state(checkpoint.content, path).tensors, path)
+    return network, config, checkpoint

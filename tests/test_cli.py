@@ -22,7 +22,7 @@ class Toy(SRModel):
         self.flaw = flaw
 
     identity = {"method": "toy"}
-    info = ModelInfo(7, (1, 4), True, "toy.pt abc123", "MIT", "tests")
+    info = ModelInfo(7, (1, 4), True, "toy.pt abc123", "MIT", "tests", warning="a toy, not for numbers")
 
     def upscale(self, lr, size, seeds):
         out = resize(lr, size).clamp(0, 1)
@@ -155,10 +155,22 @@ def test_info_names_methods_and_describes_one():
     assert "bicubic" in CliRunner().invoke(main, ["info"]).output.splitlines()
     shown = CliRunner().invoke(main, ["info", "test_cli:toy:hue"])
     assert shown.exit_code == 0
+    assert "warning        a toy, not for numbers" in shown.output
     for line in ("parameters     7", "trained scales x1 to x4", 'identity       {"method": "toy"}', "toy.pt abc123"):
         assert line in shown.output
     wrong = CliRunner().invoke(main, ["info", "bicubik"])
     assert wrong.exit_code == 1 and wrong.output.startswith("Error: There is no model 'bicubik'")
+
+
+def test_info_of_a_file_without_header_says_what_to_write(tmp_path):
+    (tmp_path / "x_gen.pth").write_bytes(b"PK")
+    done = CliRunner().invoke(main, ["info", str(tmp_path / "x_gen.pth")])
+    assert done.exit_code == 1 and f"as in idm:{tmp_path / 'x_gen.pth'}" in done.output
+
+
+def test_warning_of_a_model_is_printed_once(folder):
+    done = run(folder / "a.png", folder / "c.png", "--scale", 2, "--model", "test_cli:toy:none", "-o", folder / "out")
+    assert done.exit_code == 0 and done.output.count("Warning: a toy, not for numbers") == 1
 
 
 @pytest.mark.parametrize("words", [["--help"], ["upscale", "--help"]])

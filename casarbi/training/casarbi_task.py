@@ -30,7 +30,7 @@ from casarbi.training.crops import random_patch
 from casarbi.training.header import TRAINED_HERE
 from casarbi.training.tables import build
 from casarbi.training.task import Batch, Recipe, Task, Validation
-from casarbi.training.validation import validate_model
+from casarbi.training.validation import check_scales, validate_model
 
 
 @dataclass(frozen=True)
@@ -177,8 +177,7 @@ def casarbi_task(settings: Mapping[str, Any]) -> CasArbiTask:
     tables = dict(settings)
     items = build(ItemSettings, tables.pop("items", {}), "[settings.items]")
     config = CasArbiConfig.from_json(tables, "the preset's [settings]")
-    if not items.validation_scales or items.lr_side < 1 or items.validation_batches < 1:
-        raise CasarbiError(
-            "[settings.items] wants lr_side and validation_batches of at least 1, and validation_scales."
-        )
+    check_scales(items.validation_scales)
+    if items.lr_side < 1 or items.validation_batches < 1:
+        raise CasarbiError("[settings.items] wants lr_side and validation_batches of at least 1.")
     return CasArbiTask(items, config)

@@ -43,7 +43,7 @@ def read_header(path: Path) -> dict[str, Any]:
     for name, text in checkpoint.metadata.items():
         try:
             header[name] = json.loads(text)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):  # a text, or what nobody would read
             header[name] = text
     return header
 
@@ -53,7 +53,7 @@ def header_lines(header: Mapping[str, Any], assumed: Sequence[str] = (), indent:
 
     Args:
         header: what to print.
-        assumed: settings to mark as not given by the paper, such as "run.batch"; a preset names its own.
+        assumed: settings to mark as not the paper's, such as "run.batch"; a preset names its own.
         indent: depth of the table.
     """
     margin = "  " * indent
@@ -66,7 +66,7 @@ def header_lines(header: Mapping[str, Any], assumed: Sequence[str] = (), indent:
             yield f"{margin}{name}"
             yield from (f"{margin}  {'  '.join(f'{key} {number:g}' for key, number in row.items())}" for row in value)
         elif name != "assumed":
-            mark = "  (assumed: the paper does not give it)" if name in assumed else ""
+            mark = "  (not the paper's)" if name in assumed else ""
             shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else value
             yield f"{margin + name:<24} {shown}{mark}"
 

@@ -113,7 +113,7 @@ class Preset:
         data: the pictures.
         run: how it is trained.
         settings: the task's own table.
-        assumed: settings such as "run.batch" whose values the paper does not give.
+        assumed: settings such as "run.batch" whose values are not the paper's, which may give none.
     """
 
     name: str

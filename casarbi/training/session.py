@@ -18,7 +18,6 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import InitProcessGroupKwargs
 
 from casarbi import __version__
-from casarbi.checkpoints import load_strict, read_state
 from casarbi.errors import CasarbiError
 from casarbi.files import exclusive, write_json
 from casarbi.provenance import command_line, git_commit
@@ -77,7 +76,7 @@ def train(preset: Preset, place: Place, start: Start, reporter: Reporter, cache_
     snapshot = _find_snapshot(place.folder, start, reporter)
     task = build_task(preset.task, preset.settings, torch_seed(preset.run.seed, Purpose.WEIGHTS))
     if start.weights:
-        load_strict(task.network, read_state(start.weights).tensors, start.weights)
+        task.load(start.weights)
     with accelerator.main_process_first():
         images, validation = open_pictures(preset, task.least_side, place.workers, cache_report)
     identity = _identity(preset, task, images, validation)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from casarbi.checkpoints import load_strict, read_state
 from casarbi.errors import CasarbiError
 from casarbi.references import Reference, Registry
 
@@ -76,6 +77,14 @@ class Task(ABC):
     best_metric: str
     best_is_highest: bool
     least_side: int = 0
+
+    def load(self, path: Path) -> None:
+        """Begin from the weights of a file (--init), by default one that holds just the network's tensors.
+
+        Raises:
+            CasarbiError: where the file is not wholly of this network.
+        """
+        load_strict(self.network, read_state(path).tensors, path)
 
     def begin(self, batches: Batches) -> None:  # noqa: B027
         """Prepare the network for a new run, which a resumed one finds prepared; does nothing by default.

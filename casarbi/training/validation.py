@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+from casarbi.errors import CasarbiError
 from casarbi.images import from_uint8, to_uint8
 from casarbi.resize import resize
 from casarbi.scales import Size, scale_label, target_size
@@ -78,6 +80,12 @@ def mean_psnr(images: Tensor, gt: Tensor) -> float:
         return float("nan")
     error = (to_uint8(images).float() - gt.float()).square().flatten(1).mean(1).clamp_min(1e-3)
     return (10 * (255.0**2 / error).log10()).mean().item()
+
+
+def check_scales(scales: Sequence[float]) -> None:
+    """Refuse `validation_scales` that are none; raises CasarbiError."""
+    if not scales or not all(0 < scale < math.inf for scale in scales):
+        raise CasarbiError(f"validation_scales = {list(scales)} must be one or more numbers above 0.")
 
 
 def validate_model(

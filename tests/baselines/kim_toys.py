@@ -4,9 +4,9 @@ import dataclasses
 
 import torch
 
+from baselines.ddpm_tables import ddpm_tables
 from baselines.kim_config import DiffusionConfig, FirstStageConfig, KimConfig, SamplingConfig, UNetConfig
-from baselines.kim_diffusion import alpha_bars, betas
-from baselines.kim_files import AVERAGE, SCHEDULE, UNET
+from baselines.kim_files import AVERAGE, UNET
 from baselines.kim_network import KimNetwork
 
 CONFIG = KimConfig(
@@ -29,9 +29,8 @@ def network(config: KimConfig = CONFIG, seed: int = 0) -> KimNetwork:
 
 
 def schedule(config: DiffusionConfig = CONFIG.diffusion) -> dict[str, torch.Tensor]:
-    """The twelve buffers under their names; those that nothing reads are only of the right length."""
-    tables = {key: torch.zeros(config.timesteps) for key in SCHEDULE}
-    return tables | {"betas": betas(config).float(), "alphas_cumprod": alpha_bars(config)}
+    """The twelve tables under their names."""
+    return ddpm_tables(config.betas())
 
 
 def averages(made: KimNetwork) -> dict[str, torch.Tensor]:

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from test_idm import ABAR, CONFIG, TINY, network
 import baselines.idm_files
 from baselines.idm import IDM, idm
 from baselines.idm_diffusion import ScheduleConfig
-from baselines.idm_files import BUFFERS, WIDTH_KEY, load_idm, save_idm
+from baselines.idm_files import WIDTH_KEY, load_idm, save_idm
 from baselines.idm_network import PUBLISHED, IDMNetwork
 from casarbi.checkpoints import write_checkpoint
 from casarbi.errors import CasarbiError
@@ -25,15 +26,9 @@ def small_layout(monkeypatch):
     monkeypatch.setattr(baselines.idm_files, "PUBLISHED", replace(TINY, unused=True))
 
 
-def buffers(schedule: ScheduleConfig = CONFIG.schedule) -> dict[str, torch.Tensor]:
-    made = {name: torch.zeros(schedule.T) for name in BUFFERS}
-    betas = torch.linspace(schedule.start, schedule.end, schedule.T)
-    return made | {"betas": betas, "alphas_cumprod": torch.tensor(schedule.alpha_bar)}
-
-
 def official(prefix: str = "", **changes) -> dict[str, torch.Tensor]:
     """The bare state dict as the published code saves it, schedule first."""
-    state = buffers() | network(unused=True, **changes).state_dict()
+    state = CONFIG.schedule.buffers() | network(unused=True, **changes).state_dict()
     return {prefix + key: tensor for key, tensor in state.items()}
 
 
@@ -99,16 +94,30 @@ def test_missing_file_is_never_random_weights(tmp_path, name):
         (lambda s: {k: v for k, v in s.items() if k != "ddim_c1"}, "has 12 of the 13 buffers.*lacks ddim_c1"),
         (
             lambda s: s | {"alphas_cumprod": s["alphas_cumprod"] ** 2},
-            "2000 betas of the noise schedule, from 1e-06 to 0.01",
+            "2000 betas of the noise schedule, from 1e-06 to 0.01, .* betas alphas_cumprod would have other values",
         ),
+        (
+            lambda s: s | {"posterior_mean_coef1": torch.full((3,), torch.nan)},
+            "posterior_mean_coef1 would have other values",
+        ),
+        (lambda s: s | {"betas": torch.ones(5)}, "5 betas of the noise schedule, from 1 to 1"),
+        (lambda s: s | {WIDTH_KEY: s[WIDTH_KEY].to(torch.int8)}, "1 of another type .*torch.int8"),
+        (lambda s: s | {WIDTH_KEY: s[WIDTH_KEY].to_sparse()}, "holds no dictionary of tensors"),
+        (lambda s: dict(enumerate(s.values())), "holds no dictionary of tensors: it has 0, 1"),
         (lambda s: {"iter": 5, "epoch": 1, "scheduler": None, "optimizer": {}}, "name the PREFIX_gen.pth beside it"),
         (lambda s: {"epoch": 3}, "holds no dictionary of tensors: it has epoch"),
         (lambda s: [1, 2], "holds a list, wanted a dictionary"),
     ],
 )
 def test_other_files_are_refused_in_one_sentence(tmp_path, change, words):
-    with pytest.raises(AssertionError if words is None else CasarbiError, match=words):
-        idm(str(saved(tmp_path / "w_gen.pth", change(official()))))
+    assert re.search(words, refusal(saved(tmp_path / "w_gen.pth", change(official()))))
+
+
+def test_weights_beside_an_optimizer_and_of_half_precision_load(tmp_path):
+    for content in ({"state_dict": official(), "optimizer": {}, "scheduler": None}, official()):
+        halved = {key: value.half() for key, value in official().items()} if "betas" in content else content
+        made = idm(str(saved(tmp_path / "w_gen.pth", halved)))
+        assert made.evaluations(8) == 2000
 
 
 def test_truncated_and_foreign_files_are_refused(tmp_path):
@@ -138,7 +147,7 @@ def test_code_in_a_file_is_not_run(tmp_path):
 
 def test_schedule_of_another_length_is_read_from_the_file(tmp_path):
     schedule = ScheduleConfig(T=300, start=1e-5, end=5e-2)
-    made = idm(str(saved(tmp_path / "w_gen.pth", official() | buffers(schedule))))
+    made = idm(str(saved(tmp_path / "w_gen.pth", official() | schedule.buffers())))
     assert made.evaluations(8) == 300 and made.steps[0].alpha_bar == pytest.approx(schedule.alpha_bar[-1], rel=1e-4)
 
 
@@ -175,12 +184,20 @@ def test_shipped_weights_are_found_by_name(tmp_path, monkeypatch):
             "holds no IDM weights: its header has the method 'casarbi' and a config",
         ),
         ({"method": "idm"}, "and no config"),
-        ({"method": "idm", "config": "{"}, "no JSON table"),
+        ({"method": "idm", "config": "{"}, "no config in its header that is a JSON table"),
         ({"method": "idm", "config": '{"network": 3}'}, "network = 3, wanted a table"),
         ({"method": "idm", "config": '{"network": {"chanels": [8, 8]}}'}, "did you mean channels"),
         ({"method": "idm", "config": '{"network": {"blocks": 1.5}}'}, "blocks = 1.5 is not a whole number"),
         ({"method": "idm", "config": '{"sampling": {"sampler": "dpm"}}'}, "sampler 'dpm' is unknown"),
-        ({"method": "idm", "config": '{"max_scale": 1}'}, "max_scale=1 must be above 1"),
+        ({"method": "idm", "config": '{"max_scale": 1}'}, "w.safetensors: IDM's max_scale=1 must be a number above 1"),
+        ({"method": "idm", "config": '{"max_scale": Infinity}'}, "max_scale=inf must be"),
+        ({"method": "idm", "config": '{"schedule": {"T": 3000000000}}'}, "at most 100,000"),
+        ({"method": "idm", "config": '{"schedule": {"end": 0.9999999}}'}, "a picture left at its end"),
+        (
+            {"method": "idm", "config": '{"network": {"channels": [262144, 262144], "attention": [1]}}'},
+            "does not fit IDMNetwork",
+        ),
+        ({"method": "idm", "config": "[" * 100_000}, "no config in its header that is a JSON table"),
         ({"method": "idm", "config": '{"scale": 8}'}, "unknown setting or value of IDM: scale = 8"),
         ({"method": "idm", "config": json.dumps({**CONFIG.as_json(), "schedule": {"T": 0}})}, "T of at least 1"),
         (
@@ -200,6 +217,8 @@ def test_wrong_headers_are_refused(tmp_path, header, words):
     [
         ("sampler=dpm", "sampler 'dpm' is unknown"),
         ("steps=2001", "steps=2001 must be from 1 to the 2000"),
+        ("start=2001", "start=2001 is beyond the 2000 steps"),
+        ("start=10&steps=20", "steps=20 are more than its start=10"),
         ("steps=-1", "steps=-1 must be at least 1"),
         ("clamp=yes", "clamp 'yes' is unknown"),
         ("p=relative", "wants max_scale=N"),
@@ -215,7 +234,7 @@ def test_wrong_options_are_refused(tmp_path, options, words):
 @pytest.mark.slow
 def test_official_file_of_full_size(tmp_path, monkeypatch):
     monkeypatch.setattr(baselines.idm_files, "PUBLISHED", PUBLISHED)
-    content = buffers() | IDMNetwork(PUBLISHED).state_dict()
+    content = ScheduleConfig().buffers() | IDMNetwork(PUBLISHED).state_dict()
     assert len(content) == 537
     made = idm(str(saved(tmp_path / "face_gen.pth", content)), steps=2)
     assert made.info.parameters == 99_801_670 and "46 tensors (16,789,215 numbers)" in made.info.weights

@@ -271,6 +271,11 @@ def test_schedule():
     steps = {1999 - i: step for i, step in enumerate(whole_chain(ABAR))}
     assert [steps[t].alpha_bar for t in wanted["t"]] == pytest.approx(wanted["alphas_cumprod"], rel=1e-6)
     assert [steps[t].after for t in wanted["t"]] == pytest.approx(wanted["alphas_cumprod_prev"], rel=1e-6)
+    tables = ScheduleConfig().buffers()
+    assert {name: [len(table)] for name, table in tables.items()} == GOLDEN["buffers"]
+    assert list(tables) == list(GOLDEN["buffers"])
+    for name, table in tables.items():
+        assert table[wanted["t"]].tolist() == pytest.approx(wanted[name], rel=1e-6, abs=1e-9)
     levels = wanted["sqrt_alphas_cumprod_prev_extended"]
     found = [1.0, *(step.level for step in reversed(whole_chain(ABAR)))]
     assert len(found) == levels["length"]

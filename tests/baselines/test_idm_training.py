@@ -1,5 +1,7 @@
 """The IDM task: sizes, targets, loss, validation and files."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,8 @@ from scenes import scene
 from training_runs import learn
 
 from baselines.idm import idm
+from baselines.idm_diffusion import ScheduleConfig
+from baselines.idm_network import IDMNetwork
 from baselines.idm_training import idm_task
 from baselines.training_target import training_target
 from casarbi.errors import CasarbiError
@@ -103,13 +107,29 @@ def test_training_lowers_the_validation_loss_and_the_file_is_a_model(tmp_path):
     )
 
 
+def test_training_goes_on_from_an_official_file(tmp_path, monkeypatch):
+    """Whose never-used parameters and schedule are no part of what is trained."""
+    task = idm_task(TINY | {"network": TINY["network"] | {"blocks": 2}})
+    layout = dataclasses.replace(task.config.network, unused=True)
+    monkeypatch.setattr("baselines.idm_files.PUBLISHED", layout)
+    official = IDMNetwork(layout).state_dict()
+    torch.save(task.config.schedule.buffers() | official, tmp_path / "face_gen.pth")
+    task.load(tmp_path / "face_gen.pth")
+    assert all(torch.equal(tensor, official[key]) for key, tensor in task.network.state_dict().items())
+    torch.save(ScheduleConfig().buffers() | official, tmp_path / "other_gen.pth")
+    with pytest.raises(CasarbiError, match="was trained with ScheduleConfig"):
+        task.load(tmp_path / "other_gen.pth")
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
         (changed(target="sharp"), "antialiased or published"),
         (changed(lr_side=0), "at least 1"),
         (changed(lrside=8), "did you mean lr_side"),
+        (changed(validation_scales=[float("nan")]), "numbers above 0"),
         (TINY | {"max_scale": 1.0}, "above 1"),
+        (TINY | {"sampling": {"steps": 5000}}, "steps=5000 must be from 1 to the 100"),
         (TINY | {"netwrok": {}}, "netwrok"),
     ],
 )

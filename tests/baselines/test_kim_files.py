@@ -9,7 +9,7 @@ import torch
 from kim_toys import CONFIG, averages, lightning, network, published_state, schedule
 
 from baselines.kim import kim
-from baselines.kim_config import MINI_FACE, PUBLISHED, KimConfig
+from baselines.kim_config import PUBLISHED, KimConfig
 from baselines.kim_files import load_first_stage, load_kim, save_first_stage, save_kim
 from baselines.kim_layout import infer_config
 from baselines.kim_network import KimNetwork
@@ -110,7 +110,7 @@ def test_first_stage_out_of_every_layout(tmp_path, layout):
     made, path = network(), tmp_path / ("w.safetensors" if layout.startswith("ours") else "w.ckpt")
     state = made.first_stage.state_dict()
     if layout == "ours":
-        save_first_stage(path, made.first_stage, CONFIG, {})
+        save_first_stage(path, made.first_stage, {})
     elif layout == "ours whole":
         save_kim(path, made, {})
     else:
@@ -125,7 +125,7 @@ def test_ours_says_its_whole_configuration(tmp_path):
     loaded = load_kim(path)
     same(loaded.network, network())
     assert loaded.config == CONFIG and loaded.checkpoint.metadata["licence"] == "MIT"
-    assert "one set of weights" in refusal(path)
+    assert "one set of weights" in refusal(path, ema=True) and "its sides, 4 and 16" in refusal(path, lr_side=8)
 
 
 @pytest.mark.parametrize("data", PUBLISHED)
@@ -158,7 +158,7 @@ def without(*parts: str) -> dict[str, torch.Tensor]:
         (network().first_stage.state_dict(), "holds Kim's first stage alone"),
         (without("first_stage_model"), "a latent diffusion model without first_stage_model"),
         ({"weight": torch.zeros(2)}, "keys such as weight, wanted a checkpoint of Kim's diffusion"),
-        (without("input_blocks"), "lacks the tensor 'input_blocks.0.0.weight'"),
+        (without("input_blocks"), "lacks the tensor 'model.diffusion_model.input_blocks.0.0.weight'"),
         (without("betas"), "lacks the tensor 'betas'"),
         (without("middle_block.1.proj_out"), "2 missing .model.diffusion_model.middle_block.1.proj_out.weight"),
         (without("output_blocks.3"), "missing .model.diffusion_model.output_blocks.3.0"),
@@ -166,6 +166,9 @@ def without(*parts: str) -> dict[str, torch.Tensor]:
         (without() | {"scale_factor": torch.tensor(float("nan"))}, "NaN or infinite values .scale_factor"),
         (without() | {"betas": torch.linspace(1e-4, 0.02, 1000)}, "another noise schedule"),
         (without() | {"betas": torch.zeros(0)}, "not wholly of Kim"),
+        (without() | {"posterior_variance": torch.zeros(1000)}, "posterior_variance would have other values"),
+        (without() | {"scale_factor": torch.tensor(0.0)}, "scale_factor 0, by which no latent"),
+        (without() | {"first_stage_model.quant_conv.weight": torch.zeros(2)}, "of CompVis"),
     ],
 )
 def test_what_is_not_wholly_of_kim_is_refused(tmp_path, state, words):
@@ -197,12 +200,15 @@ def test_cut_off_and_missing_files(official, tmp_path):
     [
         ({"method": "liif"}, "holds weights of 'liif'"),
         ({"method": "kim-first-stage", "config": "{}"}, "holds Kim's first stage alone"),
-        ({"method": "kim"}, "no config in its header that is JSON"),
-        ({"method": "kim", "config": "[1]"}, "wanted a table"),
+        ({"method": "kim"}, "no config in its header that is a JSON table"),
+        ({"method": "kim", "config": "[1]"}, "no config in its header that is a JSON table"),
+        ({"method": "kim", "config": '{"hr_side": 0}'}, "hr_side=0 must be lr_side=16 times"),
+        ({"method": "kim", "config": '{"diffusion": {"timesteps": 1000000000}}'}, "at most 100,000"),
+        ({"method": "kim", "config": '{"diffusion": {"linear_start": 0.9, "linear_end": 0.99}}'}, "leaves some"),
         ({"method": "kim", "config": '{"unet": {"chanels": 3}}'}, "did you mean channels"),
         ({"method": "kim", "config": '{"lr_side": 5}'}, "hr_side=128 must be lr_side=5 times"),
         ({"method": "kim", "config": '{"unet": 3}'}, "unet = 3 is not a table"),
-        ({"method": "kim", "config": json.dumps(MINI_FACE.as_json())}, "does not fit KimNetwork"),
+        ({"method": "kim", "config": json.dumps(PUBLISHED["FFHQ"].as_json())}, "does not fit KimNetwork"),
     ],
 )
 def test_wrong_headers_are_refused(tmp_path, header, words):

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from kim_toys import CONFIG, network
+from kim_toys import CONFIG, network, published_state
 from scenes import scene
 from training_runs import learn
 
@@ -30,7 +30,8 @@ IMAGES = [to_uint8(scene(24, 24, seed)) for seed in range(3)]
 
 
 def first_stage(**training):
-    return first_stage_task(TINY | {"training": {"validation_sides": [8, 16]} | training})
+    sides = {"hr_side": 16, "sizes": [4, 16], "validation_sides": [8, 16]}
+    return first_stage_task({"first_stage": TINY["first_stage"], "training": sides | training})
 
 
 def denoiser(**training):
@@ -166,6 +167,21 @@ def test_a_resumed_run_needs_no_first_stage_and_alignment_fine_tunes_the_denoise
     assert changed == {"model"}
 
 
+def test_alignment_begins_from_a_checkpoint_of_the_published_code(tmp_path):
+    made, path = network(), tmp_path / "last.ckpt"
+    torch.save({"state_dict": published_state(made)}, path)
+    known = dataclasses.replace(CONFIG, sizes=(4, 16))
+    for change, words in (({}, ""), ({"linear_end": 0.01}, "was trained with Diffusion")):
+        diffusion = dataclasses.replace(known.diffusion, **change)
+        task = kim_task(dataclasses.replace(known, diffusion=diffusion).as_json() | {"training": {"loss": "alignment"}})
+        if words:
+            with pytest.raises(CasarbiError, match=words):
+                task.load(path)
+        else:
+            task.load(path)
+            assert all(torch.equal(a, b) for a, b in zip(task.network.parameters(), made.parameters(), strict=True))
+
+
 def test_alignment_reports_both_terms(tmp_path):
     path = tmp_path / "kim.safetensors"
     save_kim(path, network(), {})
@@ -186,6 +202,11 @@ def test_alignment_reports_both_terms(tmp_path):
     [
         (lambda: denoiser(loss="l1"), "noise or alignment"),
         (lambda: denoiser(validation_scales=[]), "validation_scales"),
+        (lambda: denoiser(validation_scales=[-1.0]), "numbers above 0"),
+        (lambda: kim_task(TINY | {"sampling": {"steps": 0}}), "steps=0 gives no chain"),
+        (lambda: kim_task(TINY | {"sampling": {"start": 5000}}), "start=5000 is no step"),
+        (lambda: first_stage(hr_side=15), "multiple of 2"),
+        (lambda: first_stage_task({"unet": {}}), "no setting unet"),
         (lambda: first_stage(target="sharp"), "antialiased or published"),
         (lambda: first_stage(queries=-1), "queries"),
         (lambda: first_stage(querys=1), "did you mean queries"),

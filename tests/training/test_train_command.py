@@ -46,7 +46,7 @@ def test_train_stop_resume_info(call, tmp_path):
     done = call(*command, "--resume")
     assert done.exit_code == 0 and "holds the weights after 6 steps" in done.output and "step 6: psnr" in done.output
     told = call("info", "runs/toy/toy.safetensors").output
-    for words in ("training_toys:scenes?n=8", "assumed: the paper does not give it", "git_commit", "command", "step 6"):
+    for words in ("training_toys:scenes?n=8", "(not the paper's)", "git_commit", "command", "step 6"):
         assert words in told
     assert (tmp_path / "runs/toy/tensorboard").is_dir()
 
@@ -74,7 +74,7 @@ def test_presets_are_listed_and_shown(call):
     assert re.search(r"parameters +\d\d,\d{3},\d{3}\n", shown) and re.search(
         r"stage 64 -> 128 px +[\d.]+ \+ 15 x", shown
     )
-    assert re.search(r"kappa +2.0  \(assumed: the paper does not give it\)\n", shown)
+    assert re.search(r"kappa +2.0  \(not the paper's\)\n", shown)
 
 
 @pytest.mark.parametrize(
