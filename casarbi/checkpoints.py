@@ -154,11 +154,11 @@ def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) ->
     Raises:
         CasarbiError: naming how many keys are missing, unexpected, of another shape or not finite, with examples.
     """
-    check_fit(module, tensors, path)
+    _check_fit(module, tensors, path)
     module.load_state_dict(dict(tensors))
 
 
-def check_fit(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+def _check_fit(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     """Raise what `load_strict` raises, and load nothing; the module may be on the meta device."""
     wanted = module.state_dict()
     faults = {
@@ -233,7 +233,7 @@ def load_new(make: Callable[[], Network], tensors: Mapping[str, Tensor], path: P
     """
     with torch.device("meta"):
         network = make()
-    check_fit(network, tensors, path)  # before memory is taken for whatever a header asks for
+    _check_fit(network, tensors, path)  # before memory is taken for whatever a header asks for
     network.to_empty(device="cpu")
     network.load_state_dict(dict(tensors))
     return network.requires_grad_(False).eval()

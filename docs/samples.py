@@ -18,6 +18,7 @@ SHEETS = {
             "Bicubic": "bicubic",
             "LIIF": "liif:mini-face",
             "IDM": "idm:mini-face",
+            "Kim": "kim:mini-face",
             "CasArbi": "casarbi:mini-face",
         },
     ),

@@ -33,7 +33,7 @@ def test_every_file_says_how_it_was_made_and_is_a_model(method, name):
     model = create_model(f"{method}:{name}")
     made = model.upscale(torch.rand(1, 3, 16, 16), (37, 37), [0])
     assert made.shape == (1, 3, 37, 37) and 0 <= made.min() < made.max() <= 1
-    assert model.info.licence == "MIT" and model.info.trained_scales[0] == 1.0
+    assert model.info.licence == "MIT" and 1 <= model.info.trained_scales[0] < 4 <= model.info.trained_scales[1]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def scores():
     dataset, found = create_dataset("portraits?split=test&n=8"), {}
     pairs = [PROTOCOLS["face"].pairs(dataset, image_id, [8.0])[0] for image_id in dataset.ids[:4]]
     lr, gt = (torch.stack([getattr(pair, name) for pair in pairs]) for name in ("lr", "gt"))
-    for reference in ("bicubic", "liif:mini-face", "idm:mini-face", "casarbi:mini-face"):
+    for reference in ("bicubic", "liif:mini-face", "idm:mini-face", "kim:mini-face", "casarbi:mini-face"):
         made = from_uint8(to_uint8(create_model(reference).upscale(lr, (128, 128), range(4))))
         found[reference] = [sum(metric.scores(made, gt)) / 4 for metric in metrics]
     return found
@@ -63,3 +63,8 @@ def test_idm_looks_nearer_than_regression(scores):
     """Its colours are right too: they were not where the chain began at noise, at 9 dB less."""
     (psnr, distance), bicubic = scores["idm:mini-face"], scores["bicubic"]
     assert distance < scores["liif:mini-face"][1] and psnr > bicubic[0] - 1
+
+
+def test_kim_looks_nearer_than_regression(scores):
+    (psnr, distance), bicubic = scores["kim:mini-face"], scores["bicubic"]
+    assert distance < scores["liif:mini-face"][1] and psnr > bicubic[0]
