@@ -29,6 +29,7 @@ from casarbi.training.seeds import Purpose, torch_seed
 from casarbi.training.snapshots import Snapshot, check_identity, list_snapshots, read_snapshot
 from casarbi.training.task import Task, build_task
 from casarbi.training.trainer import Place, Trainer
+from casarbi.weights import sha256_file
 
 # What these say decides neither weights nor order, so a resumed run may change them.
 _FREE = ("log_every", "validate_every", "snapshot_every", "skip_limit", "train", "validation")
@@ -193,7 +194,7 @@ def _header(preset: Preset, task: Task, images: CachedImages, validation: Cached
             name: {"reference": part.reference, "fingerprint": part.fingerprint, "count": len(part)}
             for name, part in (("train", images), ("validation", validation))
         },
-        "initial_weights": str(start.weights) if start.weights else "random",
+        "initial_weights": f"{start.weights}, SHA-256 {sha256_file(start.weights)}" if start.weights else "random",
         "command": command_line(),
         "git_commit": git_commit(),
         "versions": {"casarbi": __version__, "torch": str(torch.__version__)},

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from casarbi.checkpoints import read_checkpoint
 from casarbi.errors import CasarbiError
+from casarbi.training.header import KEY
 from casarbi.training.session import Start
 from casarbi.training.snapshots import list_snapshots, read_snapshot
 
@@ -200,10 +201,10 @@ def test_start_and_resume_are_never_mistaken(runs):
 def test_weights_alone_begin_a_new_run(runs):
     weights = runs("first").weights
     runs("second", start=Start(weights=weights, device="cpu"), iterations=1, learning_rate=1e-12)
-    first, second = (read_checkpoint(runs.place / name / "toy.safetensors").content for name in ("first", "second"))
-    assert (
-        torch.allclose(first["0.weight"], second["0.weight"]) and read_snapshot(runs.snapshot("second")).state.step == 1
-    )
+    first, second = (read_checkpoint(runs.place / name / "toy.safetensors") for name in ("first", "second"))
+    assert torch.allclose(first.content["0.weight"], second.content["0.weight"])
+    assert read_snapshot(runs.snapshot("second")).state.step == 1
+    assert json.loads(second.metadata[KEY])["initial_weights"] == f"{weights}, SHA-256 {first.sha256}"
 
 
 def test_folder_in_use_is_refused(runs):
