@@ -26,7 +26,13 @@ SHEETS = {
         "photos",
         "photo",
         ("skimage-chelsea", "skimage-coffee"),
-        {"Bicubic": "bicubic", "LIIF": "liif:mini-scene", "CasArbi": "casarbi:mini-scene"},
+        {
+            "Bicubic": "bicubic",
+            "LIIF": "liif:mini-scene",
+            "IDM": "idm:mini-scene",
+            "Kim": "kim:mini-scene",
+            "CasArbi": "casarbi:mini-scene",
+        },
     ),
 }
 
