@@ -88,12 +88,12 @@ def plan_steps(config: DiffusionConfig, sampling: SamplingConfig) -> tuple[Step,
     return tuple(reversed(steps))
 
 
-def _times(steps: int, total: int, drop_noisiest: bool) -> list[int]:
+def _times(steps: int, total: int, drop_noisiest: bool) -> range:
     """Rising t of a chain; none where there is no such chain."""
-    times = list(range(1, total + 1, total // steps)) if 1 <= steps <= total else []
+    times = range(1, total + 1, total // steps) if 1 <= steps <= total else range(0)
     if drop_noisiest:
         times = times[:-1]
-    return times if times and times[-1] < total else []
+    return times if times and times[-1] < total else range(0)
 
 
 def _step(t: int, alpha: float, alpha_next: float, eta: float) -> Step:

@@ -191,9 +191,9 @@ def test_wrong_options_are_refused(official, option, words):
         opened(f"{official}&{option}")
 
 
-@pytest.mark.parametrize("steps", [0, 1, 1001])
-def test_steps_that_give_no_chain_are_refused(steps):
-    with pytest.raises(CasarbiError, match=f"steps={steps} gives no chain"):
+@pytest.mark.parametrize(("steps", "nearest"), [(0, 2), (1, 2), (1001, 1000)])
+def test_steps_that_give_no_chain_are_refused(steps, nearest):
+    with pytest.raises(CasarbiError, match=f"steps={steps} gives no chain within 1000 steps.*: steps={nearest} does"):
         plan_steps(DiffusionConfig(), SamplingConfig(steps=steps))
 
 
