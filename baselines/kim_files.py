@@ -95,10 +95,10 @@ def load_first_stage(path: Path) -> FirstStage:
     method = checkpoint.metadata.get("method")
     if method is not None and method not in (METHOD, FIRST_STAGE_METHOD):
         raise CasarbiError(f"{path} holds weights of '{method}', wanted Kim's first stage.")
-    ours = method is not None
-    config = (
-        FirstStageConfig.from_json(read_config(checkpoint), str(path)) if ours else infer_first_stage(tensors, path)
-    )
+    if method is None:
+        config = infer_first_stage(tensors, path)
+    else:
+        config = FirstStageConfig.from_json(read_config(checkpoint), str(path))
     return load_new(lambda: FirstStage(config), tensors, path)
 
 

@@ -95,7 +95,7 @@ def upscale(photos: tuple[Path, ...], model: str, out: Path | None, recursive: b
     method = _load(model, device)
     say(make_console(), _describe(model, method))
     if method.info.warning:
-        say(make_consoles()[1], f"Warning: {method.info.warning}", style="yellow")
+        _warn(make_consoles()[1], method.info.warning)
     settings = {name: options[name] for name in ("background", "max_pixels", "seed")} | {"device": device}
     _run_all(todo, method, wanted, settings)
 
@@ -155,7 +155,11 @@ def _report(console: Console, errors: Console, source: Path, target: Path, done:
     for warning in done.warnings:
         if warning not in warned:
             warned.add(warning)
-            say(errors, f"Warning: {warning}", style="yellow")
+            _warn(errors, warning)
+
+
+def _warn(errors: Console, text: str) -> None:
+    say(errors, f"Warning: {text}", style="yellow")
 
 
 main.add_command(train)

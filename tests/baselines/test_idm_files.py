@@ -113,11 +113,16 @@ def test_other_files_are_refused_in_one_sentence(tmp_path, change, words):
     assert re.search(words, refusal(saved(tmp_path / "w_gen.pth", change(official()))))
 
 
-def test_weights_beside_an_optimizer_and_of_half_precision_load(tmp_path):
-    for content in ({"state_dict": official(), "optimizer": {}, "scheduler": None}, official()):
-        halved = {key: value.half() for key, value in official().items()} if "betas" in content else content
-        made = idm(str(saved(tmp_path / "w_gen.pth", halved)))
-        assert made.evaluations(8) == 2000
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: {"state_dict": s, "optimizer": {}, "scheduler": None},
+        lambda s: {key: tensor.half() for key, tensor in s.items()},
+    ],
+    ids=["beside an optimizer", "half precision"],
+)
+def test_weights_in_other_wrappings_load(tmp_path, change):
+    assert idm(str(saved(tmp_path / "w_gen.pth", change(official())))).evaluations(8) == 2000
 
 
 def test_truncated_and_foreign_files_are_refused(tmp_path):
