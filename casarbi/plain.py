@@ -1,0 +1,58 @@
+"""Text from outside (names, headers, other libraries' errors) made safe to print: it is read, never obeyed."""
+
+from __future__ import annotations
+
+import re
+import reprlib
+import unicodedata
+
+_UNUSUAL = re.compile(r"[^ -~]")
+_OBEYED = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+"""Categories that a terminal or a page obeys, hides or cannot encode: controls, format characters (such as those that
+turn the direction of writing), lone surrogates, private use, line and paragraph separators."""
+_JOINERS = "\u200c\u200d"
+"""Format characters that ordinary names need: Persian words and composed emoji."""
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel = 3  # with six items per level, at most a few hundred whatever a file nests
+_SHORT.maxstring = _SHORT.maxother = 80
+
+
+def visible(text: str) -> str:
+    r"""Replace each character that would act on a terminal, hide, or begin a line by its escape.
+
+    The result is one line. Letters, signs and emoji of every script stay as they are, so names remain readable.
+
+    Example:
+        >>> visible("a\x1b]0;b\nError: fine \u202egnp") == r"a\x1b]0;b\nError: fine \u202egnp"
+        True
+        >>> visible("café 图 👩‍🎨.png")
+        'café 图 👩\u200d🎨.png'
+    """
+    return _UNUSUAL.sub(_escape, text)
+
+
+def quote(value: object, limit: int = 80) -> str:
+    """Write a value from a file or a person into a sentence: one visible line, at most about `limit` characters.
+
+    Text stands in single quotes, so that a space at its end is seen; other values are written as Python does, and
+    nested ones are cut before they are printed.
+
+    Example:
+        >>> quote("in "), quote([1, [2, [3, [4]]]]), quote("x" * 99, limit=8)
+        ("'in '", '[1, [2, [...]]]', "'xxxxxxxx…'")
+    """
+    if isinstance(value, str):
+        return f"'{visible(value[:limit])}{'…' * (len(value) > limit)}'"
+    try:
+        text = _SHORT.repr(value)
+    except Exception:  # an int of a million digits, an object whose repr breaks
+        text = f"a value of type {type(value).__name__}"
+    return visible(text if len(text) <= limit else text[:limit] + "…")
+
+
+def _escape(match: re.Match[str]) -> str:
+    sign = match[0]
+    if unicodedata.category(sign) not in _OBEYED or sign in _JOINERS:
+        return sign
+    return sign.encode("unicode_escape").decode("ascii")
