@@ -27,7 +27,7 @@ from benchmarks.parameters import (
     names_option,
     run_options,
 )
-from casarbi.console import CasarbiGroup, make_console, make_progress
+from casarbi.console import CasarbiGroup, echo, make_console, make_progress
 from casarbi.errors import CasarbiError
 from casarbi.scales import scale_label
 
@@ -207,15 +207,15 @@ def status(experiment: str | None, preset: str, data: str | None, models: tuple[
 
     if experiment is None:
         for name in known_experiments():
-            click.echo(f"{name}: {load_experiment(name).title}")
+            echo(f"{name}: {load_experiment(name).title}")
         return
     session = _open(_declared(experiment, preset, data, models), store)
     for panel, states in session.states().items():
-        click.echo(f"{panel}: {session.benches[panel].job.data}")
+        echo(f"{panel}: {session.benches[panel].job.data}")
         for state in states:
-            click.echo(f"  {state.word:8} {state.title}: {state.why}")
+            echo(f"  {state.word:8} {state.title}: {state.why}")
         for reference, reason in session.benches[panel].failed.items():
-            click.echo(f"  {'failed':8} {reference}: {reason}")
+            echo(f"  {'failed':8} {reference}: {reason}")
 
 
 for command in (doctor, weights, datasets, completion):
@@ -304,35 +304,31 @@ def _execute(
 def _announce(session: Session) -> None:
     """Echo how scales, data and protocols were understood, before hours of work."""
     experiment = session.experiment
-    click.echo(f"{experiment.title}: scales {', '.join(scale_label(scale) for scale in experiment.scales)}")
+    echo(f"{experiment.title}: scales {', '.join(scale_label(scale) for scale in experiment.scales)}")
     if session.part.world > 1:
-        click.echo(
-            f"  Here only slice {session.part.rank} of {session.part.world}: every {session.part.world}th image."
-        )
+        echo(f"  Here only slice {session.part.rank} of {session.part.world}: every {session.part.world}th image.")
     for spec in experiment.panels:
         bench = session.benches[spec.name]
-        click.echo(
-            f"  {spec.data}: {len(bench.dataset.ids)} images, protocol {spec.protocol.name}. {spec.protocol.about}"
-        )
+        echo(f"  {spec.data}: {len(bench.dataset.ids)} images, protocol {spec.protocol.name}. {spec.protocol.about}")
         for reference, reason in bench.failed.items():
-            click.echo(f"Warning: {reference} is left out: {reason}", err=True)
+            echo(f"Warning: {reference} is left out: {reason}", err=True)
 
 
 def _print_bill(session: Session) -> None:
     bill = session.bill()
-    click.echo(f"To do: {bill.images} images, {bill.outputs} outputs, {bill.evaluations} network evaluations.")
+    echo(f"To do: {bill.images} images, {bill.outputs} outputs, {bill.evaluations} network evaluations.")
     if bill.seconds is not None:
         minutes, seconds = divmod(round(bill.seconds), 60)
-        click.echo(f"Time: about {minutes} min {seconds} s with {session.processes} process(es), from {bill.basis}.")
-        click.echo(f"Memory: about {bill.memory_bytes / 2**30:.1f} GiB. Disk: about {bill.disk_bytes / 2**20:.1f} MiB.")
+        echo(f"Time: about {minutes} min {seconds} s with {session.processes} process(es), from {bill.basis}.")
+        echo(f"Memory: about {bill.memory_bytes / 2**30:.1f} GiB. Disk: about {bill.disk_bytes / 2**20:.1f} MiB.")
     for need in session.experiment.needs:
-        click.echo(f"Needs {need}.")
+        echo(f"Needs {need}.")
 
 
 def _print_times(outcome: Outcome, wall: float, processes: int) -> None:
     if outcome.outputs:
         parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in outcome.seconds.items())
-        click.echo(f"Measured {outcome.outputs} outputs in {wall:.1f} s; summed over {processes} process(es): {parts}.")
+        echo(f"Measured {outcome.outputs} outputs in {wall:.1f} s; summed over {processes} process(es): {parts}.")
 
 
 def _write(session: Session, folder: Path, spreadsheet: str | None) -> None:
@@ -348,7 +344,7 @@ def _write(session: Session, folder: Path, spreadsheet: str | None) -> None:
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     click.echo(to_text(document, sys.stdout.encoding, width))
     for path in paths:
-        click.echo(str(path))
+        echo(str(path))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from benchmarks.parameters import Name, known_datasets, known_weights
-from casarbi.console import CasarbiGroup
+from casarbi.console import CasarbiGroup, echo
 from casarbi.errors import CasarbiError
 
 
@@ -22,9 +22,9 @@ def doctor() -> None:
     checks = diagnose()
     width = max(len(check.name) for check in checks)
     for check in checks:
-        click.echo(f"{check.status:12} {check.name:{width}}  {check.detail}")
+        echo(f"{check.status:12} {check.name:{width}}  {check.detail}")
         if check.mend:
-            click.echo(f"{'':12} {'':{width}}  {check.mend}")
+            echo(f"{'':12} {'':{width}}  {check.mend}")
     if any(check.status == "failed" for check in checks):
         raise CasarbiError("A check failed: numbers made on this machine cannot be trusted until it is mended.")
 
@@ -50,8 +50,8 @@ def weights_list() -> None:
             place = str(weights_path(name))
         except CasarbiError as error:
             place = str(error)
-        click.echo(f"{name}: {place}")
-        click.echo(f"    {entry.source}; {entry.licence}; SHA-256 {entry.sha256[:16]}")
+        echo(f"{name}: {place}")
+        echo(f"    {entry.source}; {entry.licence}; SHA-256 {entry.sha256[:16]}")
 
 
 @weights.command("fetch")
@@ -66,7 +66,7 @@ def weights_fetch(names: tuple[str, ...]) -> None:
     from casarbi.weights import fetch_weights
 
     for name in names:
-        click.echo(f"{name}: {fetch_weights(name, lambda step: click.echo(f'  {step}', err=True))}")
+        echo(f"{name}: {fetch_weights(name, lambda step: echo(f'  {step}', err=True))}")
 
 
 @click.command()
@@ -85,21 +85,21 @@ def datasets(reference: str | None) -> None:
 
     if reference:
         dataset = create_dataset(reference)
-        click.echo(f"{reference}: {len(dataset.ids)} images, fingerprint {dataset.fingerprint[:12]}")
+        echo(f"{reference}: {len(dataset.ids)} images, fingerprint {dataset.fingerprint[:12]}")
         for note in dataset.notes:
-            click.echo(f"  {note}")
+            echo(f"  {note}")
         for image in dataset.ids[:10]:
             height, width = dataset.image(image).shape[-2:]
-            click.echo(f"  {image} {width}x{height}")
+            echo(f"  {image} {width}x{height}")
         if len(dataset.ids) > 10:
-            click.echo(f"  … and {len(dataset.ids) - 10} more")
+            echo(f"  … and {len(dataset.ids) - 10} more")
         return
-    click.echo("Data sets, each with its usual protocol:")
+    echo("Data sets, each with its usual protocol:")
     for name in known_datasets():
-        click.echo(f"  {name}: {default_protocol(name).name}")
-    click.echo("Protocols:")
+        echo(f"  {name}: {default_protocol(name).name}")
+    echo("Protocols:")
     for protocol in PROTOCOLS.values():
-        click.echo(f"  {protocol.name}: {protocol.about}")
+        echo(f"  {protocol.name}: {protocol.about}")
 
 
 @click.command()

@@ -144,8 +144,8 @@ def _run_all(todo: Plan, model: SRModel, wanted: Any, settings: dict[str, Any]) 
     if failed and total == 1:
         raise CasarbiError(failed[0][1])
     if failed:
-        lines = "".join(f"\n  {reason}" for _, reason in failed)
-        raise CasarbiError(f"{len(failed)} of {total} failed, the others are written:{lines}")
+        reasons = [reason for _, reason in failed]
+        raise CasarbiError(f"{len(failed)} of {total} failed, the others are written:", reasons)
 
 
 def _report(console: Console, errors: Console, source: Path, target: Path, done: Enlarged, warned: set[str]) -> None:

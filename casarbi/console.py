@@ -1,16 +1,25 @@
-"""The edge where both command lines meet people: errors as one sentence, and words that any stream can print."""
+"""The edge where both command lines meet people: errors as one sentence, and words that any stream can print.
+
+All text that leaves here goes through `plain.visible`: it may hold names and texts from files, and those must not move
+the cursor, set a terminal's title or begin a line that looks like ours.
+"""
 
 from __future__ import annotations
 
 import codecs
 import errno
+import logging
 import os
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from casarbi.errors import CasarbiError
+from casarbi.plain import visible
 
 if TYPE_CHECKING:  # rich takes 50 ms to import, which `--help` need not pay
     from rich.console import Console
@@ -71,6 +80,25 @@ def make_streams_safe() -> None:
             stream.reconfigure(errors="casarbi-plain")
 
 
+@contextmanager
+def visible_warnings() -> Iterator[None]:
+    """Print the warnings and logs of libraries, which quote files too, as single lines while the block runs."""
+    before, last = warnings.formatwarning, logging.lastResort  # the handler of logs that nobody listens to
+    warnings.formatwarning = lambda message, *place, **line: f"Warning: {visible(str(message))}\n"
+    logging.lastResort = logging.StreamHandler()
+    logging.lastResort.setLevel(logging.WARNING)
+    logging.lastResort.setFormatter(_LineFormatter("Warning: %(message)s"))
+    try:
+        yield
+    finally:
+        warnings.formatwarning, logging.lastResort = before, last
+
+
+class _LineFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+
 class CasarbiGroup(click.Group):
     """A Click group whose commands end in one sentence, never in a traceback, whatever a user or a disk does.
 
@@ -94,12 +122,19 @@ class CasarbiGroup(click.Group):
         make_streams_safe()
         if "" not in sys.path:
             sys.path.append("")  # for `my_package.module:factory`; last, so that no file there hides a library
-        return super().main(*args, **kwargs)
+        with visible_warnings():
+            return super().main(*args, **kwargs)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Parse the arguments; a message that quotes one stays on its line."""
+        with _visible_usage():
+            return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what a user can mend becomes Click's one-line error."""
         try:
-            return super().invoke(ctx)
+            with _visible_usage():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             if ctx.parent:
                 raise  # the outermost group knows what is kept
@@ -108,12 +143,23 @@ class CasarbiGroup(click.Group):
         except CasarbiError as error:
             if os.environ.get("CASARBI_TRACEBACK"):
                 raise
-            raise click.ClickException(str(error)) from None
+            lines = (str(error), *(f"  {line}" for line in error.lines))
+            raise click.ClickException("\n".join(map(visible, lines))) from None
         except OSError as error:
             # A reader that closed the pipe (`| head`) is Click's to answer.
             if error.errno in (None, errno.EPIPE) or os.environ.get("CASARBI_TRACEBACK"):
                 raise
-            raise click.ClickException(f"{disk_trouble(error)}: make room, or name another place.") from None
+            trouble = visible(disk_trouble(error))
+            raise click.ClickException(f"{trouble}: make room, or name another place.") from None
+
+
+@contextmanager
+def _visible_usage() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        error.message = visible(error.message)  # type: ignore[misc]  # final in name: a copy would lose its kind
+        raise
 
 
 def disk_trouble(error: OSError) -> str:
@@ -144,8 +190,13 @@ def make_consoles() -> tuple[Console, Console]:
 
 
 def say(console: Console, text: str, style: str | None = None) -> None:
-    """Print one line as it is, however long: a path is never wrapped or cut."""
-    console.print(text, style=style, soft_wrap=True)
+    """Print one line, however long: a path is never wrapped or cut."""
+    console.print(visible(text), style=style, soft_wrap=True)
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """Print one line on standard output or error, as `say` does, where no rich console is at hand."""
+    click.echo(visible(text), err=err)
 
 
 def make_progress(console: Console, *, disable: bool = False) -> Progress:
@@ -154,13 +205,19 @@ def make_progress(console: Console, *, disable: bool = False) -> Progress:
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        Task,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.text import Text
+
+    class Description(TextColumn):
+        def render(self, task: Task) -> Text:
+            return Text(visible(task.description), style="progress.description")
 
     columns = (
-        TextColumn("{task.description}", markup=False),
+        Description("", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

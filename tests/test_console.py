@@ -1,17 +1,21 @@
 """Errors as sentences, and printing on streams whose encoding lacks signs."""
 
 import io
+import logging
 import os
 import subprocess
 import sys
+import warnings
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from casarbi.console import CasarbiGroup, make_console, make_consoles, make_progress, make_streams_safe, say
+from casarbi.console import CasarbiGroup, echo, make_console, make_consoles, make_progress, make_streams_safe, say
 from casarbi.errors import CasarbiError
 
+HOSTILE = "\x1b]0;title\x07\nError: fine\r\u202e\x9b2J\u2028"
+SHOWN = r"\x1b]0;title\x07\nError: fine\r\u202e\x9b2J\u2028"
 SIGNS = "a → b × 2 ± 1 … 图.png \udcff"
 
 
@@ -28,13 +32,69 @@ def inner():
 @inner.command()
 @click.argument("kind")
 def fail(kind):
-    raise {"mendable": CasarbiError("The cat sat on it: move the cat."), "bug": KeyError("oops")}[kind]
+    errors = {
+        "mendable": CasarbiError("The cat sat on it: move the cat."),
+        "bug": KeyError("oops"),
+        "hostile": CasarbiError(f"In {HOSTILE}", [HOSTILE, "second"]),
+        "disk": OSError(28, "No space", HOSTILE),
+        "usage": click.UsageError(HOSTILE),
+    }
+    if kind == "library":
+        warnings.warn(HOSTILE, stacklevel=1)
+        logging.lastResort.handle(logging.makeLogRecord({"msg": HOSTILE}))  # pytest listens to every logger
+        return
+    raise errors[kind]
 
 
 def test_mendable_error_is_one_sentence():
     result = CliRunner().invoke(tool, ["inner", "fail", "mendable"])
     assert result.exit_code == 1
     assert result.output == "Error: The cat sat on it: move the cat.\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "printed"),
+    [
+        ("hostile", [f"Error: In {SHOWN}", f"  {SHOWN}", "  second"]),
+        ("disk", [f"Error: {SHOWN}: No space: make room, or name another place."]),
+        ("usage", [f"Error: {SHOWN}"]),
+        ("library", [f"Warning: {SHOWN}"] * 2),
+    ],
+)
+def test_text_from_outside_stays_on_its_line(kind, printed):
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda *warning, **_: sys.stderr.write(warnings.formatwarning(*warning[:4]))
+        result = CliRunner().invoke(tool, ["inner", "fail", kind])
+    assert result.output.splitlines()[-len(printed) :] == printed
+    assert all(line.isprintable() for line in result.output.split("\n"))
+
+
+@pytest.mark.parametrize(
+    "arguments", [[HOSTILE], ["inner", HOSTILE], ["inner", "fail", "bug", HOSTILE], [f"--{HOSTILE}"]]
+)
+def test_what_was_typed_stays_on_its_line(arguments):
+    result = CliRunner().invoke(tool, arguments)
+    assert result.exit_code == 2 and "Error: fine" in result.output
+    assert all(line.isprintable() for line in result.output.split("\n"))
+
+
+def test_say_and_echo_print_one_line(capsys):
+    say(make_console(), HOSTILE)
+    echo(HOSTILE)
+    assert capsys.readouterr().out == f"{SHOWN}\n" * 2
+
+
+def test_progress_shows_names_as_text(monkeypatch):
+    stream = io.StringIO()
+    stream.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "200")
+    with make_progress(make_console(stderr=True)) as progress:
+        progress.add_task(HOSTILE, total=1)
+        progress.refresh()
+    assert SHOWN in stream.getvalue() and "\x1b]0" not in stream.getvalue()
 
 
 def test_bug_keeps_its_traceback():
