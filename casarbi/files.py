@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
+import platform
+import re
 import shutil
+import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+_DRAFT = re.compile(r"\.casarbi-(?P<host>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{8}\.tmp")
+# What earlier versions called theirs; these names do not say on which machine.
+_OLD_DRAFT = re.compile(r"\..+-\d+\.tmp|\.\d{20}-[0-9a-f]{8}\.npz|\..+\.json\.[0-9a-f]{8}")
+_ABANDONED_SECONDS = 24 * 3600
 
 
 @contextmanager
@@ -18,7 +29,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The draft is forced to the disk before it is moved, so that even a power cut leaves the old file or the new one.
     """
-    draft = path.with_name(f".{path.name}-{os.getpid()}.tmp")
+    # Not the file's own name, which may already be as long as the system allows.
+    draft = path.with_name(f".casarbi-{_this_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
     try:
         draft.touch()
         mode = draft.stat().st_mode
@@ -30,6 +42,53 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             draft.unlink()
+
+
+def sweep_drafts(folder: Path) -> list[Path]:
+    """Remove drafts that killed processes left in a folder (not in its subfolders); returns those removed.
+
+    A draft of this machine goes as soon as its process is gone. Of another machine's processes nothing is known, so
+    their drafts go after a day without a write. A folder that is missing or refuses is left as it is.
+    """
+    removed = []
+    with suppress(OSError):
+        for draft in [Path(entry.path) for entry in os.scandir(folder) if entry.name.startswith(".")]:
+            with suppress(OSError):
+                if _is_abandoned(draft):
+                    draft.unlink()
+                    removed.append(draft)
+    return removed
+
+
+def _is_abandoned(draft: Path) -> bool:
+    named = _DRAFT.fullmatch(draft.name)
+    if not (named or _OLD_DRAFT.fullmatch(draft.name)):
+        return False
+    if named and named["host"] == _this_host() and not _is_running(int(named["process"])):
+        return True
+    return time.time() - draft.stat().st_mtime > _ABANDONED_SECONDS
+
+
+def _is_running(process: int) -> bool:
+    if os.name != "posix":  # on Windows, signal 0 would end the process
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # of another user, or no number of a process: nobody knows
+        return True
+    return True
+
+
+@cache
+def _this_host() -> str:
+    """Eight digits for this machine and, on Linux, this container: process numbers mean something only there."""
+    try:
+        namespace = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        namespace = 0
+    return hashlib.sha256(f"{platform.node()} {namespace}".encode(errors="surrogateescape")).hexdigest()[:8]
 
 
 @contextmanager
