@@ -59,6 +59,14 @@ def _model_names(ctx: click.Context, param: click.Parameter, incomplete: str) ->
     "-o", "--out", metavar="OUT", type=click.Path(path_type=Path),
     help="Folder for the results or, of one picture, a file: .png .tif .webp .jpg .bmp."
 )  # fmt: skip
+@click.option(
+    "--format", "format_name", metavar="NAME", type=click.Choice(["png", "jpg", "webp", "tif", "bmp"]),
+    help="Format of the results: png, jpg, webp, tif, bmp.  [default: png, or by the suffix of OUT]"
+)  # fmt: skip
+@click.option(
+    "--quality", metavar="N", type=click.IntRange(1, 100),
+    help="Of jpg and webp, 1 to 100.  [default: jpg 95, webp without loss]"
+)  # fmt: skip
 @click.option("-r", "--recursive", is_flag=True, help="Look into sub-folders too.")
 @click.option(
     "--background", metavar="COLOUR", default="white", show_default=True,
@@ -74,21 +82,24 @@ def upscale(photos: tuple[Path, ...], model: str, out: Path | None, recursive: b
     """Enlarge pictures and folders of pictures to an exact size.
 
     Results are upright (EXIF orientation is applied), keep the colour profile and see-through parts, and are named
-    NAME_x3.7.png: beside the picture, for a folder in a new folder FOLDER_x3.7 beside it, or in OUT. Inputs are never
-    overwritten. A picture that cannot be read does not stop the others; the exit code is then 1.
+    NAME_x3.7.png, or by --format: beside the picture, for a folder in a new folder FOLDER_x3.7 beside it, or in OUT.
+    Inputs are never overwritten. A picture that cannot be read does not stop the others; the exit code is then 1.
 
     \b
     Examples, all offline:
       casarbi upscale photo.jpg --scale 3.7
       casarbi upscale photo.jpg --size 1920x1080 -o wallpaper.webp
       casarbi upscale holiday/ more/*.tif --width 3840 -o large/
+      casarbi upscale holiday/ --format jpg --quality 90
     """
     from casarbi.wanted import WantedSize
 
     wanted = WantedSize.parse(**{name: options[name] for name in ("scale", "size", "width", "height", "max_pixels")})
     from casarbi.enlarge import plan
 
-    todo = plan(photos, wanted.label, out, recursive=recursive)
+    todo = plan(
+        photos, wanted.label, out, recursive=recursive, format_name=options["format_name"], quality=options["quality"]
+    )
     if not todo.jobs and len(todo.failed) == 1:
         raise CasarbiError(todo.failed[0][1])
     device = _device(options["device"])
@@ -96,7 +107,7 @@ def upscale(photos: tuple[Path, ...], model: str, out: Path | None, recursive: b
     say(make_console(), _describe(model, method))
     if method.info.warning:
         _warn(make_consoles()[1], method.info.warning)
-    settings = {name: options[name] for name in ("background", "max_pixels", "seed")} | {"device": device}
+    settings = {name: options[name] for name in ("background", "max_pixels", "seed", "quality")} | {"device": device}
     _run_all(todo, method, wanted, settings)
 
 

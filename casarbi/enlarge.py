@@ -12,7 +12,7 @@ from torch import Tensor
 
 from casarbi.errors import CasarbiError
 from casarbi.folders import PICTURE_SUFFIXES, list_images
-from casarbi.images import MAX_INPUT_PIXELS, Picture, keeps_alpha, read_picture, unblend, write_image
+from casarbi.images import MAX_INPUT_PIXELS, Picture, keeps_alpha, read_picture, result_suffix, unblend, write_image
 from casarbi.resize import resize
 from casarbi.scales import Size
 from casarbi.sr import SRModel
@@ -47,7 +47,15 @@ class Enlarged:
     warnings: tuple[str, ...]
 
 
-def plan(photos: Sequence[Path], label: str, out: Path | None, *, recursive: bool = False) -> Plan:
+def plan(
+    photos: Sequence[Path],
+    label: str,
+    out: Path | None,
+    *,
+    recursive: bool = False,
+    format_name: str | None = None,
+    quality: int | None = None,
+) -> Plan:
     """Decide which files are read and where each result goes.
 
     Without `out` the result of `a.jpg` is `a_LABEL.png` beside it, and those of a folder `f` go to a folder `f_LABEL`
@@ -58,18 +66,20 @@ def plan(photos: Sequence[Path], label: str, out: Path | None, *, recursive: boo
         label: what the names of results bear, such as `x3.7`.
         out: a folder, or for a single picture a file with a suffix that can be written.
         recursive: look into the folders' sub-folders.
+        format_name: format of the results, one of `FORMATS`; PNG if it is None and `out` is no file.
+        quality: 1 to 100, of JPEG and WebP.
 
     Raises:
-        CasarbiError: where `out` is a file and there are several pictures, or its suffix names no format.
+        CasarbiError: where `out` is a file and there are several pictures, its suffix names no format or another than
+            `format_name`, or the format has no quality.
     """
     result = Plan()
     as_file = out is not None and out.suffix.lower() in PICTURE_SUFFIXES and not out.is_dir()
-    if as_file and out is not None:
-        keeps_alpha(out)  # an unknown format is found before any work
+    suffix = result_suffix(out if as_file else None, format_name, quality)
     wanted: list[tuple[Path, Path]] = []
     for photo in photos:
         if not photo.is_dir():
-            wanted.append((photo, (out or photo.parent) / f"{photo.stem}_{label}.png"))
+            wanted.append((photo, (out or photo.parent) / f"{photo.stem}_{label}{suffix}"))
             continue
         try:
             listing = list_images(photo, recursive=recursive)
@@ -79,7 +89,7 @@ def plan(photos: Sequence[Path], label: str, out: Path | None, *, recursive: boo
         result.skipped += len(listing.skipped)
         root = out or photo.resolve().with_name(f"{photo.resolve().name}_{label}")
         for path in listing.paths:
-            wanted.append((path, root / path.relative_to(photo).with_name(f"{path.stem}_{label}.png")))
+            wanted.append((path, root / path.relative_to(photo).with_name(f"{path.stem}_{label}{suffix}")))
     unique: dict[str, tuple[Path, Path]] = {}
     for source, target in wanted:  # a file named twice, or by itself and by its folder, is enlarged once
         unique.setdefault(os.path.abspath(source), (source, target))
@@ -97,8 +107,11 @@ def _settle(pairs: list[tuple[Path, Path]], label: str, result: Plan) -> None:
     sources = {source.resolve() for source, _ in pairs}
     taken: set[str] = set()
     for source, target in pairs:
-        names = [target, target.with_name(f"{source.name}_{label}.png")]  # of a.jpg and a.png the second is told apart
-        names += [target.with_name(f"{target.stem}-{n}.png") for n in range(2, len(pairs) + 2)]
+        names = [
+            target,
+            target.with_name(f"{source.name}_{label}{target.suffix}"),
+        ]  # of a.jpg and a.png the second is told apart
+        names += [target.with_name(f"{target.stem}-{n}{target.suffix}") for n in range(2, len(pairs) + 2)]
         # File systems that fold case would take A.png and a.png for one file.
         free = next(name for name in names if str(name).casefold() not in taken)
         taken.add(str(free).casefold())
@@ -118,6 +131,7 @@ def enlarge(
     max_pixels: int | None = None,
     seed: int = 0,
     device: str = "cpu",
+    quality: int | None = None,
 ) -> Enlarged:
     """Enlarge one file into another, upright, with its RGB profile, and with alpha where the format keeps it.
 
@@ -130,6 +144,7 @@ def enlarge(
         max_pixels: limit on the pixels of the input; None for the usual one.
         seed: of a stochastic method; the result does not depend on the file's name.
         device: where the model is.
+        quality: 1 to 100, of JPEG and WebP; by default JPEG has 95 and WebP loses nothing.
 
     Raises:
         CasarbiError: where the picture cannot be read or written, the size is refused, or memory or the model fails.
@@ -141,7 +156,7 @@ def enlarge(
     rgb = _run(model.bind([source.stem]), picture.rgb.to(device), size, seed, source)
     warnings = [wanted.warning(size_in), _out_of_range(model, size_in, size), _shifted(picture.rgb, rgb, source)]
     notes = list(picture.notes)
-    _write(target, rgb, picture, notes)
+    _write(target, rgb, picture, notes, quality)
     return Enlarged(size_in, size, tuple(notes), tuple(warning for warning in warnings if warning))
 
 
@@ -160,13 +175,13 @@ def _run(model: SRModel, rgb: Tensor, size: Size, seed: int, source: Path) -> Te
     return out
 
 
-def _write(target: Path, rgb: Tensor, picture: Picture, notes: list[str]) -> None:
+def _write(target: Path, rgb: Tensor, picture: Picture, notes: list[str], quality: int | None) -> None:
     alpha = None
     if picture.alpha is not None and keeps_alpha(target):
         alpha = resize(picture.alpha, (rgb.shape[1], rgb.shape[2])).clamp(0, 1)
         rgb = unblend(rgb, alpha, picture.background)
         notes[:] = [note for note in notes if not note.startswith("see-through")] + ["see-through parts kept"]
-    write_image(target, rgb, alpha=alpha, icc=picture.icc)
+    write_image(target, rgb, alpha=alpha, icc=picture.icc, quality=quality)
 
 
 def _out_of_range(model: SRModel, size_in: Size, size: Size) -> str | None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import struct
-import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -19,9 +18,11 @@ from torch import Tensor
 
 from casarbi.errors import CasarbiError
 from casarbi.folders import Listing, list_images
-from casarbi.pixels import channels, profile_space
+from casarbi.pixels import channels, from_uint8, profile_space, to_uint8
+from casarbi.writers import FORMATS, can_write, keeps_alpha, result_suffix, write_image
 
 __all__ = [
+    "FORMATS",
     "MAX_INPUT_PIXELS",
     "Listing",
     "Picture",
@@ -31,6 +32,7 @@ __all__ = [
     "list_images",
     "read_image",
     "read_picture",
+    "result_suffix",
     "to_uint8",
     "unblend",
     "write_image",
@@ -219,94 +221,6 @@ def _check_size(image: Image.Image, path: Path, max_pixels: int) -> None:
             f"{path} has {width}x{height} px ({width * height:,}), above the limit of {max_pixels:,} pixels: "
             "if it is meant, raise the limit (--max-pixels N of casarbi upscale, folder:DIR?max_pixels=N)."
         )
-
-
-def to_uint8(images: Tensor) -> Tensor:
-    """Clip to [0, 1], then round to 0..255; never the truncation that darkens by half a level (pytorch/vision#8141).
-
-    Args:
-        images: any shape, floating point; 8-bit images come back unchanged.
-
-    Raises:
-        CasarbiError: where a value is NaN.
-    """
-    if images.dtype == torch.uint8:
-        return images
-    if torch.isnan(images).any():
-        raise CasarbiError("The picture holds NaN, which is no colour: the method that made it failed on this input.")
-    return images.detach().float().clamp(0, 1).mul(255).round().to(torch.uint8)
-
-
-def from_uint8(images: Tensor) -> Tensor:
-    """8-bit images to float32 in [0, 1]."""
-    return images.float() / 255
-
-
-_WRITERS: dict[str, tuple[str, bool, dict[str, object]]] = {  # suffix: Pillow's name, keeps alpha, options
-    ".png": ("PNG", True, {}),
-    ".tif": ("TIFF", True, {"compression": "tiff_adobe_deflate"}),
-    ".tiff": ("TIFF", True, {"compression": "tiff_adobe_deflate"}),
-    ".webp": ("WEBP", True, {"lossless": True, "exact": True}),
-    ".jpg": ("JPEG", False, {"quality": 95, "subsampling": 0}),
-    ".jpeg": ("JPEG", False, {"quality": 95, "subsampling": 0}),
-    ".bmp": ("BMP", False, {}),
-}
-
-
-def keeps_alpha(path: str | os.PathLike[str]) -> bool:
-    """Whether `write_image` can store alpha in a file with this suffix."""
-    return _writer(Path(path))[1]
-
-
-def can_write(suffix: str) -> bool:
-    """Whether `write_image` knows a suffix such as `.png`."""
-    return suffix.lower() in _WRITERS
-
-
-def _writer(path: Path) -> tuple[str, bool, dict[str, object]]:
-    try:
-        return _WRITERS[path.suffix.lower()]
-    except KeyError:
-        ends = f"ends in '{path.suffix}'" if path.suffix else "has no suffix"
-        raise CasarbiError(f"{path} {ends}, which says no format to write: use {', '.join(_WRITERS)}.") from None
-
-
-def write_image(
-    path: str | os.PathLike[str], rgb: Tensor, *, alpha: Tensor | None = None, icc: bytes | None = None
-) -> None:
-    """Write an 8-bit picture; the suffix decides the format, and a reader never sees half a file.
-
-    PNG, TIFF, WebP (lossless) and BMP keep the rounded values exactly; JPEG is written at quality 95 without chroma
-    subsampling. Folders on the way are made.
-
-    Args:
-        path: the file; one that is there is replaced.
-        rgb: (3, H, W) in [0, 1], or uint8.
-        alpha: (1, H, W) likewise; colours are written beside it as they are (see `unblend`).
-        icc: ICC profile to embed; BMP has no place for it.
-
-    Raises:
-        CasarbiError: where the suffix names no format, the format has no alpha, a value is NaN, or the disk refuses.
-    """
-    path = Path(path)
-    format_name, has_alpha, options = _writer(path)
-    if alpha is not None and not has_alpha:
-        raise CasarbiError(f"{path} cannot keep see-through parts: write PNG, TIFF or WebP.")
-    planes = rgb if alpha is None else torch.cat([to_uint8(rgb), to_uint8(alpha)])
-    image = Image.fromarray(np.ascontiguousarray(to_uint8(planes).cpu().permute(1, 2, 0).numpy()))
-    if icc and format_name != "BMP":
-        options = options | {"icc_profile": icc}
-    draft = path.with_name(f".casarbi-{os.getpid()}-{threading.get_ident()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        image.save(draft, format_name, **options)
-        draft.replace(path)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise CasarbiError(f"{path} cannot be written: {reason}.") from None
-    finally:
-        with suppress(OSError):
-            draft.unlink()
 
 
 def unblend(rgb: Tensor, alpha: Tensor, background: Tensor) -> Tensor:

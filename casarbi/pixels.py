@@ -1,11 +1,13 @@
-"""From the modes a picture file can have to RGB in [0, 1] and alpha, as a photographer would expect them."""
+"""Pixels in memory: from the modes a picture file can have to RGB in [0, 1] and alpha, and back to 8 bits."""
 
 from __future__ import annotations
 
 import io
 
 import numpy as np
+import torch
 from PIL import Image, ImageCms, ImageOps
+from torch import Tensor
 
 from casarbi.errors import CasarbiError
 
@@ -114,3 +116,24 @@ def _to_srgb(image: Image.Image) -> Image.Image:
 def profile_space(profile: bytes) -> str:
     """Colour space an ICC profile is for: `RGB`, `GRAY`, `CMYK`… (bytes 16 to 19 of its header)."""
     return profile[16:20].decode("latin-1").strip()
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Clip to [0, 1], then round to 0..255; never the truncation that darkens by half a level (pytorch/vision#8141).
+
+    Args:
+        images: any shape, floating point; 8-bit images come back unchanged.
+
+    Raises:
+        CasarbiError: where a value is NaN.
+    """
+    if images.dtype == torch.uint8:
+        return images
+    if torch.isnan(images).any():
+        raise CasarbiError("The picture holds NaN, which is no colour: the method that made it failed on this input.")
+    return images.detach().float().clamp(0, 1).mul(255).round().to(torch.uint8)
+
+
+def from_uint8(images: Tensor) -> Tensor:
+    """8-bit images to float32 in [0, 1]."""
+    return images.float() / 255

@@ -70,6 +70,30 @@ def test_one_picture(folder):
     assert Image.open(folder / "a_x3.7.png").size == (133, 89)
 
 
+def test_format_and_quality_of_a_folder(folder):
+    """F104: a folder of JPEGs may stay JPEGs."""
+    (folder / "b.png").unlink()
+    assert run(folder, "-o", folder / "out", "--format", "jpg", "--quality", "30").exit_code == 0
+    assert run(folder / "a.png", "-o", folder / "fine.jpg", "--quality", "95").exit_code == 0
+    assert sorted(os.listdir(folder / "out")) == ["a_x4.jpg", "c_x4.jpg"]
+    assert Image.open(folder / "out" / "a_x4.jpg").format == "JPEG"
+    assert (folder / "out" / "a_x4.jpg").stat().st_size < (folder / "fine.jpg").stat().st_size / 2
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--quality", "90"], "--quality 90 says how much JPEG and WebP may lose, but PNG keeps every pixel as it is"),
+        (["-o", "a.tif", "--quality", "9"], "but TIFF keeps every pixel as it is: leave it out, or choose --format"),
+        (["-o", "a.jpg", "--format", "png"], "-o a.jpg and --format png name two formats: leave one out."),
+        (["--format", "gif"], "'gif' is not one of 'png', 'jpg', 'webp', 'tif', 'bmp'"),
+    ],
+)
+def test_formats_that_contradict_are_refused_before_any_work(folder, words, sentence):
+    result = run(folder / "a.png", *words)
+    assert result.exit_code and sentence in " ".join(result.output.split()) and "model" not in result.output
+
+
 def test_a_bad_picture_does_not_stop_the_others(folder):
     result = run(folder, folder / "gone.png", "-o", folder / "out")
     assert result.exit_code == 1

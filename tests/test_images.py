@@ -314,6 +314,17 @@ def test_alpha_is_written_beside_colours(tmp_path, name):
     assert keeps_alpha(tmp_path / name) and torch.equal(stored, to_uint8(torch.cat([rgb, alpha])))
 
 
+def test_quality_of_jpeg_and_webp(tmp_path):
+    noise = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0))
+    for suffix in ("jpg", "webp"):
+        for quality in (20, None, 95):
+            write_image(tmp_path / f"{quality}.{suffix}", noise, quality=quality)
+    sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
+    assert sizes["20.jpg"] < sizes["95.jpg"] == sizes["None.jpg"]
+    assert sizes["20.webp"] < sizes["95.webp"] < sizes["None.webp"]
+    assert torch.equal(to_uint8(read_image(tmp_path / "None.webp")), to_uint8(noise))
+
+
 def test_what_cannot_be_written(tmp_path):
     rgb = torch.rand(3, 4, 4)
     for name, words in [("a", "has no suffix"), ("a.xyz", r"ends in '\.xyz'.*use \.png"), ("a.gif", "ends in")]:
