@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,49 +16,66 @@ from torch import Tensor
 
 from casarbi.errors import CasarbiError
 from casarbi.images import list_images, read_image
+from casarbi.naming import Label, folder_label, label_of_scale, printable_name, result_name, split_label
 from casarbi.scales import Size
 from casarbi.sr import ModelInfo, SRModel
 from casarbi.weights import sha256_file
 
-_SCALE_FOLDER = re.compile(r"x\d+(\.\d+)?|\d+(\.\d+)?x", re.IGNORECASE)
-_SCALE_SUFFIX = re.compile(r"(?<=.)([_ -]?x\d+(\.\d+)?|[_ -]\d+(\.\d+)?x)$", re.IGNORECASE)
+
+@dataclass(frozen=True)
+class Result:
+    """A picture in a folder of results, with the labels of its name and of the folders that are left out of it."""
+
+    path: Path
+    labels: tuple[Label, ...] = ()
+
+    def fits(self, lr_size: Size, size: Size) -> bool:
+        """Whether its labels, if it has any, say that it was made from `lr_size` to `size`."""
+        return all(label.fits(lr_size, size) for label in self.labels)
 
 
 @dataclass
 class ResultFolder:
     """An index of the pictures in a folder, by the image ids they may answer to.
 
-    A picture answers to its path in the folder without the suffix (and with it, as data sets do where two files share
-    a name); folders named for a scale, such as `x5.3`, may be left out of the path. Only where no such picture has
-    the wanted size, one whose name ends in a scale, such as `baby_x5.3.png`, answers to the name before it.
+    A picture answers to its path in the folder without the suffix (and with it, as data sets do if two files share
+    a name); folders named for a scale, such as `x5.3`, may be left out of the path. Only if no such picture has
+    the expected size, one whose name ends in a label, such as `baby_x5.3.png`, answers to the name before it. A scale
+    in a name has to be the one that is asked for. `casarbi.naming` has the rules for names.
 
     Attributes:
         folder: the folder.
         digests: SHA-256 of every picture's content, by its path in the folder.
-        named: pictures by id.
-        suffixed: pictures by the id that is left without a scale at the end.
+        named: results by id.
+        labelled: results by the id that is left without a label at the end.
     """
 
     folder: Path
     digests: dict[str, str]
-    named: dict[str, list[Path]]
-    suffixed: dict[str, list[Path]]
+    named: dict[str, list[Result]]
+    labelled: dict[str, list[Result]]
     sizes: dict[Path, Size] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path) -> ResultFolder:
-        """Index a folder and everything below it; raises CasarbiError where there is no picture."""
-        digests, named, suffixed = {}, defaultdict(list), defaultdict(list)
+        """Index a folder and everything below it; raises CasarbiError if there is no picture."""
+        digests: dict[str, str] = {}
+        named: defaultdict[str, list[Result]] = defaultdict(list)
+        labelled: defaultdict[str, list[Result]] = defaultdict(list)
         for path in list_images(folder, recursive=True).paths:
             inside = PurePosixPath(path.relative_to(folder).as_posix())
             digests[str(inside)] = sha256_file(path)
-            short = PurePosixPath(*(part for part in inside.parent.parts if not _SCALE_FOLDER.fullmatch(part)))
-            for name in {str(p) for whole in (inside, short / inside.name) for p in (whole, whole.with_suffix(""))}:
-                named[name].append(path)
-            for name in {str(parent / inside.stem) for parent in (inside.parent, short)}:
-                if _SCALE_SUFFIX.search(name):
-                    suffixed[_SCALE_SUFFIX.sub("", name)].append(path)
-        return cls(folder, digests, dict(named), dict(suffixed))
+            scales = [(part, folder_label(part)) for part in inside.parent.parts]
+            short = PurePosixPath(*(part for part, label in scales if label is None))
+            of_folders = tuple(label for _, label in scales if label)
+            places = {inside.parent: (), short: of_folders} if of_folders else {short: ()}
+            for parent, labels in places.items():
+                for name in dict.fromkeys((inside.name, inside.stem)):
+                    named[printable_name(str(parent / name))].append(Result(path, labels))
+                split = split_label(inside.stem)
+                if split:
+                    labelled[printable_name(str(parent / split[0]))].append(Result(path, (*labels, split[1])))
+        return cls(folder, digests, dict(named), dict(labelled))
 
     @cached_property
     def digest(self) -> str:
@@ -69,16 +85,16 @@ class ResultFolder:
             total.update(f"{name}\0{self.digests[name]}\n".encode("utf-8", "surrogateescape"))
         return total.hexdigest()
 
-    def picture(self, image_id: str, size: Size) -> Tensor:
-        """The result (3, H, W) for an image at a size.
+    def picture(self, image_id: str, lr_size: Size, size: Size) -> Tensor:
+        """The result (3, H, W) for an image, from an LR image of `lr_size` to a size.
 
         Raises:
-            CasarbiError: where there is none, none of that size, more than one, or the file changed meanwhile.
+            CasarbiError: if there is none, none of that scale and size, more than one, or the file changed meanwhile.
         """
         tried: list[Path] = []
-        for index in (self.named, self.suffixed):
+        for index in (self.named, self.labelled):
             candidates = index.get(image_id, [])
-            fitting = [path for path in candidates if self._size(path) == size]
+            fitting = [r.path for r in candidates if r.fits(lr_size, size) and self._size(r.path) == size]
             if len(fitting) > 1:
                 names = " and ".join(self._inside(path) for path in fitting[:2])
                 raise CasarbiError(
@@ -86,8 +102,21 @@ class ResultFolder:
                 )
             if fitting:
                 return self._read(fitting[0])
-            tried += candidates
-        raise CasarbiError(self._wrong_size(image_id, size, tried) if tried else self._missing(image_id, size))
+            tried += [result.path for result in candidates]
+        label = label_of_scale(size[0] / lr_size[0])
+        raise CasarbiError(
+            self._wrong_size(image_id, size, label, tried) if tried else self._missing(image_id, size, label)
+        )
+
+    def leftovers(self, image_ids: Sequence[str]) -> list[str]:
+        """Results that answer to none of these images, by their paths in the folder."""
+        answering = {
+            result.path
+            for image_id in image_ids
+            for index in (self.named, self.labelled)
+            for result in index.get(image_id, [])
+        }
+        return [printable_name(name) for name in self.digests if self.folder / name not in answering]
 
     def _size(self, path: Path) -> Size:
         if path not in self.sizes:
@@ -104,17 +133,21 @@ class ResultFolder:
     def _inside(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
 
-    def _wrong_size(self, image_id: str, size: Size, paths: Sequence[Path]) -> str:
+    def _wrong_size(self, image_id: str, size: Size, label: str, paths: Sequence[Path]) -> str:
         found = ", ".join(f"{self._inside(path)} {_text(self._size(path))}" for path in paths[:4])
         rest = f" and {len(paths) - 4} more" if len(paths) > 4 else ""
-        return f"{self.folder} holds '{image_id}' in other sizes only ({found}{rest}): wanted {_text(size)}."
-
-    def _missing(self, image_id: str, size: Size) -> str:
-        near = difflib.get_close_matches(image_id, {*self.named, *self.suffixed}, n=1, cutoff=0.6)
-        hint = f" (near: {near[0]})" if near else ""
         return (
-            f"{self.folder} holds no result for the image '{image_id}' at {_text(size)}{hint}: wanted {image_id}.png "
-            f"there, in a folder for its scale such as x4/, or named {PurePosixPath(image_id).name}_x4.png."
+            f"{self.folder} holds '{image_id}' at other sizes or scales only ({found}{rest}): expected {_text(size)} "
+            f"at {label}."
+        )
+
+    def _missing(self, image_id: str, size: Size, label: str) -> str:
+        near = difflib.get_close_matches(image_id, {*self.named, *self.labelled}, n=1, cutoff=0.6)
+        hint = f" (near: {near[0]})" if near else ""
+        labelled = result_name(PurePosixPath(image_id).name, label)
+        return (
+            f"{self.folder} holds no result for the image '{image_id}' at {_text(size)}{hint}: expected {image_id}.png "
+            f"there, in a folder for its scale such as {label}/, or named {labelled}."
         )
 
 
@@ -149,8 +182,12 @@ class Outputs(SRModel):
         """A view that answers for these images, in this order."""
         return Outputs(self.results, tuple(image_ids))
 
+    def leftovers(self, image_ids: Sequence[str]) -> list[str]:
+        """Results that answer to none of these images."""
+        return self.results.leftovers(image_ids)
+
     def upscale(self, lr: Tensor, size: Size, seeds: Sequence[int]) -> Tensor:
-        """Look the bound images up at a size; `lr` gives only their number and the device.
+        """Look the bound images up at a size; of `lr` only number, size and device count.
 
         Raises:
             CasarbiError: where images are not bound, or see `ResultFolder.picture`.
@@ -159,9 +196,9 @@ class Outputs(SRModel):
             raise CasarbiError(
                 f"outputs:{self.results.folder} holds finished results, so it can only be evaluated on a data set."
             )
-        return torch.stack([self.results.picture(image_id, (size[0], size[1])) for image_id in self.image_ids]).to(
-            lr.device
-        )
+        lr_size, wanted = (lr.shape[-2], lr.shape[-1]), (size[0], size[1])
+        found = [self.results.picture(image_id, lr_size, wanted) for image_id in self.image_ids]
+        return torch.stack(found).to(lr.device)
 
 
 def outputs(folder: str) -> Outputs:

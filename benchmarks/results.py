@@ -317,6 +317,9 @@ def _warnings(results: PanelResults, metrics: Sequence[Metric]) -> Iterator[str]
         opened = results.bench.model(row.model)
         if opened and opened.info.warning:
             yield f"{row.name}: {opened.info.warning.rstrip('.')}."
+        left = opened.leftovers(tuple(results.bench.digests)) if opened else []
+        if left:
+            yield f"{row.name}: {len(left)} outputs have no reference in {results.bench.job.data}: {_some(left)}."
     lossy = [note for note in results.bench.dataset.notes if note.startswith(KINDS["lossy"])]
     if lossy and any(isinstance(metric, DistributionMetric) for metric in metrics):
         yield f"Distances here are taken to pictures that are lossy themselves. {lossy[0]}"
@@ -324,8 +327,13 @@ def _warnings(results: PanelResults, metrics: Sequence[Metric]) -> Iterator[str]
         if count:
             yield f"{names[model]}: up to {count} of {n} outputs equal the GT; their infinite {label} is in no mean."
     for (model, reason), images in sorted(results.failures.items()):
-        shown = ", ".join(sorted(images)[:3]) + (" …" if len(images) > 3 else "")
+        shown = _some(sorted(images))
         yield f"{names[model]}: {len(images)} of {n} images have no value ({shown}): {reason.rstrip('.')}."
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first names of a list, each cut to a readable length."""
+    return ", ".join(name if len(name) <= 60 else f"{name[:57]}…" for name in names[:3]) + " …" * (len(names) > 3)
 
 
 def _facts(results: PanelResults) -> Facts:

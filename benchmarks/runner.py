@@ -29,6 +29,7 @@ from benchmarks.plan import CellState, survey
 from benchmarks.processes import interrupts_ignored, worker_context
 from benchmarks.store import Store
 from casarbi.errors import CasarbiError
+from casarbi.naming import printable_name
 from casarbi.provenance import git_commit
 
 Progress = Callable[[int], None]
@@ -135,7 +136,7 @@ def provenance(job: Job) -> dict[str, Any]:
     """What a part of the store says of its making."""
     return {
         "when": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "data": job.data,
+        "data": printable_name(job.data),
         "device": device_name(job.device),
         "threads": 1,
         "commit": git_commit(),

@@ -10,14 +10,16 @@ import click
 from click.shell_completion import CompletionItem
 
 from casarbi.console import CasarbiGroup, make_console, make_consoles, make_progress, say
-from casarbi.errors import CasarbiError
+from casarbi.errors import CasarbiError, PlaceError
 from casarbi.training.command import train
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from casarbi.enlarge import Enlarged, Plan
+    from casarbi.enlarge import Enlarged
+    from casarbi.placing import Job, Plan
     from casarbi.sr import SRModel
+    from casarbi.wanted import WantedSize
 
 DEFAULT_MODEL = "casarbi:mini-scene"
 
@@ -76,6 +78,8 @@ def _model_names(ctx: click.Context, param: click.Parameter, incomplete: str) ->
     "--max-pixels", metavar="N", type=click.IntRange(min=1),
     help="Refuse larger pictures.  [default: 178,956,970 read, 268,435,456 written]"
 )  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace results that are there already.")
+@click.option("--keep", is_flag=True, help="Keep results that are there and make only the rest, as after a stop.")
 @click.option("--seed", metavar="N", type=int, default=0, show_default=True, help="Of methods that draw noise.")
 @click.option("--device", metavar="NAME", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps.")
 def upscale(photos: tuple[Path, ...], model: str, out: Path | None, recursive: bool, **options: Any) -> None:
@@ -83,7 +87,8 @@ def upscale(photos: tuple[Path, ...], model: str, out: Path | None, recursive: b
 
     Results are upright (EXIF orientation is applied), keep the colour profile and see-through parts, and are named
     NAME_x3.7.png, or by --format: beside the picture, for a folder in a new folder FOLDER_x3.7 beside it, or in OUT.
-    Inputs are never overwritten. A picture that cannot be read does not stop the others; the exit code is then 1.
+    Inputs are never overwritten, and results that are there only with --overwrite. A picture that cannot be read does
+    not stop the others; the exit code is then 1.
 
     \b
     Examples, all offline:
@@ -91,17 +96,16 @@ def upscale(photos: tuple[Path, ...], model: str, out: Path | None, recursive: b
       casarbi upscale photo.jpg --size 1920x1080 -o wallpaper.webp
       casarbi upscale holiday/ more/*.tif --width 3840 -o large/
       casarbi upscale holiday/ --format jpg --quality 90
+      casarbi upscale holiday/ --format jpg --quality 90 --keep   (after a stop: only the rest)
     """
     from casarbi.wanted import WantedSize
 
     wanted = WantedSize.parse(**{name: options[name] for name in ("scale", "size", "width", "height", "max_pixels")})
-    from casarbi.enlarge import plan
-
-    todo = plan(
-        photos, wanted.label, out, recursive=recursive, format_name=options["format_name"], quality=options["quality"]
-    )
-    if not todo.jobs and len(todo.failed) == 1:
-        raise CasarbiError(todo.failed[0][1])
+    places = {name: options[name] for name in ("format_name", "quality", "overwrite", "keep")}
+    todo = _plan(photos, out, wanted, recursive=recursive, **places)
+    if not todo.jobs:
+        _finish(todo, [])
+        return
     device = _device(options["device"])
     method = _load(model, device)
     say(make_console(), _describe(model, method))
@@ -109,6 +113,22 @@ def upscale(photos: tuple[Path, ...], model: str, out: Path | None, recursive: b
         _warn(make_consoles()[1], method.info.warning)
     settings = {name: options[name] for name in ("background", "max_pixels", "seed", "quality")} | {"device": device}
     _run_all(todo, method, wanted, settings)
+
+
+def _plan(
+    photos: tuple[Path, ...], out: Path | None, wanted: WantedSize, *, overwrite: bool, keep: bool, **naming: Any
+) -> Plan:
+    """Everything that can be known before the first picture; raises CasarbiError if nothing may be started."""
+    from casarbi.placing import check_existing, plan, probe_places, survey
+
+    if overwrite and keep:
+        raise CasarbiError("--overwrite replaces results that are there and --keep keeps them: give one of the two.")
+    todo = plan(photos, wanted.label, out, **naming)
+    if not overwrite and not keep:
+        check_existing(todo)
+    survey(todo, wanted, keep=keep)
+    probe_places([job.target for job in todo.jobs])
+    return todo
 
 
 def _device(name: str) -> str:
@@ -134,35 +154,53 @@ def _describe(reference: str, model: SRModel) -> str:
     return f"model {reference} · weights {info.weights} · {info.parameters:,} parameters · {info.licence}"
 
 
-def _run_all(todo: Plan, model: SRModel, wanted: Any, settings: dict[str, Any]) -> None:
-    """Enlarge picture by picture; raises CasarbiError at the end where any failed."""
+def _run_all(todo: Plan, model: SRModel, wanted: WantedSize, settings: dict[str, Any]) -> None:
+    """Enlarge picture by picture; raises CasarbiError at the end if any failed, at once if the disk refuses."""
     from casarbi.enlarge import enlarge
 
     console, errors = make_consoles()
-    failed = list(todo.failed)
-    total = len(todo.jobs) + len(failed)
+    failed: list[tuple[Path, str]] = []
     warned: set[str] = set()
     with make_progress(errors, disable=len(todo.jobs) < 2) as progress:
-        for source, target in progress.track(todo.jobs, description="enlarging"):
+        for number, job in enumerate(progress.track(todo.jobs, description="enlarging")):
             try:
-                done = enlarge(source, target, model, wanted, **settings)
+                done = enlarge(job.source, job.target, model, wanted, **settings)
+            except PlaceError as error:
+                written = number - len(failed)
+                raise CasarbiError(
+                    f"{error} Stopped there: {written} of {todo.total} are written. Once there is room, the same "
+                    "command with --keep makes the rest."
+                ) from None
             except CasarbiError as error:
-                failed.append((source, str(error)))
+                failed.append((job.source, str(error)))
                 continue
-            _report(console, errors, source, target, done, warned)
+            _report(console, errors, job, done, warned)
+    _finish(todo, failed)
+
+
+def _finish(todo: Plan, failed: list[tuple[Path, str]]) -> None:
+    """Say what was passed over; raises CasarbiError if any picture failed."""
+    console = make_console()
     if todo.skipped:
-        say(console, f"skipped {todo.skipped} file{'s' * (todo.skipped != 1)} that are no pictures")
-    if failed and total == 1:
+        what = "file that is no picture" if todo.skipped == 1 else "files that are no pictures"
+        say(console, f"skipped {todo.skipped} {what}")
+    if todo.left_out:
+        what = "picture that is a result" if len(todo.left_out) == 1 else "pictures that are results"
+        say(console, f"left out {len(todo.left_out)} {what} of earlier runs, such as {todo.left_out[0]}")
+    if todo.kept:
+        say(console, f"kept {len(todo.kept)} earlier result{'s' * (len(todo.kept) != 1)}, such as {todo.kept[0]}")
+    failed = todo.failed + failed
+    if failed and todo.total == 1:
         raise CasarbiError(failed[0][1])
     if failed:
-        reasons = [reason for _, reason in failed]
-        raise CasarbiError(f"{len(failed)} of {total} failed, the others are written:", reasons)
+        rest = ", the others are written" if len(failed) < todo.total else ""
+        raise CasarbiError(f"{len(failed)} of {todo.total} failed{rest}:", [reason for _, reason in failed])
 
 
-def _report(console: Console, errors: Console, source: Path, target: Path, done: Enlarged, warned: set[str]) -> None:
+def _report(console: Console, errors: Console, job: Job, done: Enlarged, warned: set[str]) -> None:
     sizes = [f"{width}x{height}" for height, width in (done.size_in, done.size_out)]
     notes = f" ({'; '.join(done.notes)})" if done.notes else ""
-    say(console, f"{source} {sizes[0]} → {target} {sizes[1]}{notes}")
+    say(console, f"{job.source} {sizes[0]} → {job.target} {sizes[1]}{notes}")
     for warning in done.warnings:
         if warning not in warned:
             warned.add(warning)

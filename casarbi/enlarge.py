@@ -1,18 +1,15 @@
-"""Enlarging picture files with any model: where results go, and one file to another."""
+"""Enlarging one picture file into another with any model."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from casarbi.errors import CasarbiError
-from casarbi.folders import PICTURE_SUFFIXES, list_images
-from casarbi.images import MAX_INPUT_PIXELS, Picture, keeps_alpha, read_picture, result_suffix, unblend, write_image
+from casarbi.images import MAX_INPUT_PIXELS, Picture, keeps_alpha, read_picture, unblend, write_image
 from casarbi.resize import resize
 from casarbi.scales import Size
 from casarbi.sr import SRModel
@@ -20,21 +17,6 @@ from casarbi.wanted import WantedSize
 
 COLOUR_SHIFT_LIMIT = 5.0
 """Mean colour error, in levels of 255, from which a result is said to have another hue than its input."""
-
-
-@dataclass
-class Plan:
-    """What will be written where.
-
-    Attributes:
-        jobs: pairs of input and output file; no output is an input or another output.
-        failed: arguments that gave no picture, with the reason.
-        skipped: files in the folders that are no pictures.
-    """
-
-    jobs: list[tuple[Path, Path]] = field(default_factory=list)
-    failed: list[tuple[Path, str]] = field(default_factory=list)
-    skipped: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,80 +27,6 @@ class Enlarged:
     size_out: Size
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
-
-
-def plan(
-    photos: Sequence[Path],
-    label: str,
-    out: Path | None,
-    *,
-    recursive: bool = False,
-    format_name: str | None = None,
-    quality: int | None = None,
-) -> Plan:
-    """Decide which files are read and where each result goes.
-
-    Without `out` the result of `a.jpg` is `a_LABEL.png` beside it, and those of a folder `f` go to a folder `f_LABEL`
-    beside it, so that a second run does not take results for inputs.
-
-    Args:
-        photos: files and folders.
-        label: what the names of results bear, such as `x3.7`.
-        out: a folder, or for a single picture a file with a suffix that can be written.
-        recursive: look into the folders' sub-folders.
-        format_name: format of the results, one of `FORMATS`; PNG if it is None and `out` is no file.
-        quality: 1 to 100, of JPEG and WebP.
-
-    Raises:
-        CasarbiError: where `out` is a file and there are several pictures, its suffix names no format or another than
-            `format_name`, or the format has no quality.
-    """
-    result = Plan()
-    as_file = out is not None and out.suffix.lower() in PICTURE_SUFFIXES and not out.is_dir()
-    suffix = result_suffix(out if as_file else None, format_name, quality)
-    wanted: list[tuple[Path, Path]] = []
-    for photo in photos:
-        if not photo.is_dir():
-            wanted.append((photo, (out or photo.parent) / f"{photo.stem}_{label}{suffix}"))
-            continue
-        try:
-            listing = list_images(photo, recursive=recursive)
-        except CasarbiError as error:
-            result.failed.append((photo, str(error)))
-            continue
-        result.skipped += len(listing.skipped)
-        root = out or photo.resolve().with_name(f"{photo.resolve().name}_{label}")
-        for path in listing.paths:
-            wanted.append((path, root / path.relative_to(photo).with_name(f"{path.stem}_{label}{suffix}")))
-    unique: dict[str, tuple[Path, Path]] = {}
-    for source, target in wanted:  # a file named twice, or by itself and by its folder, is enlarged once
-        unique.setdefault(os.path.abspath(source), (source, target))
-    pairs = list(unique.values())
-    if as_file and out is not None:
-        if len(pairs) + len(result.failed) > 1:
-            raise CasarbiError(f"-o {out} names one file, but there are {len(pairs)} pictures: name a folder.")
-        pairs = [(source, out) for source, _ in pairs]
-    _settle(pairs, label, result)
-    return result
-
-
-def _settle(pairs: list[tuple[Path, Path]], label: str, result: Plan) -> None:
-    """Give every result a name of its own, and refuse those that would replace an input."""
-    sources = {source.resolve() for source, _ in pairs}
-    taken: set[str] = set()
-    for source, target in pairs:
-        names = [
-            target,
-            target.with_name(f"{source.name}_{label}{target.suffix}"),
-        ]  # of a.jpg and a.png the second is told apart
-        names += [target.with_name(f"{target.stem}-{n}{target.suffix}") for n in range(2, len(pairs) + 2)]
-        # File systems that fold case would take A.png and a.png for one file.
-        free = next(name for name in names if str(name).casefold() not in taken)
-        taken.add(str(free).casefold())
-        if free.resolve() in sources or (free.exists() and source.exists() and free.samefile(source)):
-            result.failed.append((source, f"{free} is an input and is not overwritten: name another file with -o."))
-        else:
-            result.jobs.append((source, free))
 
 
 def enlarge(

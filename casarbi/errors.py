@@ -1,4 +1,4 @@
-"""The one exception a user can mend."""
+"""The exceptions a user can mend."""
 
 from __future__ import annotations
 
@@ -16,3 +16,7 @@ class CasarbiError(Exception):
         """Take the sentence, and lines to print under it: line breaks within either are printed as escapes."""
         super().__init__(sentence)
         self.lines = tuple(lines)
+
+
+class PlaceError(CasarbiError):
+    """The place for results refuses them, as a full disk does: whatever is computed next would be lost too."""

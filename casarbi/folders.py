@@ -46,7 +46,7 @@ def list_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> L
 
     Args:
         folder: a folder.
-        recursive: look into sub-folders too, hidden ones and links left out.
+        recursive: look into sub-folders too, hidden ones left out; a folder that links lead to is entered once.
 
     Raises:
         CasarbiError: where there is no such folder, it is a file, may not be read, or holds no picture.
@@ -71,14 +71,28 @@ def list_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> L
 
 
 def _files(folder: Path, recursive: bool) -> Iterator[Path]:
-    def refuse(error: OSError) -> None:
-        raise CasarbiError(f"The folder {error.filename} may not be read: check its permissions.") from None
+    """Files of a folder; with `recursive` also of its sub-folders, and of linked ones after all others.
 
-    for root, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if recursive and not name.startswith((".", "__MACOSX"))]
-        # A broken link stays: reading it says what is wrong. Pipes and devices could be waited for without end.
-        found = (Path(root, name) for name in names)
-        yield from (path for path in found if path.is_file() or not path.exists())
+    A folder is entered once, however many links lead to it, and links to a folder around their own are not followed.
+    """
+    waiting, entered = [folder], set[str]()
+    for start in waiting:
+        for root, folders, names in os.walk(start, onerror=_refuse):
+            real = os.path.realpath(root)
+            if real in entered:
+                folders.clear()
+                continue
+            entered.add(real)
+            folders[:] = sorted(name for name in folders if recursive and not name.startswith((".", "__MACOSX")))
+            links = [path for path in (Path(root, name) for name in folders) if path.is_symlink()]
+            waiting += [link for link in links if not Path(real).is_relative_to(link.resolve())]
+            # A broken link stays: reading it says what is wrong. Pipes and devices could be waited for without end.
+            found = (Path(root, name) for name in names)
+            yield from (path for path in found if path.is_file() or not path.exists())
+
+
+def _refuse(error: OSError) -> None:
+    raise CasarbiError(f"The folder {error.filename} may not be read: check its permissions.") from None
 
 
 def _is_picture(path: Path) -> bool:

@@ -85,6 +85,10 @@ class SRModel(ABC):
         """Tell the model which images the next batch holds; only `outputs:DIR`, which looks results up, needs it."""
         return self
 
+    def leftovers(self, image_ids: Sequence[str]) -> list[str]:
+        """Names of finished results that belong to none of these images; only `outputs:DIR` has any."""
+        return []
+
     def to(self, device: str) -> SRModel:
         """Move weights to a device such as "cpu" or "cuda"; returns self."""
         return self
@@ -121,7 +125,7 @@ def image_seed(image_id: str, seed: int = 0) -> int:
         >>> image_seed("baby") == image_seed("baby", 0) != image_seed("baby", 1)
         True
     """
-    digest = hashlib.sha256(f"{seed}:{image_id}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}:{image_id}".encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from casarbi.errors import CasarbiError
+from casarbi.errors import CasarbiError, PlaceError
 from casarbi.pixels import to_uint8
 
 FORMATS = ("png", "jpg", "webp", "tif", "bmp")
@@ -109,7 +110,8 @@ def write_image(
         quality: 1 to 100, of JPEG and WebP; other formats keep every pixel as it is.
 
     Raises:
-        CasarbiError: if the suffix names no format, the format has no alpha, a value is NaN, or the disk refuses.
+        CasarbiError: if the suffix names no format, the format has no alpha, a value is NaN, or the disk refuses (a
+            PlaceError if it would refuse any other picture too).
     """
     path = Path(path)
     writer = _writer(path)
@@ -129,7 +131,8 @@ def write_image(
         draft.replace(path)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise CasarbiError(f"{path} cannot be written: {reason}.") from None
+        kind = PlaceError if getattr(error, "errno", None) not in (None, errno.ENAMETOOLONG) else CasarbiError
+        raise kind(f"{path} cannot be written: {reason}.") from None
     finally:
         with suppress(OSError):
             draft.unlink()

@@ -23,9 +23,9 @@ def write_report(document: Document, out_dir: str | Path, spreadsheet: str | Non
     give equal bytes. With `spreadsheet`, "." or ",", there is EXPERIMENT-spreadsheet.csv with that decimal sign too.
     """
     contents = {
-        ".html": to_html(document).encode(),
-        ".md": to_markdown(document).encode(),
-        ".tex": to_latex(document).encode(),
+        ".html": to_html(document).encode(errors="backslashreplace"),
+        ".md": to_markdown(document).encode(errors="backslashreplace"),
+        ".tex": to_latex(document).encode(errors="backslashreplace"),
         ".csv": to_csv(document),
     }
     if len(document.images()):

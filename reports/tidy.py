@@ -51,7 +51,7 @@ def _write(frame: pd.DataFrame, columns: tuple[str, ...], decimal: str | None) -
         if decimal == ",":
             fields = [f.replace(".", ",") if n in NUMBERS else f for n, f in zip(columns, fields, strict=True)]
         writer.writerow(fields)
-    return stream.getvalue().encode("utf-8" if decimal is None else "utf-8-sig")
+    return stream.getvalue().encode("utf-8" if decimal is None else "utf-8-sig", errors="backslashreplace")
 
 
 def _field(value: Any, name: str, failed: bool) -> str:

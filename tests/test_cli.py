@@ -1,5 +1,6 @@
 """The `casarbi` command on real files: results, sentences and exit codes."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -159,7 +160,7 @@ def test_litter_is_silent_and_others_are_counted(folder):
     for name in ("Thumbs.db", "notes.txt", "clip.mp4"):
         (folder / name).write_bytes(b"x")
     result = run(folder)
-    assert result.exit_code == 0 and "skipped 1 file that are no pictures" in result.output
+    assert result.exit_code == 0 and "skipped 1 file that is no picture" in result.output
     assert sorted(os.listdir(folder.parent / "in_x4")) == ["a_x4.png", "c_x4.png"]
 
 
@@ -205,3 +206,78 @@ def test_help_imports_nothing_heavy(words):
     )
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr.strip() == "" and "casarbi upscale photo.jpg" in done.stdout
+
+
+def test_a_result_that_is_there_is_not_replaced_without_a_word(folder):
+    out = folder / "out"
+    assert run(folder / "a.png", "-s", 2, "-o", out).exit_code == 0
+    (out / "a_x2.png").write_bytes((folder / "c.png").read_bytes())
+    refused = run(folder / "a.png", folder / "c.png", "-s", 2, "-o", out)
+    assert refused.exit_code == 1 and os.listdir(out) == ["a_x2.png"]
+    assert "a_x2.png is not replaced: --overwrite replaces it" in refused.output
+    assert Image.open(out / "a_x2.png").size == (36, 24)
+    assert run(folder / "a.png", "-s", 2, "-o", out, "--overwrite").exit_code == 0
+    assert Image.open(out / "a_x2.png").size == (72, 48)
+    assert "give one of the two" in run(folder / "a.png", "--overwrite", "--keep").output
+
+
+def test_keep_makes_only_the_rest(folder):
+    out = folder / "out"
+    run(folder / "a.png", "-s", 2, "-o", out)
+    before = (out / "a_x2.png").stat().st_mtime_ns
+    done = run(folder / "a.png", folder / "c.png", "-s", 2, "-o", out, "--keep")
+    assert done.exit_code == 0 and f"kept 1 earlier result, such as {out / 'a_x2.png'}" in done.output
+    assert (out / "a_x2.png").stat().st_mtime_ns == before and (out / "c_x2.png").exists()
+    again = run(folder / "a.png", folder / "c.png", "-s", 2, "-o", out, "--keep")
+    assert again.exit_code == 0 and "kept 2 earlier results" in again.output and "model" not in again.output
+
+
+class Counter(SRModel):
+    """Counts its calls."""
+
+    identity = {"method": "counter"}
+    info = ModelInfo(0, None, False, "none", "MIT", "tests")
+    calls = 0
+
+    def upscale(self, lr, size, seeds):
+        Counter.calls += 1
+        return resize(lr, size).clamp(0, 1)
+
+
+def test_a_place_that_refuses_is_found_before_the_model_runs(folder):
+    """F108"""
+    Counter.calls = 0
+    done = run(folder / "a.png", folder / "c.png", "-m", "test_cli:Counter", "-o", "/proc/nope/out")
+    assert done.exit_code == 1 and "Error: Nothing can be written in /proc/nope/out" in done.output
+    assert Counter.calls == 0
+
+
+@pytest.mark.parametrize(("number", "after"), [(errno.ENOSPC, 1), (errno.EFBIG, 1), (errno.ENAMETOOLONG, 3)])
+def test_a_full_disk_stops_at_once_and_keeps_what_is_done(folder, monkeypatch, number, after):
+    """F108"""
+    Image.open(folder / "a.png").save(folder / "b.png")
+    save, calls = Image.Image.save, []
+
+    def full(self, place, *words, **options):
+        calls.append(place)
+        if len(calls) > 1:
+            raise OSError(number, os.strerror(number))
+        save(self, place, *words, **options)
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    done = run(folder, "-o", folder / "out")
+    assert done.exit_code == 1 and len(calls) == 1 + min(after, 2) and os.strerror(number) in done.output
+    assert os.listdir(folder / "out") == ["a_x4.png"]
+    if after == 1:
+        assert "Stopped there: 1 of 3 are written. Once there is room, the same command with --keep" in done.output
+
+
+def test_results_in_the_input_folder_are_left_out_of_the_next_run(folder):
+    """F91"""
+    (folder / "b.png").unlink()
+    for _ in range(3):
+        done = run(folder, "-r", "-s", 2, "-o", folder / "large", "--overwrite")
+        assert done.exit_code == 0 and sorted(os.listdir(folder / "large")) == ["a_x2.png", "c_x2.png"]
+    assert (
+        f"left out 2 pictures that are results of earlier runs, such as {folder / 'large' / 'a_x2.png'}" in done.output
+    )

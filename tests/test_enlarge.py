@@ -1,4 +1,4 @@
-"""Where results go, and one picture file to another."""
+"""One picture file to another."""
 
 from pathlib import Path
 
@@ -8,8 +8,7 @@ import torch
 from PIL import Image
 
 from baselines.bicubic import bicubic
-from casarbi.enlarge import colour_shift, enlarge, plan
-from casarbi.errors import CasarbiError
+from casarbi.enlarge import colour_shift, enlarge
 from casarbi.images import read_picture, to_uint8
 from casarbi.resize import resize
 from casarbi.wanted import WantedSize
@@ -21,53 +20,6 @@ def picture(path: Path, array=RAMP, **options) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(array).save(path, **options)
     return path
-
-
-def targets(todo, root):
-    return [target.relative_to(root).as_posix() for _, target in todo.jobs]
-
-
-def test_results_lie_beside_a_file_and_beside_a_folder(tmp_path):
-    one, two = picture(tmp_path / "a.jpg"), picture(tmp_path / "in" / "b.png")
-    todo = plan([one, two.parent], "x3.7", None)
-    assert targets(todo, tmp_path) == ["a_x3.7.png", "in_x3.7/b_x3.7.png"]
-
-
-def test_results_in_out_never_share_a_name(tmp_path):
-    files = [picture(tmp_path / name) for name in ("1/a.jpg", "1/a.png", "1/A.bmp", "2/a.png", "3/a.png")]
-    todo = plan(files, "x2", tmp_path / "out")
-    assert targets(todo, tmp_path / "out") == ["a_x2.png", "a.png_x2.png", "A.bmp_x2.png", "a_x2-2.png", "a_x2-3.png"]
-
-
-def test_sub_folders_are_kept_and_files_taken_once(tmp_path):
-    folder = tmp_path / "in"
-    files = [picture(folder / "b.png"), picture(folder / "sub" / "a.png")]
-    todo = plan([files[0], folder, folder], "x2", tmp_path / "out", recursive=True)
-    assert sorted(targets(todo, tmp_path / "out")) == ["b_x2.png", "sub/a_x2.png"]
-
-
-def test_an_input_is_never_a_target(tmp_path):
-    one, two = picture(tmp_path / "a.png"), picture(tmp_path / "a_x2.png")
-    todo = plan([one, two], "x2", None)
-    assert [source for source, _ in todo.jobs] == [two]
-    assert todo.failed == [(one, f"{two} is an input and is not overwritten: name another file with -o.")]
-    assert not plan([one], "x2", one).jobs
-    (tmp_path / "link.png").symlink_to(one)
-    assert not plan([one], "x2", tmp_path / "link.png").jobs
-
-
-def test_out_as_a_file(tmp_path):
-    one, two = picture(tmp_path / "a.png"), picture(tmp_path / "b.png")
-    assert plan([one], "x2", tmp_path / "big.webp").jobs == [(one, tmp_path / "big.webp")]
-    with pytest.raises(CasarbiError, match="names one file, but there are 2 pictures: name a folder"):
-        plan([one, two], "x2", tmp_path / "big.webp")
-    with pytest.raises(CasarbiError, match="ends in '.gif'"):
-        plan([one], "x2", tmp_path / "big.gif")
-
-
-def test_a_folder_without_pictures_is_listed(tmp_path):
-    todo = plan([tmp_path, picture(tmp_path / "in" / "a.png")], "x2", None)
-    assert len(todo.jobs) == 1 and "name that folder" in todo.failed[0][1]
 
 
 @pytest.mark.parametrize("shape", [(86, 57), (57, 86), (75, 75), (37, 53), (16, 16), (1, 1)])

@@ -68,6 +68,16 @@ def test_recursive(tmp_path):
     assert sorted(names(tmp_path, recursive=True)) == ["a/1.png", "a/b/c.jpg", "b.png"]
 
 
+def test_linked_folders_are_entered_once_and_circles_never(tmp_path):
+    inside, outside = fill(tmp_path / "in", "b.png", "sub/c.png"), fill(tmp_path / "out", "d.png", "deep/e.png")
+    (inside / "a_link").symlink_to(inside / "sub")  # sorts first, but the folder itself comes before a link to it
+    for name, target in (("more", outside), ("again", outside), ("circle", inside), ("up", tmp_path)):
+        (inside / name).symlink_to(target)
+    (outside / "back").symlink_to(inside)
+    assert sorted(names(inside, recursive=True)) == ["again/d.png", "again/deep/e.png", "b.png", "sub/c.png"]
+    assert names(inside) == ["b.png"]
+
+
 @pytest.mark.parametrize(
     ("files", "words"),
     [

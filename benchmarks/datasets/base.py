@@ -40,5 +40,5 @@ class Dataset(ABC):
         """SHA-256 over ids and digests: another pixel, name or image gives another fingerprint."""
         total = hashlib.sha256()
         for image_id in self.ids:
-            total.update(f"{image_id}\0{self.digest(image_id)}\n".encode())
+            total.update(f"{image_id}\0{self.digest(image_id)}\n".encode("utf-8", "surrogatepass"))
         return total.hexdigest()

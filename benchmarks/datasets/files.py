@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from benchmarks.datasets.fingerprints import file_digests
 from benchmarks.datasets.headers import read_header
 from casarbi.errors import CasarbiError
 from casarbi.images import MAX_INPUT_PIXELS, read_image
+from casarbi.naming import picture_names, printable_name
 from casarbi.scales import scale_label
 
 
@@ -39,8 +39,8 @@ class LrFiles:
         for scale_folder in sorted(folder.glob("[Xx]*")) if folder.is_dir() else ():
             label = scale_folder.name[1:]
             for path in sorted(scale_folder.iterdir()) if scale_folder.is_dir() else ():
-                name = path.stem.removesuffix(f"x{label}")
-                if name != path.stem and name in names:
+                name = printable_name(path.stem).removesuffix(f"x{label}")
+                if name != printable_name(path.stem) and name in names:
                     files[names[name], label] = path
         return cls(folder, files)
 
@@ -146,24 +146,23 @@ class FileDataset(Dataset):
 
 
 def name_files(paths: Sequence[Path], folder: Path) -> dict[str, Path]:
-    """Give files ids: the path in the folder without the suffix; files whose ids would be the same keep their suffix.
-
-    Upper and lower case count as the same here, because outputs are named by ids and many disks fold case.
+    r"""Give files ids: their names by the rule of `casarbi.naming`, bytes that are not UTF-8 written as \xNN.
 
     Example:
         >>> paths = [Path("f/a.jpg"), Path("f/A.png"), Path("f/b.TIF")]
         >>> list(name_files(paths, Path("f")))
         ['a.jpg', 'A.png', 'b']
+
+    Raises:
+        CasarbiError: if two files have the same id, because one is named like the escapes of the other.
     """
-    names = {path: path.relative_to(folder) for path in paths}
-    ids = {path: name.with_suffix("").as_posix() for path, name in names.items()}
-    while True:
-        # Once more, because `a.png` beside `a.jpg` keeps a suffix that `a.png.tif` loses.
-        count = Counter(image_id.casefold() for image_id in ids.values())
-        full = {path: names[path].as_posix() for path, image_id in ids.items() if count[image_id.casefold()] > 1}
-        if all(ids[path] == name for path, name in full.items()):
-            return {image_id: path for path, image_id in ids.items()}
-        ids |= full
+    ids: dict[str, Path] = {}
+    for path, name in picture_names(paths, folder).items():
+        image_id = printable_name(name)
+        if image_id in ids:
+            raise CasarbiError(f"{ids[image_id]} and {path} would both be called {image_id}: rename one of them.")
+        ids[image_id] = path
+    return ids
 
 
 def first(files: Mapping[str, Path], n: int | None, place: object) -> dict[str, Path]:

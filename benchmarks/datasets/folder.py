@@ -9,6 +9,7 @@ from benchmarks.datasets.files import FileDataset, LrFiles, first, name_files
 from benchmarks.datasets.headers import header_notes, name_some
 from casarbi.errors import CasarbiError
 from casarbi.images import list_images
+from casarbi.naming import printable_name
 
 HR, LR = "HR", "LR_bicubic"
 
@@ -30,8 +31,9 @@ def folder(path: str, *, recursive: bool = False, n: int | None = None, max_pixe
     """
     root = Path(path).expanduser()
     if root.is_file():
-        notes = header_notes([(root.stem, root)])
-        return FileDataset(root.stem, root.parent, {root.stem: root}, notes=notes, max_pixels=max_pixels)
+        files = name_files([root], root.parent)
+        notes = header_notes(list(files.items()))
+        return FileDataset(printable_name(root.stem), root.parent, files, notes=notes, max_pixels=max_pixels)
     if not recursive and _is_benchmark(root):
         note = f"{root} has an {HR} folder and was read as benchmark:{path}."
         return _benchmark(root, n, (note,))
@@ -95,8 +97,8 @@ def skipped_notes(paths: Sequence[Path]) -> tuple[str, ...]:
     if not paths:
         return ()
     what = "1 file that is no picture" if len(paths) == 1 else f"{len(paths)} files that are no pictures"
-    return (f"Skipped {what} ({name_some([path.name for path in paths])}).",)
+    return (f"Skipped {what} ({name_some([printable_name(path.name) for path in paths])}).",)
 
 
 def _name(root: Path) -> str:
-    return root.resolve().name or "folder"
+    return printable_name(root.resolve().name) or "folder"

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from PIL import Image
 
+from casarbi.picture_size import seen_size
 from casarbi.scales import Size
 
 _GREY_MODES = frozenset(("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"))
 _LOSSY_FORMATS = frozenset(("JPEG", "MPO"))
-_TIFF_WIDTH, _TIFF_HEIGHT, _ORIENTATION = 256, 257, 274
 _NAMED = 3
 
 KINDS = {
@@ -48,19 +48,9 @@ def read_header(path: Path) -> Header | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the size, say: reading the picture decides about it
             with Image.open(path) as image:
-                return Header(_seen_size(image), tuple(_kinds(image)), getattr(image, "n_frames", 1))
+                return Header(seen_size(image), tuple(_kinds(image)), getattr(image, "n_frames", 1))
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
         return None
-
-
-def _seen_size(image: Image.Image) -> Size:
-    width, height = image.size
-    tags = getattr(image, "tag_v2", {})
-    if tags:  # Pillow's releases differ in whether the size of a TIFF is the stored one or the one seen
-        width, height = tags.get(_TIFF_WIDTH, width), tags.get(_TIFF_HEIGHT, height)
-    has_exif = tags or "exif" in image.info  # looking for it elsewhere would unpack a PNG
-    turned = has_exif and 5 <= image.getexif().get(_ORIENTATION, 1) <= 8
-    return (width, height) if turned else (height, width)
 
 
 def _kinds(image: Image.Image) -> Iterable[str]:

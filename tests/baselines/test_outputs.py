@@ -16,9 +16,10 @@ def save(path: Path, grey: int, size: tuple[int, int] = (8, 6)) -> Path:
     return path
 
 
-def look_up(folder: Path, *ids: str, size: tuple[int, int] = (8, 6)) -> list[int]:
-    """Grey levels that the model gives for some ids."""
-    result = create_model(f"outputs:{folder}").bind(ids).upscale(torch.zeros(len(ids), 3, 2, 2), size, [0] * len(ids))
+def look_up(folder: Path, *ids: str, size: tuple[int, int] = (8, 6), scale: float = 1) -> list[int]:
+    """Grey levels that the model gives for some ids, asked for at a size and a scale."""
+    lr = torch.zeros(len(ids), 3, round(size[0] / scale), round(size[1] / scale))
+    result = create_model(f"outputs:{folder}").bind(ids).upscale(lr, size, [0] * len(ids))
     assert result.shape == (len(ids), 3, *size)
     return [round(image.mean().item() * 255) for image in result]
 
@@ -29,21 +30,56 @@ def test_matched_by_id_not_by_position(tmp_path):
     assert look_up(tmp_path, "img10", "img1", "deep/img1", "img2") == [10, 1, 99, 2]
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["x5.3/baby", "X5.3/baby", "5.3x/baby", "baby_x5.3", "babyx5", "x4/baby_x4", "baby-4x"],
-)
-def test_scale_in_a_folder_or_at_the_end_is_left_out(tmp_path, name):
-    save(tmp_path / f"{name}.png", 7)
+SCALED = {"x5.3/baby": 5.3, "X5.3/baby": 5.3, "5.3x/baby": 5.3, "baby_x5.3": 5.3, "babyx5": 5, "x4/baby_x4": 4}
+
+
+@pytest.mark.parametrize(("name", "scale"), (SCALED | {"baby-4x": 4}).items())
+def test_scale_in_a_folder_or_at_the_end_is_left_out_but_compared(tmp_path, name, scale):
+    size = (round(10 * scale), round(7 * scale))
+    save(tmp_path / f"{name}.png", 7, size)
     save(tmp_path / "other.png", 8)
-    assert look_up(tmp_path, "baby") == [7]
+    assert look_up(tmp_path, "baby", size=size, scale=scale) == [7]
+    for other in (1, 3, 8):  # `3_x4.png` is no result of picture 3 at scale 1
+        with pytest.raises(CasarbiError, match=f"other sizes or scales only .*{size[1]}x{size[0]} px at x"):
+            look_up(tmp_path, "baby", size=size, scale=other)
+
+
+@pytest.mark.parametrize(
+    ("label", "lr_size", "size", "fits"),
+    [
+        ("x3.7", (24, 36), (89, 133), True),
+        ("x3.7", (24, 36), (96, 144), False),
+        ("x5.33", (480, 480), (2560, 2560), True),
+        ("x5", (480, 480), (2560, 2560), False),
+        ("133x89", (24, 36), (89, 133), True),
+        ("89x133", (24, 36), (89, 133), False),
+        ("w133", (24, 36), (89, 133), True),
+        ("h133", (24, 36), (89, 133), False),
+    ],
+)
+def test_every_label_of_upscale_is_compared(tmp_path, label, lr_size, size, fits):
+    save(tmp_path / f"baby_{label}.png", 7, size)
+    model = create_model(f"outputs:{tmp_path}").bind(["baby"])
+    if fits:
+        assert model.upscale(torch.zeros(1, 3, *lr_size), size, [0]).shape == (1, 3, *size)
+    else:
+        with pytest.raises(CasarbiError, match="at other sizes or scales only"):
+            model.upscale(torch.zeros(1, 3, *lr_size), size, [0])
+
+
+def test_results_without_a_reference_are_listed(tmp_path):
+    for name in ("baby_x4", "x4/bird", "cat", "sub/dog_x4", "old"):
+        save(tmp_path / f"{name}.png", 7)
+    model = create_model(f"outputs:{tmp_path}")
+    assert model.leftovers(["baby", "bird", "cat", "sub/dog"]) == ["old.png"]
+    assert sorted(model.leftovers(["baby"])) == ["cat.png", "old.png", "sub/dog_x4.png", "x4/bird.png"]
 
 
 def test_one_folder_holds_several_scales(tmp_path):
-    save(tmp_path / "x4" / "baby.png", 4, (8, 6))
-    save(tmp_path / "x5.3" / "baby.png", 5, (11, 8))
-    assert look_up(tmp_path, "baby", size=(11, 8)) == [5]
-    assert look_up(tmp_path, "baby", size=(8, 6)) == [4]
+    save(tmp_path / "x4" / "baby.png", 4, (8, 12))
+    save(tmp_path / "x5.3" / "baby.png", 5, (11, 16))
+    assert look_up(tmp_path, "baby", size=(11, 16), scale=5.3) == [5]
+    assert look_up(tmp_path, "baby", size=(8, 12), scale=4) == [4]
 
 
 def test_own_name_comes_before_a_scale_at_the_end(tmp_path):
@@ -64,9 +100,9 @@ def test_names_outside_ascii(tmp_path):
     [
         ({"bird.png": (8, 6)}, "no result for the image 'baby' at 6x8 px"),
         ({"babi.png": (8, 6)}, "near: babi"),
-        ({"baby.png": (6, 8)}, "other sizes only .baby.png 8x6 px.: wanted 6x8 px"),
-        ({"baby.png": (8, 6), "x4/baby.png": (8, 6)}, "more than one result for 'baby' .* keep one"),
-        ({"x4/baby.png": (8, 6), "x5/baby.jpg": (8, 6)}, "more than one result"),
+        ({"baby.png": (6, 8)}, "other sizes or scales only .baby.png 8x6 px.: expected 6x8 px"),
+        ({"baby.png": (8, 6), "x1/baby.png": (8, 6)}, "more than one result for 'baby' .* keep one"),
+        ({"x1/baby.png": (8, 6), "1x/baby.jpg": (8, 6)}, "more than one result"),
     ],
 )
 def test_no_single_fitting_picture_is_refused(tmp_path, files, words):
