@@ -105,7 +105,7 @@ def known_models() -> list[str]:
 
 def known_datasets() -> list[str]:
     """Names of datasets, for completion."""
-    from benchmarks.datasets import DATASETS
+    from casarbi.references import DATASETS
 
     return DATASETS.names()
 

@@ -7,11 +7,14 @@ import importlib.util
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, get_type_hints
 from urllib.parse import parse_qsl
 
 from casarbi.errors import CasarbiError
+from casarbi.plain import quote
 
 
 @dataclass(frozen=True)
@@ -37,17 +40,17 @@ class Reference:
         head, _, query = text.strip().partition("?")
         name, colon, target = head.partition(":")
         if not name:
-            raise CasarbiError(f"'{text}' is no reference: expected NAME[:TARGET][?option=value&…].")
+            raise CasarbiError(f"{quote(text)} is no reference: expected NAME[:TARGET][?option=value&…].")
         try:
             pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
         except ValueError:
-            raise CasarbiError(f"The options of '{text}' must read option=value, joined by '&'.") from None
+            raise CasarbiError(f"The options of {quote(text)} must read option=value, joined by '&'.") from None
         return cls(text.strip(), name, target if colon else None, dict(pairs))
 
 
 def near_names(name: str, known: Iterable[str]) -> str:
     """Say which known names a mistyped one is near to, or list them all: the tail of an error sentence."""
-    known = sorted(known)
+    known, name = sorted(known), name[:100]  # the time for comparing grows with the square of the length
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}."
 
@@ -58,11 +61,20 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {text[:300].rstrip('.')}" if text else type(error).__name__
 
 
+@cache
+def _entries(group: str) -> dict[str, EntryPoint]:
+    """Entry points of a group by name; the first package on the path wins, as in imports."""
+    return {entry.name: entry for entry in reversed(entry_points(group=group))}
+
+
 class Registry:
-    """Factories of one kind, found through an entry-point group or as `module:factory`.
+    """Factories of one kind, found through an entry-point group or, where a person typed it, as `module:factory`.
 
     A factory's first positional parameter takes the reference's target, its keyword-only parameters the options,
     converted to their annotated type (int, float, bool or str).
+
+    A reference that stands in a file goes through `check_from_file` when the file is read: text in a file never
+    decides which code runs. What a person typed may name any code, so `factory` and `build` ask nothing.
     """
 
     def __init__(self, kind: str, group: str) -> None:
@@ -70,13 +82,28 @@ class Registry:
 
     def names(self) -> list[str]:
         """Names that installed packages registered."""
-        return sorted({entry.name for entry in entry_points(group=self.group)})
+        return sorted(_entries(self.group))
+
+    def check_from_file(self, text: object, path: Path) -> None:
+        """Refuse what a file gives as a reference unless it begins with a registered name; imports nothing.
+
+        Raises:
+            CasarbiError: naming the file, and what to do for code of one's own.
+        """
+        if not isinstance(text, str):
+            raise CasarbiError(f"{path} has {quote(text)} where the name of a {self.kind} is expected, as a text.")
+        name = Reference.parse(text).name
+        if name not in self.names():
+            raise CasarbiError(
+                f"{path} names the {self.kind} {quote(text)}, and a file may only name registered ones "
+                f"({near_names(name, self.names())}): a module:factory has to be typed on the command line, or "
+                f"registered in the entry-point group {self.group}."
+            )
 
     def factory(self, ref: Reference) -> tuple[Callable[..., Any], Reference]:
         """Find the factory; for `module:factory` the reference comes back without the part that named it."""
-        found = [entry for entry in entry_points(group=self.group) if entry.name == ref.name]
-        if found:
-            return found[0].load(), ref
+        if entry := _entries(self.group).get(ref.name):
+            return entry.load(), ref
         if ref.target and _is_importable(ref.name):
             attribute, colon, target = ref.target.partition(":")
             module = importlib.import_module(ref.name)
@@ -102,6 +129,11 @@ class Registry:
             raise CasarbiError(
                 f"The {self.kind} '{text}' could not be opened: {describe(error)} (CASARBI_TRACEBACK=1 shows where)."
             ) from error
+
+
+MODELS = Registry("model", "casarbi.models")
+DATASETS = Registry("data set", "casarbi.datasets")
+TASKS = Registry("training task", "casarbi.training_tasks")
 
 
 def call_factory(factory: Callable[..., Any], ref: Reference) -> Any:

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 
 from casarbi.errors import CasarbiError
+from casarbi.plain import quote
+from casarbi.references import MODELS, Reference, near_names
 from casarbi.resize import resize
 from casarbi.scales import Size
 
@@ -37,7 +39,7 @@ class ResidualConfig:
         lr_up: Up: `bicubic` or `liif`. With the base made the same way y is zero, and the chain starts from pure noise.
         residual_gain: the factor that gives residuals about unit spread, for which kappa = 2 was tuned.
         liif: reference of the LIIF where one is needed, such as `liif:mini-face`. The paper's was trained on the same
-            data.
+            data. Weights files hold it, so it names a registered model, and not CasArbi, whose file could name itself.
     """
 
     residual_base: str = "bicubic"
@@ -52,11 +54,23 @@ class ResidualConfig:
                 raise CasarbiError(f"{name} is '{value}', wanted {', '.join(known)}.")
         if not self.residual_gain > 0:
             raise CasarbiError(f"residual_gain={self.residual_gain} must be positive.")
+        if self.liif:
+            _check_base(self.liif)
 
     @property
     def needs_regressor(self) -> bool:
         """Whether a LIIF is part of the method."""
         return self.lr_up == "liif" or self.residual_base.startswith("liif")
+
+
+def _check_base(reference: str) -> None:
+    name = Reference.parse(reference).name
+    known = [known for known in MODELS.names() if known != "casarbi"]
+    if name not in known:
+        raise CasarbiError(
+            f"liif is {quote(reference)}, but the base, whose name goes into weights files, must be a registered model "
+            f"other than casarbi: {near_names(name, known)}"
+        )
 
 
 @dataclass(frozen=True)

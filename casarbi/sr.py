@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from casarbi.errors import CasarbiError
-from casarbi.references import Registry, describe
+from casarbi.references import MODELS, describe
 from casarbi.scales import Size
 
 if TYPE_CHECKING:
@@ -92,9 +92,6 @@ class SRModel(ABC):
     def to(self, device: str) -> SRModel:
         """Move weights to a device such as "cpu" or "cuda"; returns self."""
         return self
-
-
-MODELS = Registry("model", "casarbi.models")
 
 
 def create_model(reference: str) -> SRModel:

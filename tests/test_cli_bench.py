@@ -66,7 +66,7 @@ small_n = true
 models = { LIIF = "bicubic" }
 [[presets.mini.panels]]
 name = "squares"
-data = "toys:squares?n=3"
+data = "toy-squares?n=3"
 protocol = "face"
 caption = "Squares."
 cite = true
@@ -165,7 +165,7 @@ def test_the_contributors_example_runs_from_its_own_folder(bench):
 
 
 def test_a_report_on_other_data_does_not_call_it_by_the_declared_name(bench):
-    Path("t.toml").write_text(TOML.replace("toys:squares?n=3", "portraits?n=3").replace('"squares"', '"portraits"'))
+    Path("t.toml").write_text(TOML.replace("toy-squares?n=3", "portraits?n=3").replace('"squares"', '"portraits"'))
     bench("report", "t.toml", "--data", "toys:squares?n=2")
     text = Path("reports/out/t/t.md").read_text()
     assert "## toys" in text and "Measured on toys:squares?n=2 in place of portraits?n=3." in text

@@ -95,3 +95,9 @@ def test_the_initial_image_is_asked_for(lr):
 def test_unknown_residuals_are_refused(changes):
     with pytest.raises(CasarbiError):
         ResidualConfig(**changes)
+
+
+@pytest.mark.parametrize("liif", ["os:system:touch x", "their_module:make", "casarbi:w.safetensors", "lif:mini-face"])
+def test_the_base_is_a_registered_model_but_not_casarbi(liif):
+    with pytest.raises(CasarbiError, match="must be a registered model other than casarbi: (known|did you mean)"):
+        ResidualConfig("liif_stage", liif=liif)

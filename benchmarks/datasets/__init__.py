@@ -1,9 +1,7 @@
 """Data sets: readers of folders and procedural pictures, looked up by reference."""
 
 from benchmarks.datasets.base import Dataset
-from casarbi.references import Registry
-
-DATASETS = Registry("data set", "casarbi.datasets")
+from casarbi.references import DATASETS
 
 
 def create_dataset(reference: str) -> Dataset:

@@ -13,7 +13,8 @@ from benchmarks.job import Job
 from benchmarks.metrics import METRIC_NAMES
 from benchmarks.protocol import Protocol, default_protocol, get_protocol
 from casarbi.errors import CasarbiError
-from casarbi.references import Reference, near_names
+from casarbi.plain import quote
+from casarbi.references import DATASETS, MODELS, Reference, near_names
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -175,11 +176,26 @@ def load_experiment(name: str, preset: str = "mini") -> Experiment:
             declared = tomllib.load(file)
         if preset not in declared["presets"]:
             raise CasarbiError(f"{path.name} has no preset '{preset}': {near_names(preset, declared['presets'])}")
-        return _experiment(path.stem, declared, preset)
+        experiment = _experiment(path.stem, declared, preset)
     except tomllib.TOMLDecodeError as error:
         raise CasarbiError(f"{path} is not valid TOML: {error}.") from None
     except (KeyError, TypeError) as error:
         raise CasarbiError(f"{path} is no full declaration: {error}.") from None
+    _check_references(experiment, path)
+    return experiment
+
+
+def _check_references(experiment: Experiment, path: Path) -> None:
+    """Text in a file names nothing but what is registered, and no file but the paper's tables."""
+    for panel in experiment.panels:
+        DATASETS.check_from_file(panel.data, path)
+        for method in panel.methods:
+            if method.model:
+                MODELS.check_from_file(method.model, path)
+    tables = [table.name for table in PAPER.glob("*.csv")]
+    if experiment.paper and experiment.paper.file not in tables:
+        file = experiment.paper.file
+        raise CasarbiError(f"{path}: the paper has no table {quote(file)}: {near_names(str(file), tables)}")
 
 
 def _experiment(name: str, declared: Mapping[str, Any], preset: str) -> Experiment:

@@ -25,15 +25,13 @@ from torch import Tensor
 from casarbi.errors import CasarbiError
 from casarbi.files import exclusive, free_bytes, replacing, write_json
 from casarbi.images import to_uint8
-from casarbi.references import Registry
+from casarbi.references import DATASETS
 from casarbi.resize import resize
 from casarbi.weights import cache_folder
 
 FORMAT = 1
 FEW = 48
 """Up to so many pictures are made in this process: starting others would take longer."""
-
-DATASETS = Registry("data set", "casarbi.datasets")
 
 Report = Callable[[int, int], None]
 """Called with how many pictures are done, and how many there are."""

@@ -29,6 +29,7 @@ def _preset_names(ctx: click.Context, param: click.Parameter, incomplete: str) -
 
 @click.command()
 @click.argument("preset", metavar="[PRESET]", required=False, shell_complete=_preset_names)
+@click.option("--task", metavar="REF", help="What is trained, for the preset's: a name, or my_package.module:factory.")
 @click.option("--data", metavar="REF", help="Training pictures, such as ffhq:DIR or folder:DIR, for the preset's own.")
 @click.option(
     "--validation", metavar="REF", help="Validation pictures.  [default: with --data, the last 16 of its pictures]"
@@ -98,7 +99,7 @@ def _need_accelerate() -> None:
 
 
 def _change(preset: Preset, options: dict[str, Any]) -> Preset:
-    """Apply --data, --validation and --steps."""
+    """Apply --task, --data, --validation and --steps."""
     data, run = preset.data, preset.run
     if options["data"]:
         data = replace(data, train=options["data"], validation="")
@@ -106,7 +107,10 @@ def _change(preset: Preset, options: dict[str, Any]) -> Preset:
         data = replace(data, validation=options["validation"])
     if options["steps"]:
         run = replace(run, iterations=options["steps"])
-    return replace(preset, data=data, run=run)
+    task = options["task"] or preset.task
+    if not task:
+        raise CasarbiError(f"The preset {preset.name} names no task: add one, or type it with --task.")
+    return replace(preset, task=task, data=data, run=run)
 
 
 def _folder(preset: Preset, options: dict[str, Any]) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from casarbi.errors import CasarbiError
-from casarbi.references import near_names
+from casarbi.references import DATASETS, TASKS, near_names
 from casarbi.training.schedule import LearningRate
 from casarbi.training.tables import build, parse_value, read_toml
 
@@ -135,10 +135,11 @@ def preset_names() -> list[str]:
 
 
 def load_preset(name: str, changes: Sequence[str] = ()) -> Preset:
-    """Load a preset by name, or from a TOML file, and apply changes such as "run.batch=8".
+    """Load a preset by name, or from a TOML file, and apply changes such as "run.batch=8", which a person typed.
 
     Raises:
-        CasarbiError: on an unknown preset, setting or value.
+        CasarbiError: on an unknown preset, setting or value, and where the file names a task or data set that is not
+            registered: only what was typed may be `module:factory`.
     """
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
     if not name.endswith(".toml") and not path.is_file():
@@ -148,6 +149,7 @@ def load_preset(name: str, changes: Sequence[str] = ()) -> Preset:
     for key in tables:
         if key not in known:
             raise CasarbiError(f"{path.name} has the unknown part '{key}': {near_names(key, known)}")
+    _check_references(tables, path)
     for change in changes:
         _apply(tables, change)
     tables.setdefault("settings", {})
@@ -161,6 +163,19 @@ def load_preset(name: str, changes: Sequence[str] = ()) -> Preset:
         settings=tables["settings"],
         assumed=tuple(map(str, tables.get("assumed", ()))),
     )
+
+
+def _check_references(tables: Mapping[str, Any], path: Path) -> None:
+    """Text in a file names nothing but what is registered; what is typed is put in its place later."""
+    data = tables.get("data")
+    data = data if isinstance(data, Mapping) else {}
+    for registry, text in (
+        (TASKS, tables.get("task")),
+        (DATASETS, data.get("train")),
+        (DATASETS, data.get("validation")),
+    ):
+        if isinstance(text, str) and text:
+            registry.check_from_file(text, path)
 
 
 def _apply(tables: dict[str, Any], change: str) -> None:

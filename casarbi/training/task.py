@@ -14,15 +14,14 @@ from torch import Tensor, nn
 
 from casarbi.checkpoints import load_strict, read_state
 from casarbi.errors import CasarbiError
-from casarbi.references import Reference, Registry
+from casarbi.plain import quote
+from casarbi.references import TASKS, Reference
 
 if TYPE_CHECKING:
     from casarbi.training.batches import Batches
 
 Batch = dict[str, Tensor]
 """What a step trains on, by name; first axis: items."""
-
-TASKS = Registry("training task", "casarbi.training_tasks")
 
 
 class Recipe(ABC):
@@ -137,8 +136,8 @@ def build_task(name: str, settings: Mapping[str, Any], seed: int) -> Task:
         CasarbiError: on an unknown name or unknown settings.
     """
     factory, rest = TASKS.factory(Reference.parse(name))
-    if rest.options or (rest.target and rest.name == name):
-        raise CasarbiError(f"The training task '{name}' takes its settings from the preset's [settings] alone.")
+    if rest.options or rest.target is not None:
+        raise CasarbiError(f"The training task {quote(name)} takes its settings from the preset's [settings] alone.")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         task = factory(dict(settings))

@@ -9,10 +9,10 @@ from casarbi.training.task import build_task
 
 GOOD = """
 description = "Toy"
-task = "training_toys:task"
+task = "toy"
 assumed = ["run.batch"]
 [data]
-train = "training_toys:scenes"
+train = "toy-scenes"
 [run]
 iterations = 4
 batch = 2

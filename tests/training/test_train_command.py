@@ -9,10 +9,10 @@ from casarbi.cli import main
 
 PRESET = """
 description = "Toy"
-task = "training_toys:task"
+task = "toy"
 assumed = ["run.batch", "settings.width"]
 [data]
-train = "training_toys:scenes?n=8"
+train = "toy-scenes?n=8"
 held_out = 2
 [run]
 iterations = 6
@@ -46,7 +46,7 @@ def test_train_stop_resume_info(call, tmp_path):
     done = call(*command, "--resume")
     assert done.exit_code == 0 and "holds the weights after 6 steps" in done.output and "step 6: psnr" in done.output
     told = call("info", "runs/toy/toy.safetensors").output
-    for words in ("training_toys:scenes?n=8", "(not the paper's)", "git_commit", "command", "step 6"):
+    for words in ("toy-scenes?n=8", "(not the paper's)", "git_commit", "command", "step 6"):
         assert words in told
     assert (tmp_path / "runs/toy/tensorboard").is_dir()
 
@@ -106,3 +106,15 @@ def test_only_the_writing_process_of_a_launch_looks_at_the_weights_and_speaks(tm
 
     _end(Outcome(tmp_path / "elsewhere.safetensors", 6, is_main=False), load_preset("mini-face"), {"out": tmp_path})
     assert capsys.readouterr().out == ""
+
+
+def test_code_is_trained_where_it_is_typed_and_refused_in_a_file(call, tmp_path):
+    toml = (tmp_path / "toy.toml").read_text()
+    words = ("--steps", 1, "--device", "cpu", "--workers", "0")
+    (tmp_path / "toy.toml").write_text(toml.replace('"toy"', '"training_toys:task"'))
+    refused = call("train", "toy.toml", *words)
+    assert refused.exit_code == 1 and "toy.toml names the training task 'training_toys:task'" in refused.output
+    (tmp_path / "toy.toml").write_text(toml.replace('task = "toy"\n', ""))
+    assert "names no task: add one, or type it with --task" in call("train", "toy.toml", *words).output
+    done = call("train", "toy.toml", *words, "--task", "training_toys:task")
+    assert "holds the weights after 1 step" in done.output, done.output
