@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from baselines.idm import IDM, plan_steps
 from baselines.idm_costs import idm_cost
 from baselines.idm_diffusion import add_noise, draw_levels
-from baselines.idm_files import IDMConfig, load_idm, save_idm
+from baselines.idm_files import METHOD, IDMConfig, load_idm, save_idm
 from baselines.idm_network import IDMNetwork, never_used, orthogonal_start
 from baselines.idm_scale import training_side
 from baselines.training_target import check_target, training_target
-from casarbi.checkpoints import load_strict
+from casarbi.checkpoints import load_strict, weights_header
 from casarbi.errors import CasarbiError
 from casarbi.images import from_uint8
 from casarbi.residuals import to_signed
@@ -156,10 +156,14 @@ class IDMTask(Task):
             device=next(network.parameters()).device,
         )
 
+    def facts(self) -> dict[str, str]:
+        """Method, configuration and licence."""
+        return {**TRAINED_HERE, **weights_header(METHOD, self.config.as_json())}
+
     def save(self, path: Path, network: nn.Module, header: Mapping[str, str]) -> None:
         """Write a file that `idm:FILE` loads."""
         assert isinstance(network, IDMNetwork)
-        save_idm(path, network, self.config, {**TRAINED_HERE, **header})
+        save_idm(path, network, self.config, {**self.facts(), **header})
 
 
 def idm_task(settings: Mapping[str, Any]) -> IDMTask:

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from baselines.kim_config import FirstStageConfig
-from baselines.kim_files import save_first_stage
+from baselines.kim_files import FIRST_STAGE_METHOD, save_first_stage
 from baselines.kim_first_stage import FirstStage
 from baselines.kim_losses import first_stage_loss
 from baselines.liif import CPU_CHUNK, GPU_CHUNK
 from baselines.training_target import check_target, training_target
+from casarbi.checkpoints import weights_header
 from casarbi.errors import CasarbiError
 from casarbi.images import from_uint8
 from casarbi.residuals import from_signed, to_signed
@@ -143,10 +144,15 @@ class FirstStageTask(Task):
         sheet = Sheet(("HR", f"decoded at {sides[-1]} px", "GT"), rows)
         return Validation({"psnr": sum(metrics.values()) / len(metrics), **metrics}, sheet)
 
+    def facts(self) -> dict[str, str]:
+        """Method, configuration and licence."""
+        config = {"first_stage": dataclasses.asdict(self.network.config)}
+        return {**TRAINED_HERE, **weights_header(FIRST_STAGE_METHOD, config)}
+
     def save(self, path: Path, network: nn.Module, header: Mapping[str, str]) -> None:
         """Write a file that the task `kim` takes as its first stage."""
         assert isinstance(network, FirstStage)
-        save_first_stage(path, network, {**TRAINED_HERE, **header})
+        save_first_stage(path, network, {**self.facts(), **header})
 
 
 def _resized(images: Sequence[Tensor], side: int) -> Tensor:

@@ -17,10 +17,10 @@ from baselines.kim import Kim
 from baselines.kim_config import KimConfig
 from baselines.kim_costs import kim_cost
 from baselines.kim_diffusion import alpha_bars, plan_steps
-from baselines.kim_files import load_first_stage, load_kim, save_kim
+from baselines.kim_files import METHOD, load_first_stage, load_kim, save_kim
 from baselines.kim_losses import alignment_terms, noise_loss, scale_of
 from baselines.kim_network import KimNetwork
-from casarbi.checkpoints import load_strict
+from casarbi.checkpoints import load_strict, weights_header
 from casarbi.errors import CasarbiError
 from casarbi.images import from_uint8
 from casarbi.residuals import to_signed
@@ -177,10 +177,14 @@ class KimTask(Task):
             device=network.scale_factor.device,
         )
 
+    def facts(self) -> dict[str, str]:
+        """Method, configuration and licence."""
+        return {**TRAINED_HERE, **weights_header(METHOD, self.config.as_json())}
+
     def save(self, path: Path, network: nn.Module, header: Mapping[str, str]) -> None:
         """Write a file that `kim:FILE` loads."""
         assert isinstance(network, KimNetwork)
-        save_kim(path, network, {**TRAINED_HERE, **header})
+        save_kim(path, network, {**self.facts(), **header})
 
 
 def kim_task(settings: Mapping[str, Any]) -> KimTask:

@@ -148,11 +148,14 @@ class LIIFTask(Task):
             upscale, images, settings.lr_side, settings.validation_scales, whole=settings.whole, name="LIIF"
         )
 
+    def facts(self) -> dict[str, str]:
+        """Spec, trained scales and licence."""
+        return {**TRAINED_HERE, "trained_scales": json.dumps(self.config.scales), "model": json.dumps(self.config.spec)}
+
     def save(self, path: Path, network: nn.Module, header: Mapping[str, str]) -> None:
         """Write a file that `liif:FILE` loads."""
         assert isinstance(network, LIIFNetwork)
-        facts = {"trained_scales": json.dumps(list(self.config.scales)), **TRAINED_HERE}
-        save_liif(path, network, self.config.spec, {**facts, **header})
+        save_liif(path, network, self.config.spec, {**self.facts(), **header})
 
 
 def _normalised(values: Tensor) -> Tensor:

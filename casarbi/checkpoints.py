@@ -31,6 +31,7 @@ __all__ = [
     "read_state",
     "sha256_file",
     "strip_prefix",
+    "weights_header",
     "write_checkpoint",
     "write_weights",
 ]
@@ -39,6 +40,8 @@ Network = TypeVar("Network", bound=nn.Module)
 
 AVERAGED_KEYS = ("params_ema", "params-ema", "ema", "state_dict_ema", "model_ema")
 PLAIN_KEYS = ("params", "state_dict", "model_state_dict", "model", "net", "generator")
+SNAPSHOT_AVERAGE, SNAPSHOT_PARTS = "average/", ("average/", "network/", "optimizer/")
+"""Prefixes of the keys in a snapshot of casarbi train, which can be given as weights."""
 TRAINERS = ("pytorch_lightning", "lightning", "lightning_fabric", "omegaconf")
 """Packages whose objects stand in checkpoints beside the tensors; they are read as `Inert`."""
 PLAIN_TYPES = (
@@ -118,6 +121,13 @@ def find_state(content: Mapping[str, Any], path: Path) -> State:
             state = strip_prefix(dict(inner), path)
             return State(state.tensors, (f"{kind} weights ({key})", *state.notes))
     if _is_state(content):
+        averaged = {
+            key.removeprefix(SNAPSHOT_AVERAGE): tensor
+            for key, tensor in content.items()
+            if key.startswith(SNAPSHOT_AVERAGE)
+        }
+        if averaged and all(key.startswith(SNAPSHOT_PARTS) for key in content):
+            return State(averaged, ("averaged weights of a snapshot",))
         return strip_prefix(dict(content), path)
     raise CasarbiError(
         f"{path} holds no dictionary of tensors: it has {_examples(content) or 'no keys'}, wanted one of "
@@ -219,7 +229,12 @@ def write_weights(
         header: texts such as `licence` and `source`, which reports print, and what `casarbi info` is to show.
     """
     tensors = {name: tensor.float() for name, tensor in network.state_dict().items()}
-    write_checkpoint(path, tensors, {**header, "method": method, "config": json.dumps(dict(config))})
+    write_checkpoint(path, tensors, {**header, **weights_header(method, config)})
+
+
+def weights_header(method: str, config: Mapping[str, Any]) -> dict[str, str]:
+    """What the header of a weights file must say so that it can be loaded."""
+    return {"method": method, "config": json.dumps(dict(config))}
 
 
 def load_new(make: Callable[[], Network], tensors: Mapping[str, Tensor], path: Path) -> Network:

@@ -122,8 +122,12 @@ class Scenes(Dataset):
             raise CasarbiError(f"{image_id}.png is damaged.")
         return scene(self.side, self.side + number % 3, 1000 * self.seed + number)
 
+    def known_size(self, image_id):
+        return self.side, self.side + int(image_id[1:]) % 3
+
     def digest(self, image_id):
-        return hashlib.sha256(f"{image_id} {self.side} {self.seed} {self.broken}".encode()).hexdigest()
+        is_broken = int(image_id[1:]) < self.broken
+        return hashlib.sha256(f"{image_id} {self.side} {self.seed} {is_broken}".encode()).hexdigest()
 
 
 def scenes(*, n: int = 12, side: int = 48, seed: int = 0, broken: int = 0):

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from casarbi.scales import Size
+
 
 class Dataset(ABC):
     """Images with ids that name them in every store, table and output folder.
@@ -34,6 +36,18 @@ class Dataset(ABC):
     @abstractmethod
     def digest(self, image_id: str) -> str:
         """SHA-256 of what decides the image's pixels: the file's content, or the generator's version and seed."""
+
+    def digest_now(self, image_id: str) -> str:
+        """What `digest` would say if it were asked for the first time: another text if a file has changed since."""
+        return self.digest(image_id)
+
+    def known_size(self, image_id: str) -> Size | None:
+        """(height, width) if it is known without making the image; None if it is not.
+
+        Raises:
+            CasarbiError: if it is known already that the image cannot be made.
+        """
+        return None
 
     @property
     def fingerprint(self) -> str:

@@ -11,12 +11,12 @@ from pathlib import Path
 from torch import Tensor
 
 from benchmarks.datasets.base import Dataset
-from benchmarks.datasets.fingerprints import file_digests
+from benchmarks.datasets.fingerprints import file_digest, file_digests
 from benchmarks.datasets.headers import read_header
 from casarbi.errors import CasarbiError
 from casarbi.images import MAX_INPUT_PIXELS, read_image
 from casarbi.naming import picture_names, printable_name
-from casarbi.scales import scale_label
+from casarbi.scales import Size, scale_label
 
 
 @dataclass(frozen=True)
@@ -132,17 +132,42 @@ class FileDataset(Dataset):
         self.path(image_id)
         return self._digests[image_id]
 
+    def digest_now(self, image_id: str) -> str:
+        """SHA-256 of the same as it is now."""
+        shipped = self._shipped.get(image_id, {})
+        by_path = {path: file_digest(path) for path in (self.path(image_id), *shipped.values())}
+        return self._digest(image_id, by_path)
+
+    def known_size(self, image_id: str) -> Size:
+        """What the file's header says.
+
+        Raises:
+            CasarbiError: as `image`, if the header cannot be read.
+        """
+        header = read_header(self.path(image_id))
+        if header:
+            return header.size
+        height, width = self.image(image_id).shape[-2:]
+        return height, width
+
+    @cached_property
+    def _shipped(self) -> dict[str, dict[str, Path]]:
+        """LR files by image id and scale label, labels sorted."""
+        shipped: dict[str, dict[str, Path]] = {}
+        for (image_id, label), path in sorted(self._lr.files.items() if self._lr else ()):
+            shipped.setdefault(image_id, {})[label] = path
+        return shipped
+
     @cached_property
     def _digests(self) -> dict[str, str]:
-        shipped = self._lr.files if self._lr else {}
-        by_path = file_digests([*self._files.values(), *shipped.values()], self.folder)
-        parts = {image_id: [by_path[path]] for image_id, path in self._files.items()}
-        for (image_id, label), path in sorted(shipped.items()):
-            parts[image_id].append(f"x{label} {by_path[path]}")
-        return {
-            image_id: part[0] if len(part) == 1 else hashlib.sha256("\n".join(part).encode()).hexdigest()
-            for image_id, part in parts.items()
-        }
+        shipped = self._lr.files.values() if self._lr else ()
+        by_path = file_digests([*self._files.values(), *shipped], self.folder)
+        return {image_id: self._digest(image_id, by_path) for image_id in self.ids}
+
+    def _digest(self, image_id: str, by_path: Mapping[Path, str]) -> str:
+        shipped = self._shipped.get(image_id, {})
+        parts = [by_path[self._files[image_id]], *(f"x{label} {by_path[path]}" for label, path in shipped.items())]
+        return parts[0] if len(parts) == 1 else hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def name_files(paths: Sequence[Path], folder: Path) -> dict[str, Path]:

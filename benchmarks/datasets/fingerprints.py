@@ -57,6 +57,11 @@ def file_digests(files: Sequence[Path], folder: Path) -> dict[Path, str]:
     return {path: digest for path, (digest, _) in zip(files, found, strict=True)}
 
 
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content as it is now, whatever is remembered of it."""
+    return _digest(path, {})[0]
+
+
 Entry = tuple[State, str]
 """The state of a file, and its SHA-256 in that state."""
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from benchmarks.datasets.base import Dataset
 from casarbi.errors import CasarbiError
 from casarbi.images import from_uint8
+from casarbi.scales import Size
 
 Render = Callable[[int, int], np.ndarray]
 """render(seed, size) -> uint8 (size, size, 3); pure, and the same bytes on every run."""
@@ -79,6 +80,10 @@ class Procedural(Dataset):
         """Draw an image: float32 (3, size, size), values k/255."""
         pixels = self.render(self.seed(image_id), self.size)
         return from_uint8(torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))))
+
+    def known_size(self, image_id: str) -> Size:
+        """The same for every image: (size, size)."""
+        return self.size, self.size
 
     def digest(self, image_id: str) -> str:
         """SHA-256 of the generator's name, version, seed and size."""

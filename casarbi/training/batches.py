@@ -7,14 +7,20 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from multiprocessing import active_children
+from multiprocessing.process import BaseProcess
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from casarbi.errors import CasarbiError
+from casarbi.training.cache import UnusablePicture, refusal
 from casarbi.training.seeds import Purpose, numpy_generator
 from casarbi.training.task import Batch, Recipe
+
+UNUSABLE = "unusable pictures"
 
 
 @dataclass(frozen=True)
@@ -52,19 +58,39 @@ class Batches(Dataset):
         return int(_order(self.seed, epoch, len(self.images))[place])
 
     def __getitem__(self, step: int) -> Batch:
-        """This process's share of the batch of a step, each tensor with a first axis of items."""
-        shared = self.recipe.draw(numpy_generator(self.seed, Purpose.BATCH, step))
-        items = []
-        for number in (step * self.batch + place for place in self._share):
-            image = self.images[self.picture_index(number)]
-            items.append(self.recipe.item(image, shared, numpy_generator(self.seed, Purpose.ITEM, number)))
-        return {name: torch.stack([item[name] for item in items]) for name in items[0]}
+        """This process's share of the batch of a step, each tensor with a first axis of items.
 
-    def stream(self, first: int, last: int, workers: int, pin_memory: bool = False) -> Iterator[Batch]:
-        """Batches of the steps first..last-1, made ahead by worker processes; with 0 workers, made when asked for.
-
-        Asking for a batch raises WorkerKilled where a worker process ended before its time.
+        Under `UNUSABLE` it also names the pictures, by index, that could not be used; absent if there are none.
         """
+        shared = self.recipe.draw(numpy_generator(self.seed, Purpose.BATCH, step))
+        items, unusable = [], set()
+        for number in (step * self.batch + place for place in self._share):
+            image, passed = self._picture(number)
+            unusable |= passed
+            items.append(self.recipe.item(image, shared, numpy_generator(self.seed, Purpose.ITEM, number)))
+        batch = {name: torch.stack([item[name] for item in items]) for name in items[0]}
+        return batch | ({UNUSABLE: torch.tensor(sorted(unusable))} if unusable else {})
+
+    def _picture(self, number: int) -> tuple[Tensor, set[int]]:
+        """Picture of an item, and the indices of those that could not be used.
+
+        The next one in the data set takes the place of an unusable picture: which it is depends on the pictures alone,
+        so every run finds the same.
+        """
+        first, count = self.picture_index(number), len(self.images)
+        passed: set[int] = set()
+        while True:
+            index = (first + len(passed)) % count
+            try:
+                return self.images[index], passed
+            except UnusablePicture as error:
+                passed.add(index)
+                if too_many := refusal(self.images, len(passed), error):
+                    raise too_many from None
+
+    def stream(self, first: int, last: int, workers: int, pin_memory: bool = False) -> Stream:
+        """Batches of the steps first..last-1, made ahead by worker processes; with 0 workers, made when asked for."""
+        before = set(active_children())
         options = {"prefetch_factor": 4, "worker_init_fn": _ignore_interrupts} if workers else {}
         made = iter(
             DataLoader(
@@ -80,26 +106,47 @@ class Batches(Dataset):
             # torch's handler raises wherever the program happens to be when a worker dies, in the middle of a step too;
             # without it the death is found when the next batch is asked for.
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        return _watched(made) if workers else made
+        return Stream(made, [process for process in active_children() if process not in before])
 
 
 class WorkerKilled(Exception):
     """A process that makes batches was ended from outside, often for want of memory."""
 
 
-def _watched(made: Iterator[Batch]) -> Iterator[Batch]:
-    while True:
+class Stream(Iterator[Batch]):
+    """Batches one after another, and the processes that make them."""
+
+    def __init__(self, made: Iterator[Batch], processes: Sequence[BaseProcess]) -> None:
+        self._made, self._processes = made, processes
+
+    def __next__(self) -> Batch:
+        """The next batch.
+
+        Raises:
+            WorkerKilled: if a worker process ended before its time.
+            CasarbiError: if a picture of the batch has changed, or too many cannot be used.
+        """
+        if not self._processes:
+            return next(self._made)
         try:
-            batch = next(made)
-        except StopIteration:
-            return
+            return next(self._made)
+        except CasarbiError as error:
+            # torch hands over the text of the whole traceback; our sentence is its last line.
+            raise CasarbiError(str(error).strip().splitlines()[-1].partition(": ")[2]) from None
         except (OSError, EOFError):  # it died while it handed a batch over
             raise WorkerKilled from None
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise
             raise WorkerKilled from None
-        yield batch
+
+    def close(self) -> None:
+        """End the processes at once; what they were making is made again when it is needed."""
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            process.join()
+        self._made = iter(())
 
 
 @lru_cache(maxsize=2)

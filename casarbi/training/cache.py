@@ -1,20 +1,20 @@
-"""HR pictures of a training set as bytes in one memory-mapped file, rendered or decoded once.
+"""HR training pictures as bytes on disk, one file each, made when they are first asked for.
 
-A file is named after everything that decides its content (the data set's fingerprint, how pictures are cut, the
-format), so changed pictures never meet an old cache (field case F86); its checksums are verified when it is opened.
+A file is named after all that decides its content: the picture's digest, how it is cut, and the format. So changed
+pictures never meet an old file (field case F86), data sets that share pictures share files, and workers or runs that
+make the same picture at the same time write the same bytes. A file appears whole or not at all, and its checksum is
+verified when a process first reads it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
+import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import repeat
-from multiprocessing import get_context
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +23,23 @@ import torch
 from torch import Tensor
 
 from casarbi.errors import CasarbiError
-from casarbi.files import exclusive, free_bytes, replacing, write_json
+from casarbi.files import free_bytes, replacing, sweep_drafts
 from casarbi.images import to_uint8
 from casarbi.references import DATASETS
 from casarbi.resize import resize
 from casarbi.weights import cache_folder
 
-FORMAT = 1
-FEW = 48
-"""Up to so many pictures are made in this process: starting others would take longer."""
+FORMAT = 2
+_HEADER = struct.Struct("<4sIII")
+"""Sign, checksum of the pixels, height, width; the pixels follow, uint8 (3, H, W)."""
+_SIGN = b"CaPx"
 
 Report = Callable[[int, int], None]
 """Called with how many pictures are done, and how many there are."""
+
+
+class UnusablePicture(CasarbiError):
+    """A picture that cannot be trained on: damaged or too small."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +54,18 @@ class Cut:
     side: int = 0
     least: int = 0
 
-    def apply(self, image: Tensor) -> Tensor | None:
-        """Cut uint8 (3, H, W); None where it is too small."""
-        height, width = image.shape[-2:]
-        if min(height, width) < max(self.side, self.least, 1):
-            return None
+    def fault(self, height: int, width: int) -> str:
+        """Why a picture of this size cannot be taken; empty if it can."""
+        smallest = max(self.side, self.least, 1)
+        if min(height, width) >= smallest:
+            return ""
+        return f"{width}x{height} px are too small, expected at least {smallest} px."
+
+    def apply(self, image: Tensor) -> Tensor:
+        """Cut uint8 (3, H, W), which is large enough."""
         if not self.side:
             return image.contiguous()
+        height, width = image.shape[-2:]
         square = min(height, width)
         top, left = (height - square) // 2, (width - square) // 2
         return resize(image[:, top : top + square, left : left + square], (self.side, self.side))
@@ -63,161 +73,209 @@ class Cut:
 
 @dataclass(frozen=True)
 class CachedImages(Sequence[Tensor]):
-    """Pictures of a cache file, uint8 (3, H, W) each; cheap to pickle, for the file is mapped on first use.
+    """Pictures of a data set, uint8 (3, H, W) each, made when first asked for and kept on the disk.
 
     Attributes:
-        path: file of all bytes.
-        sizes: (height, width) of each picture of the file.
-        offsets: where each begins in the file.
-        indices: which of the pictures these are, in order.
-        fingerprint: of the data set the pictures come from.
         reference: the data set's reference.
-        skipped: ids of pictures that were too small or not readable, each with the reason.
+        cut: how pictures are cut.
+        names: ids of the pictures, in order.
+        digests: SHA-256 of what decides each picture's pixels, when the data set was opened.
+        fingerprint: of the whole data set.
+        skipped: ids of pictures that are left out, each with the reason.
     """
 
-    path: Path
-    sizes: tuple[tuple[int, int], ...]
-    offsets: tuple[int, ...]
-    indices: tuple[int, ...]
-    fingerprint: str
     reference: str
+    cut: Cut
+    names: tuple[str, ...]
+    digests: tuple[str, ...]
+    fingerprint: str
     skipped: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.indices)
+        return len(self.names)
 
     def __getitem__(self, index: Any) -> Any:
-        """Picture of an index (a view of the file: never write into it), or a part of the pictures for a slice."""
+        """Picture of an index (a view of its file: never write into it), or a part of the pictures for a slice.
+
+        Raises:
+            UnusablePicture: if it is damaged or too small.
+            CasarbiError: if it has changed since the data set was opened.
+        """
         if isinstance(index, slice):
-            return replace(self, indices=self.indices[index])
-        where = self.indices[index]
-        height, width = self.sizes[where]
-        start = self.offsets[where]
-        return _mapped(self.path)[start : start + 3 * height * width].view(3, height, width)
+            return replace(self, names=self.names[index], digests=self.digests[index])
+        path = self.file(index)
+        found = _read(path)
+        if found is not None:
+            return found
+        made = self._make(index)
+        with suppress(OSError):  # the picture is at hand; a full disk only costs the time to make it again
+            _write(path, made)
+        return made
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
 
+    def file(self, index: int) -> Path:
+        """File of a picture, whether it is there yet or not."""
+        name = hashlib.sha256(f"{FORMAT} {self.digests[index]} {self.cut.side}".encode()).hexdigest()
+        return pictures_folder() / name[:2] / f"{name[2:40]}.pixels"
 
-_MAPPED: dict[Path, Tensor] = {}
+    def missing(self) -> list[int]:
+        """Indices of the pictures that are not made yet."""
+        return [index for index in range(len(self)) if not self.file(index).is_file()]
+
+    def store(self, index: int) -> int:
+        """Make a picture, and write it; returns its bytes.
+
+        Raises:
+            UnusablePicture, CasarbiError: as reading it does.
+            OSError: if the disk refuses.
+        """
+        made = self._make(index)
+        _write(self.file(index), made)
+        return made.numel()
+
+    def usable(self, report: Report | None = None) -> CachedImages:
+        """Make all pictures; those that cannot be used are left out and named."""
+        kept, skipped = [], []
+        for index in range(len(self)):
+            try:
+                self[index]
+                kept.append(index)
+            except UnusablePicture as error:
+                skipped.append(str(error))
+            if report:
+                report(index + 1, len(self))
+        names, digests = (tuple(values[i] for i in kept) for values in (self.names, self.digests))
+        return _checked(replace(self, names=names, digests=digests, skipped=(*self.skipped, *skipped)))
+
+    def _make(self, index: int) -> Tensor:
+        dataset, name = _open(self.reference), self.names[index]
+        if dataset.digest_now(name) != self.digests[index]:
+            raise CasarbiError(
+                f"{name} of {self.reference} has changed since training began, so the run cannot go on as it was: put "
+                f"the picture back and --resume, or begin another run."
+            )
+        try:
+            image = to_uint8(dataset.image(name))
+        except CasarbiError as error:
+            raise UnusablePicture(f"{name}: {error}") from None
+        fault = self.cut.fault(*image.shape[-2:])
+        if fault:
+            raise UnusablePicture(f"{name}: {fault}")
+        return self.cut.apply(image)
 
 
-def _mapped(path: Path) -> Tensor:
-    if path not in _MAPPED:
-        # Copy-on-write: torch warns of read-only memory, and no write could reach the file.
-        _MAPPED[path] = torch.from_numpy(np.memmap(path, np.uint8, "c"))
-    return _MAPPED[path]
+def open_images(reference: str, cut: Cut) -> CachedImages:
+    """Open a data set without making its pictures.
 
-
-def cache_images(reference: str, cut: Cut, *, workers: int = 1, report: Report | None = None) -> CachedImages:
-    """Open the cache of a data set, making it first where there is none or it is damaged.
-
-    Args:
-        reference: such as "portraits?split=train&n=4096".
-        cut: how pictures enter.
-        workers: processes that make pictures.
-        report: told of the progress.
+    Those whose headers say that they are too small or no pictures at all are left out.
 
     Raises:
         CasarbiError: on a bad reference, no usable picture, more than one in twenty unusable, or a full disk.
     """
-    dataset = DATASETS.build(reference)
-    fingerprint = dataset.fingerprint
-    key = hashlib.sha256(f"{FORMAT} {fingerprint} {cut}".encode()).hexdigest()[:24]
-    path = cache_folder().parent / "training" / f"{key}.bin"
-    index = _read_index(path)
-    if index is None:
+    dataset = _open(reference)
+    faults = {name: _fault(dataset, name, cut) for name in dataset.ids}
+    skipped = tuple(f"{name}: {fault}" for name, fault in faults.items() if fault)
+    names = tuple(name for name, fault in faults.items() if not fault)
+    digests = tuple(dataset.digest(name) for name in names)
+    return _checked(CachedImages(reference, cut, names, digests, dataset.fingerprint, skipped))
+
+
+def _checked(images: CachedImages) -> CachedImages:
+    error = refusal(images, 0, images.skipped[0]) if images.skipped else None
+    if error:
+        raise error
+    return images
+
+
+def check_disk(images: CachedImages) -> str:
+    """Make the first picture that is missing, so that a disk that refuses is found now; returns a warning or "".
+
+    Raises:
+        CasarbiError: if the picture cannot be written.
+    """
+    for folder in pictures_folder().glob("??"):
+        sweep_drafts(folder)
+    for index in images.missing()[:1]:
         try:
-            # Who comes second waits, and finds the file made.
-            with exclusive(path.with_suffix(".lock"), wait=True):
-                index = _read_index(path)
-                if index is None:
-                    index = _make(path, reference, dataset.ids, cut, workers, report or (lambda done, total: None))
+            each = images.store(index)
+        except UnusablePicture:
+            continue  # said when it is its turn
         except OSError as error:
             raise CasarbiError(
-                f"The training pictures of {reference} cannot be written to {path.parent} ({error.strerror}, "
-                f"{free_bytes(path.parent):,} bytes free): free some space, or set CASARBI_HOME to another disk."
+                f"The training pictures of {images.reference} cannot be written to {pictures_folder()} "
+                f"({error.strerror}, {free_bytes(pictures_folder()):,} bytes free): free some space, or set "
+                f"CASARBI_HOME to another disk."
             ) from None
-    sizes = tuple((height, width) for height, width in index["sizes"])
-    offsets = tuple(int(start) for start in np.cumsum([0, *(3 * h * w for h, w in sizes)])[:-1])
-    skipped = tuple(index["skipped"])
-    return CachedImages(path, sizes, offsets, tuple(range(len(sizes))), fingerprint, reference, skipped)
+        needed, free = each * len(images.missing()), free_bytes(pictures_folder())
+        if needed > free:
+            return (
+                f"the pictures of {images.reference} take about {needed:,} bytes more in {pictures_folder()}, which "
+                f"has {free:,} bytes free: those that do not fit are made again each time they are needed."
+            )
+    return ""
 
 
-def _read_index(path: Path) -> dict[str, Any] | None:
-    """Index of a cache file whose bytes have the checksums it names; None where anything is amiss."""
-    try:
-        index = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        pixels, start = np.memmap(path, np.uint8, "r"), 0
-        for (height, width), crc in zip(index["sizes"], index["crc32"], strict=True):
-            stop = start + 3 * height * width
-            if stop > len(pixels) or zlib.crc32(pixels[start:stop].tobytes()) != crc:
-                return None
-            start = stop
-        return index if start == len(pixels) else None
-    except (OSError, ValueError, KeyError, TypeError):
+def pictures_folder() -> Path:
+    """Where all training pictures lie."""
+    return cache_folder().parent / "training"
+
+
+def refusal(images: Sequence[Tensor], unusable: int, example: object) -> CasarbiError | None:
+    """The error if more than one in twenty pictures cannot be used, or None.
+
+    Args:
+        images: the pictures, those that are left out already not among them.
+        unusable: how many of them cannot be used.
+        example: one of these, with the reason.
+    """
+    left_out = len(images.skipped) if isinstance(images, CachedImages) else 0
+    total = len(images) + left_out
+    if (unusable + left_out) * 20 <= total:
         return None
+    whose = f" of {images.reference}" if isinstance(images, CachedImages) else ""
+    return CasarbiError(f"{unusable + left_out} of {total} pictures{whose} cannot be trained on: {example}")
 
 
-def _make(path: Path, reference: str, ids: Sequence[str], cut: Cut, workers: int, report: Report) -> dict[str, Any]:
-    sizes, checksums, skipped = [], [], []
-    _MAPPED.pop(path, None)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as draft, draft.open("wb") as file:
-        for done, (name, made) in enumerate(zip(ids, _pictures(reference, ids, cut, workers), strict=True), start=1):
-            if isinstance(made, str):
-                skipped.append(f"{name}: {made}")
-            else:
-                file.write(made.tobytes())
-                sizes.append(made.shape[1:])
-                checksums.append(zlib.crc32(made.tobytes()))
-            report(done, len(ids))
-        _check_skipped(reference, len(ids), skipped)
-    index = {"reference": reference, "cut": str(cut), "sizes": sizes, "crc32": checksums, "skipped": skipped}
-    write_json(path.with_suffix(".json"), index)
-    return index
-
-
-def _check_skipped(reference: str, total: int, skipped: Sequence[str]) -> None:
-    if len(skipped) * 20 > total:
-        raise CasarbiError(f"{len(skipped)} of {total} pictures of {reference} cannot be trained on: {skipped[0]}")
-
-
-def _pictures(reference: str, ids: Sequence[str], cut: Cut, workers: int) -> Iterator[np.ndarray | str]:
-    """Each picture as uint8 (3, H, W), or why it cannot be used; in the order of the ids."""
-    if len(ids) <= FEW or workers < 2:
-        dataset = DATASETS.build(reference)
-        yield from (_picture(dataset, name, cut) for name in ids)
-        return
-    # Spawned, because a forked child of a process whose torch has threads may hang.
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker) as pool:
-        try:
-            yield from pool.map(_picture_in_worker, repeat(reference), ids, repeat(cut), chunksize=8)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _start_worker() -> None:
-    if hasattr(os, "nice"):  # Windows has none
-        os.nice(5)
-    torch.set_num_threads(1)
-
-
-_OPENED: dict[str, Any] = {}
-
-
-def _picture_in_worker(reference: str, name: str, cut: Cut) -> np.ndarray | str:
-    if reference not in _OPENED:
-        _OPENED[reference] = DATASETS.build(reference)
-    return _picture(_OPENED[reference], name, cut)
-
-
-def _picture(dataset: Any, name: str, cut: Cut) -> np.ndarray | str:
+def _fault(dataset: Any, name: str, cut: Cut) -> str:
+    """Why a picture cannot be used, by its header alone; empty if nothing speaks against it."""
     try:
-        image = to_uint8(dataset.image(name))
+        size = dataset.known_size(name)
     except CasarbiError as error:
         return str(error)
-    made = cut.apply(image)
-    if made is None:
-        return f"{image.shape[-1]}x{image.shape[-2]} px are too small, wanted at least {max(cut.side, cut.least)} px."
-    return made.numpy()
+    return cut.fault(*size) if size else ""
+
+
+@lru_cache(maxsize=8)
+def _open(reference: str) -> Any:
+    """The data set of a reference, opened once in each process; batch workers that are forked find it open."""
+    return DATASETS.build(reference)
+
+
+_VERIFIED: set[Path] = set()
+
+
+def _read(path: Path) -> Tensor | None:
+    """A picture's file, mapped; None if it is not there, or is not what was written."""
+    try:
+        with path.open("rb") as file:
+            sign, checksum, height, width = _HEADER.unpack(file.read(_HEADER.size))
+            # Copy-on-write: torch warns of read-only memory, and no write could reach the file.
+            pixels = np.memmap(file, np.uint8, "c", _HEADER.size)
+    except (OSError, ValueError, struct.error):
+        return None
+    if sign != _SIGN or pixels.size != 3 * height * width:
+        return None
+    if path not in _VERIFIED:
+        if zlib.crc32(pixels.data) != checksum:
+            return None
+        _VERIFIED.add(path)
+    return torch.from_numpy(pixels).view(3, height, width)
+
+
+def _write(path: Path, image: Tensor) -> None:
+    pixels = image.numpy().tobytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as draft:
+        draft.write_bytes(_HEADER.pack(_SIGN, zlib.crc32(pixels), *image.shape[-2:]) + pixels)

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from casarbi.cascade import CascadeConfig, draw_stage
-from casarbi.config import CasArbiConfig, save_weights
+from casarbi.checkpoints import weights_header
+from casarbi.config import METHOD, CasArbiConfig, save_weights
 from casarbi.costs import cascade_cost
 from casarbi.diffusion import add_noise, scale_input
 from casarbi.errors import CasarbiError
@@ -159,13 +160,15 @@ class CasArbiTask(Task):
             device=next(network.parameters()).device,
         )
 
+    def facts(self) -> dict[str, str]:
+        """Method, configuration, licence, and the LIIF that residuals were made with."""
+        base = {} if self.liif is None else {BASE_KEY: json.dumps(self.liif.identity)}
+        return {**TRAINED_HERE, **base, **weights_header(METHOD, self.config.as_json())}
+
     def save(self, path: Path, network: nn.Module, header: Mapping[str, str]) -> None:
         """Write a file that `casarbi:FILE` loads."""
         assert isinstance(network, Denoiser)
-        facts = dict(TRAINED_HERE)
-        if self.liif is not None:
-            facts[BASE_KEY] = json.dumps(self.liif.identity)
-        save_weights(path, network, self.config, {**facts, **header})
+        save_weights(path, network, self.config, {**self.facts(), **header})
 
 
 def casarbi_task(settings: Mapping[str, Any]) -> CasArbiTask:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,7 +44,10 @@ def _preset_names(ctx: click.Context, param: click.Parameter, incomplete: str) -
 )
 @click.option("--steps", metavar="N", type=click.IntRange(min=1), help="Iterations of the whole run, for the preset's.")
 @click.option(
-    "--minutes", metavar="M", type=click.FloatRange(min=0, min_open=True), help="Stop after M minutes, to be resumed."
+    "--minutes",
+    metavar="M",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Stop within M minutes, all counted, to be resumed.",
 )
 @click.option(
     "-s", "--set", "changes", metavar="NAME=VALUE", multiple=True, help="Change a setting: run.batch=8. Repeatable."
@@ -57,8 +61,9 @@ def train(preset: str | None, **options: Any) -> None:
     """Train a network as a preset says; without PRESET the presets are listed.
 
     DIR gets the weights (PRESET.safetensors, and best.safetensors by validation), log.csv, validation.csv, contact
-    sheets in pictures/, TensorBoard logs, and the last two snapshots. Ctrl-C writes a snapshot and stops; --resume then
-    goes on. Many GPUs: accelerate launch -m casarbi.cli train PRESET.
+    sheets in pictures/, TensorBoard logs, and the last two snapshots, which serve as weights too. Ctrl-C writes a
+    snapshot and the weights so far (last.safetensors) and stops; --resume then goes on. Many GPUs: accelerate launch -m
+    casarbi.cli train PRESET.
 
     \b
     Examples, all offline:
@@ -68,6 +73,7 @@ def train(preset: str | None, **options: Any) -> None:
       casarbi train mini-liif-face -s run.batch=8 -o runs/small-batch
       casarbi train mini-kim-face-alignment --init runs/mini-kim-face/mini-kim-face.safetensors
     """
+    began = time.monotonic()
     from casarbi.training.presets import load_preset, preset_names
 
     if preset is None:
@@ -88,7 +94,7 @@ def train(preset: str | None, **options: Any) -> None:
         for line in header_lines({"preset": wanted.as_json(), "network": costs}):
             say(make_console(), line)
         return
-    _end(_train(wanted, options), wanted, options)
+    _end(_train(wanted, options, began), wanted, options)
 
 
 def _need_accelerate() -> None:
@@ -117,16 +123,23 @@ def _folder(preset: Preset, options: dict[str, Any]) -> Path:
     return options["out"] or Path("runs") / preset.name
 
 
-def _train(preset: Preset, options: dict[str, Any]) -> Outcome:
+def _train(preset: Preset, options: dict[str, Any], began: float) -> Outcome:
     from casarbi.training.progress import CacheBar, ConsoleReporter
     from casarbi.training.session import Start, train
     from casarbi.training.trainer import Place
 
     _, errors = make_consoles()
-    place = Place(_folder(preset, options), options["workers"], options["minutes"])
+    place = Place(_folder(preset, options), options["workers"], options["minutes"], began=began)
     start = Start(options["resume"], options["init"], options["device"])
     with CacheBar(errors) as cache_bar, ConsoleReporter(errors) as reporter:
         return train(preset, place, start, reporter, cache_bar)
+
+
+def _use(preset: Preset, weights: Path) -> str:
+    """How weights are tried out, if the task is named after the method that opens them."""
+    from casarbi.sr import MODELS
+
+    return f": casarbi upscale -m {preset.task}:{weights} PHOTO" if preset.task in MODELS.names() else ""
 
 
 def _end(outcome: Outcome, preset: Preset, options: dict[str, Any]) -> None:
@@ -138,5 +151,7 @@ def _end(outcome: Outcome, preset: Preset, options: dict[str, Any]) -> None:
     elif outcome.is_main:
         done = f"stopped after {outcome.step:,} of {preset.run.iterations:,} steps ({folder})"
         say(console, f"{done}; the same command with --resume goes on")
+        if outcome.last and outcome.last.is_file():
+            say(console, f"{outcome.last} holds the averaged weights so far{_use(preset, outcome.last)}")
     if outcome.signal:
         click.get_current_context().exit(_SIGNALLED + outcome.signal)

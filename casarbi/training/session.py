@@ -19,12 +19,12 @@ from accelerate.utils import InitProcessGroupKwargs
 
 from casarbi import __version__
 from casarbi.errors import CasarbiError
-from casarbi.files import exclusive, write_json
+from casarbi.files import exclusive, sweep_drafts, write_json
 from casarbi.provenance import command_line, git_commit
 from casarbi.training.batches import Batches
-from casarbi.training.cache import CachedImages, Cut, cache_images
+from casarbi.training.cache import CachedImages, Cut, check_disk, open_images, pictures_folder
 from casarbi.training.presets import Preset
-from casarbi.training.progress import Reporter
+from casarbi.training.progress import Reporter, SilentReporter
 from casarbi.training.seeds import Purpose, torch_seed
 from casarbi.training.snapshots import Snapshot, check_identity, list_snapshots, read_snapshot
 from casarbi.training.task import Task, build_task
@@ -33,6 +33,9 @@ from casarbi.weights import sha256_file
 
 # What these say decides neither weights nor order, so a resumed run may change them.
 _FREE = ("log_every", "validate_every", "snapshot_every", "skip_limit", "train", "validation")
+
+NAMED = 3
+"""So many pictures that are left out are named."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +58,16 @@ class Outcome:
     """How a session ended.
 
     Attributes:
-        weights: the file of the finished run's averaged weights; None where it was stopped before.
+        weights: the file of the finished run's averaged weights; None if it was stopped before.
         step: steps done.
+        last: the file of the averaged weights of a run that was stopped.
         signal: number of the signal that stopped it, or None.
         is_main: whether this process is the one of its launch that writes and speaks.
     """
 
     weights: Path | None
     step: int
+    last: Path | None = None
     signal: int | None = None
     is_main: bool = True
 
@@ -74,20 +79,22 @@ def train(preset: Preset, place: Place, start: Start, reporter: Reporter, cache_
         CasarbiError: on anything amiss with preset, data, folder or device, before the first step.
     """
     accelerator = make_accelerator(preset.run.precision, start.device)
+    reporter = reporter if accelerator.is_main_process else SilentReporter()
     snapshot = _find_snapshot(place.folder, start, reporter)
     task = build_task(preset.task, preset.settings, torch_seed(preset.run.seed, Purpose.WEIGHTS))
     if start.weights:
         task.load(start.weights)
-    with accelerator.main_process_first():
-        images, validation = open_pictures(preset, task.least_side, place.workers, cache_report)
-    identity = _identity(preset, task, images, validation)
-    if snapshot:
-        check_identity(snapshot, identity)
-    else:
-        task.begin(Batches(images, task.recipe, preset.run.seed, preset.run.batch))
-    header = _header(preset, task, images, validation, start)
-    place.folder.mkdir(parents=True, exist_ok=True)
-    with _claim(place.folder) if accelerator.is_main_process else nullcontext():
+    with _claim(place.folder, reporter) if accelerator.is_main_process else nullcontext():
+        for folder in (place.folder, *(place.folder / name for name in ("snapshots", "pictures"))):
+            sweep_drafts(folder)
+        with accelerator.main_process_first():
+            images, validation = open_pictures(preset, task.least_side, reporter, cache_report)
+        identity = _identity(preset, task, images, validation)
+        if snapshot:
+            check_identity(snapshot, identity, place.folder / f"{preset.name}.safetensors")
+        else:
+            task.begin(Batches(images, task.recipe, preset.run.seed, preset.run.batch))
+        header = _header(preset, task, images, validation, start)
         trainer = Trainer(task, images, list(validation), preset.run, place, accelerator, reporter, header, identity)
         if snapshot:
             trainer.restore(snapshot)
@@ -97,12 +104,18 @@ def train(preset: Preset, place: Place, start: Start, reporter: Reporter, cache_
 
 
 def _run(trainer: Trainer, preset: Preset) -> Outcome:
+    if trainer.state.step >= preset.run.iterations:
+        trainer.reporter.note(
+            f"the run in {trainer.place.folder} is finished: for more steps begin another from its weights, with "
+            f"--init {trainer.place.folder / preset.name}.safetensors --out FOLDER."
+        )
     done, is_main = trainer.run(), trainer.accelerator.is_main_process
     if not done:
-        return Outcome(None, trainer.state.step, trainer.stopped_by, is_main)
+        return Outcome(None, trainer.state.step, trainer.place.last_weights, trainer.stopped_by, is_main)
     path = trainer.place.folder / f"{preset.name}.safetensors"
     if is_main:
         trainer.save(path)
+        trainer.place.last_weights.unlink(missing_ok=True)
     trainer.accelerator.wait_for_everyone()  # a process that ends sooner could have its launcher end the writing one
     return Outcome(path, trainer.state.step, is_main=is_main)
 
@@ -132,24 +145,52 @@ def make_accelerator(precision: str, device: str) -> Accelerator:
 
 
 def open_pictures(
-    preset: Preset, least_side: int, workers: int, report: Any = None
+    preset: Preset, least_side: int, reporter: Reporter, report: Any = None
 ) -> tuple[CachedImages, CachedImages]:
-    """Training and validation pictures of a preset, cached; those smaller than the task's patches are left out."""
+    """Training and validation pictures of a preset; those smaller than the task's patches are left out.
+
+    The validation pictures are made now, the others when they are needed.
+
+    Args:
+        preset: names the data sets.
+        least_side: of the task.
+        reporter: told which pictures are left out.
+        report: told how many validation pictures are made.
+    """
     data, cut = preset.data, Cut(preset.data.side, max(preset.data.least, least_side))
     if 0 < data.side < least_side:
         raise CasarbiError(
             f"data.side = {data.side} makes pictures smaller than the patches of {least_side} px that are cut of them: "
             f"set it to 0, or to at least {least_side}."
         )
-    images = cache_images(data.train, cut, workers=max(workers, os.cpu_count() or 1), report=report)
-    if data.validation:
-        return images, cache_images(data.validation, cut, workers=1, report=report)
-    if len(images) <= data.held_out:
+    images = open_images(data.train, cut)
+    validation = open_images(data.validation, cut) if data.validation else images[-data.held_out :]
+    if not data.validation and len(images) <= data.held_out:
         raise CasarbiError(
             f"{data.train} has {len(images)} pictures, but {data.held_out} are to be held out for validation: give "
             f"more, or set data.held_out or --validation."
         )
-    return images[: -data.held_out], images[-data.held_out :]
+    images = images if data.validation else images[: -data.held_out]
+    disk, validation = check_disk(images), validation.usable(report)
+    for warning in dict.fromkeys((disk, _left_out(images), _left_out(validation))):
+        if warning:
+            reporter.note(warning, warning=True)
+    missing = len(images.missing())
+    if missing:
+        reporter.note(
+            f"{missing:,} of {len(images):,} training pictures are not made yet: each is made when it is first needed, "
+            f"so the first steps are slower, and kept in {pictures_folder()}"
+        )
+    return images, validation
+
+
+def _left_out(images: CachedImages) -> str:
+    """Say which pictures are left out, or nothing."""
+    count = len(images.skipped)
+    if not count:
+        return ""
+    some = "; ".join(text.rstrip(".") for text in images.skipped[:NAMED]) + (" …" if count > NAMED else "")
+    return f"{count:,} of {count + len(images):,} pictures of {images.reference} are left out: {some}."
 
 
 def _find_snapshot(folder: Path, start: Start, reporter: Reporter) -> Snapshot | None:
@@ -191,7 +232,12 @@ def _header(preset: Preset, task: Task, images: CachedImages, validation: Cached
     return {
         "preset": preset.as_json() | {"settings": dict(task.settings)},
         "pictures": {
-            name: {"reference": part.reference, "fingerprint": part.fingerprint, "count": len(part)}
+            name: {
+                "reference": part.reference,
+                "fingerprint": part.fingerprint,
+                "count": len(part),
+                "left_out": len(part.skipped),
+            }
             for name, part in (("train", images), ("validation", validation))
         },
         "initial_weights": f"{start.weights}, SHA-256 {sha256_file(start.weights)}" if start.weights else "random",
@@ -202,13 +248,27 @@ def _header(preset: Preset, task: Task, images: CachedImages, validation: Cached
 
 
 @contextmanager
-def _claim(folder: Path) -> Iterator[None]:
-    """Keep a second trainer out of the folder."""
+def _claim(folder: Path, reporter: Reporter) -> Iterator[None]:
+    """Make the folder, and keep a second trainer out of it; a run that never began leaves no new folder behind."""
+    is_new, lock = not folder.exists(), folder / ".lock"
     with ExitStack() as stack:
         try:
-            stack.enter_context(exclusive(folder / ".lock", wait=False))
+            held = stack.enter_context(exclusive(lock))
         except BlockingIOError:
             raise CasarbiError(
                 f"Another process is training in {folder}: wait for it, or choose another --out."
             ) from None
-        yield
+        except OSError as error:
+            raise CasarbiError(f"{folder} cannot be written ({error.strerror}): choose another --out.") from None
+        if not held:
+            reporter.note(
+                f"the disk of {folder} has no locks, so nothing keeps two trainings in this folder apart: start one "
+                f"alone.",
+                warning=True,
+            )
+        try:
+            yield
+        finally:
+            if is_new and [path.name for path in folder.iterdir()] == [lock.name]:
+                lock.unlink()
+                folder.rmdir()

@@ -39,6 +39,7 @@ class RunState:
         updates: updates of the weight average.
         best: step and value of the best validation, or nothing yet.
         window: sums of the losses since the last row of the log, and under "steps" how many they are.
+        unusable: indices of the training pictures that turned out to be unusable.
         seconds: spent training, over all sessions.
     """
 
@@ -48,6 +49,7 @@ class RunState:
     updates: int = 0
     best: dict[str, float] = field(default_factory=dict)
     window: dict[str, float] = field(default_factory=dict)
+    unusable: list[int] = field(default_factory=list)
     seconds: float = 0.0
 
 
@@ -69,9 +71,20 @@ class Snapshot:
 
 
 def write_snapshot(
-    folder: Path, state: RunState, identity: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Tensor]]
+    folder: Path,
+    state: RunState,
+    identity: Mapping[str, Any],
+    tensors: Mapping[str, Mapping[str, Tensor]],
+    header: Mapping[str, str],
 ) -> Path:
     """Write a snapshot, and remove all but the newest two.
+
+    Args:
+        folder: of the run's snapshots.
+        state: where the run stands.
+        identity: what the run is.
+        tensors: see `Snapshot`.
+        header: what a weights file of the method says, so that the averaged weights can be loaded from here too.
 
     Raises:
         OSError, SafetensorError: where the disk refuses; older snapshots are then untouched.
@@ -81,9 +94,9 @@ def write_snapshot(
     named = {
         f"{part}/{name}": tensor.detach().cpu().contiguous() for part in PARTS for name, tensor in tensors[part].items()
     }
-    header = {"format": str(FORMAT), "state": json.dumps(asdict(state)), "identity": json.dumps(dict(identity))}
+    own = {"format": str(FORMAT), "state": json.dumps(asdict(state)), "identity": json.dumps(dict(identity))}
     with replacing(path) as draft:
-        save_file(named, draft, metadata=header)
+        save_file(named, draft, metadata={**header, **own})
     for old in list_snapshots(folder)[KEPT:]:
         old.unlink(missing_ok=True)
     return path
@@ -147,17 +160,40 @@ def _step_in_name(path: Path) -> int | None:
     return int(match[1]) if match else None
 
 
-def check_identity(snapshot: Snapshot, identity: Mapping[str, Any]) -> None:
-    """Refuse to go on with another run's snapshot; raises CasarbiError naming the first settings that differ."""
-    differing = [
-        f"{name} {before!r}, now {now!r}" for name, before, now in _differences("", snapshot.identity, dict(identity))
-    ]
-    if differing:
-        more = f" (and {len(differing) - 2} more)" if len(differing) > 2 else ""
+def check_identity(snapshot: Snapshot, identity: Mapping[str, Any], finished: Path) -> None:
+    """Refuse to go on with another run's snapshot.
+
+    Args:
+        snapshot: of the run that is there.
+        identity: of the run that is asked for.
+        finished: where a finished run has its weights.
+
+    Raises:
+        CasarbiError: naming the first settings that differ.
+    """
+    differing = {name: (before, now) for name, before, now in _differences("", snapshot.identity, dict(identity))}
+    if not differing:
+        return
+    folder, named = snapshot.path.parent.parent, [f"{name} {a!r}, now {b!r}" for name, (a, b) in differing.items()]
+    if list(differing) == ["run.iterations"]:
+        weights = finished if finished.is_file() else snapshot.path
         raise CasarbiError(
-            f"The run in {snapshot.path.parent.parent} was started with other settings: {'; '.join(differing[:2])}"
-            f"{more}. Resume it with its own settings, or start another with --out."
+            f"The run in {folder} was started with another number of steps ({named[0]}), which its learning rate "
+            f"follows from the first step on. Resume it without --steps, or begin another run from its weights: "
+            f"--init {weights} --out FOLDER."
         )
+    for part in ("train", "validation"):
+        if f"pictures.{part}" in differing:
+            (_, before), (_, now) = differing[f"pictures.{part}"]
+            raise CasarbiError(
+                f"The {part} pictures are not those that the run in {folder} was started with ({before:,} then, "
+                f"{now:,} now, or other pixels or names): put them back, or begin another run with --out."
+            )
+    more = f" (and {len(named) - 2} more)" if len(named) > 2 else ""
+    raise CasarbiError(
+        f"The run in {folder} was started with other settings: {'; '.join(named[:2])}{more}. Resume it with its own "
+        f"settings, or start another with --out."
+    )
 
 
 def _differences(name: str, before: Any, now: Any) -> list[tuple[str, Any, Any]]:

@@ -117,9 +117,17 @@ class Task(ABC):
             images: the validation pictures, uint8 (3, H, W).
         """
 
+    def facts(self) -> dict[str, str]:
+        """What the header of a weights file says beside its training; in snapshots it makes them loadable as weights.
+
+        Returns:
+            Texts by name, such as the method and its settings; by default none, and snapshots serve --resume alone.
+        """
+        return {}
+
     @abstractmethod
     def save(self, path: Path, network: nn.Module, header: Mapping[str, str]) -> None:
-        """Write weights that the method's model loads without any other file, `header` in the file's metadata."""
+        """Write weights that the method's model loads without any other file; `header` and `facts` in its metadata."""
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from casarbi.errors import CasarbiError
 from casarbi.files import free_bytes, is_full
 from casarbi.images import write_image
-from casarbi.training.batches import Batches, WorkerKilled
+from casarbi.training.batches import Batches
+from casarbi.training.clock import Clock
 from casarbi.training.ema import WeightAverage
+from casarbi.training.feed import Feed
 from casarbi.training.header import KEY, as_text, thin_out
 from casarbi.training.interrupts import StopWish
 from casarbi.training.logs import CsvLog, TensorBoardLog, read_log
@@ -28,7 +30,10 @@ from casarbi.training.progress import Reporter, SilentReporter
 from casarbi.training.seeds import Purpose, torch_generator, torch_seed
 from casarbi.training.sheet import draw_sheet
 from casarbi.training.snapshots import RunState, SafetensorError, Snapshot, write_snapshot
-from casarbi.training.task import Batch, Task
+from casarbi.training.task import Batch, Task, Validation
+
+PATIENCE_SECONDS = 5.0
+"""Whoever interrupts a run waits so long for pictures."""
 
 
 class LossModule(nn.Module):
@@ -51,14 +56,21 @@ class Place:
     Attributes:
         folder: snapshots, logs, pictures and weights go here.
         workers: processes that make batches; 0 makes them in the loop.
-        minutes: stop after so much time in this session; None: at the end.
-        tensorboard: write TensorBoard logs where it is installed.
+        minutes: the session takes so much time at most, or that of one step; None: no limit.
+        tensorboard: write TensorBoard logs if it is installed.
+        began: time.monotonic() at which the session's time began.
     """
 
     folder: Path
     workers: int = 1
     minutes: float | None = None
     tensorboard: bool = True
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def last_weights(self) -> Path:
+        """File of the averaged weights of a run that was stopped."""
+        return self.folder / "last.safetensors"
 
 
 class Trainer:
@@ -98,8 +110,10 @@ class Trainer:
         self.parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         self.average = WeightAverage(self.network, settings.average_decay)
         self.state, self.seconds_before = RunState(), 0.0
-        self.started = self.data_seconds = 0.0
+        self.started = 0.0
+        self.clock = Clock(place.began, place.minutes)
         self.metrics: dict[str, float] = {}
+        self.measured_at = 0  # the step of the metrics
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot; raises CasarbiError where it does not fit the network."""
@@ -119,18 +133,22 @@ class Trainer:
         """Train to the end, to the time limit, or until interrupted; returns whether the end was reached.
 
         Raises:
-            CasarbiError: after too many steps in a row whose loss is not finite, or where the last snapshot cannot be
-                written.
+            CasarbiError: after too many steps in a row whose loss is not finite, if pictures have changed or too many
+                cannot be used, or if the last snapshot cannot be written.
         """
-        total, settings = self.settings.iterations, self.settings
+        total, settings, place = self.settings.iterations, self.settings, self.place
         self._check_space()
-        self.started = time.monotonic()
+        self.started, first = time.monotonic(), self.state.step
         self._open_logs()
-        self._stream(self.place.workers)
-        self.reporter.start(self.state.step, total)
-        with StopWish() as wish, closing(self.tensorboard):
+        self.reporter.start(first, total)
+        with (
+            StopWish() as wish,
+            closing(self.tensorboard),
+            closing(Feed(self.batches, self.state, total, place.workers, self.reporter)) as self.feed,
+        ):
             while self.state.step < total:
-                loss, stop = self._step(self._next(), self._wants_to_stop(wish))
+                with self.clock.timing("step"):
+                    loss, stop = self._step(self._next(first), wish)
                 self.reporter.step(self.state.step, loss)
                 step = self.state.step
                 self._log(step)
@@ -138,28 +156,19 @@ class Trainer:
                     self._validate(step)
                 if stop or step % settings.snapshot_every == 0 or step == total:
                     self._snapshot(last=stop or step == total)
-                if stop:
+                if stop and step < total:
+                    self._leave(self.clock.left() if wish.signal is None else PATIENCE_SECONDS)
                     break
         self.stopped_by = wish.signal
         return self.state.step >= total
 
-    def _stream(self, workers: int) -> None:
-        pin = self.accelerator.device.type == "cuda"
-        self.stream = self.batches.stream(self.state.step, self.settings.iterations, workers, pin)
-
-    def _next(self) -> Batch:
-        began = time.monotonic()
+    def _next(self, first: int) -> Batch:
         try:
-            batch = next(self.stream)
-        except WorkerKilled:
-            self.reporter.note(
-                "a process that makes batches was killed, perhaps for want of memory; the trainer makes them itself "
-                "from here on: the same ones, but slower.",
-                warning=True,
-            )
-            self._stream(0)
-            batch = next(self.stream)
-        self.data_seconds += time.monotonic() - began
+            batch = next(self.feed)
+        except CasarbiError:
+            if self.state.step > first and self.accelerator.num_processes == 1:
+                self._snapshot(last=True)  # nothing that was learnt is lost; other processes could not join in
+            raise
         order: dict[str, Any] = {"memory_format": torch.channels_last} if self.settings.channels_last else {}
         device = self.accelerator.device
         return {
@@ -167,11 +176,7 @@ class Trainer:
             for name, tensor in batch.items()
         }
 
-    def _wants_to_stop(self, wish: StopWish) -> bool:
-        limit = self.place.minutes
-        return wish.signal is not None or (limit is not None and time.monotonic() - self.started > 60 * limit)
-
-    def _step(self, batch: Batch, stop: bool) -> tuple[float, bool]:
+    def _step(self, batch: Batch, wish: StopWish) -> tuple[float, bool]:
         """Make one step; returns its loss and whether any process wants to stop."""
         state, settings, rank = self.state, self.settings, self.accelerator.process_index
         # Layers such as dropout can draw from the global generator alone.
@@ -182,6 +187,7 @@ class Trainer:
         self.accelerator.backward(losses["loss"])
         limit = settings.clip_norm or math.inf
         norm = nn.utils.clip_grad_norm_(self.parameters, limit)
+        stop = wish.signal is not None or self.clock.is_up()
         # One transfer, and the same numbers on every process, so that all of them decide alike.
         told = torch.stack([*(loss.detach().float() for loss in losses.values()), norm.float(), norm.new_tensor(stop)])
         *values, norm_value, stops = self.accelerator.reduce(told, "mean").tolist()
@@ -218,48 +224,93 @@ class Trainer:
     def _open_logs(self) -> None:
         step, folder = self.state.step, self.place.folder
         main = self.accelerator.is_main_process
-        self.log = CsvLog(folder / "log.csv", step) if main else None
+        # A stop logs the steps since the last row too, but a run that goes on logs them with those that follow.
+        self.log = CsvLog(folder / "log.csv", step - bool(self.state.window)) if main else None
         self.validation_log = CsvLog(folder / "validation.csv", step) if main else None
         # A run resumed at its very end validates no more: its header still says what the last validation found.
         for row in read_log(folder / "validation.csv")[-1:] if main else []:
             self.metrics = {name: value for name, value in row.items() if name not in ("step", "seconds")}
+            self.measured_at = int(row["step"])
         self.tensorboard = TensorBoardLog(folder / "tensorboard", step, main and self.place.tensorboard)
 
     def _log(self, step: int) -> None:
         if step % self.settings.log_every and step != self.settings.iterations:
             return
-        window = self.state.window
-        count = window.pop("steps", 0.0)
-        means = {name: value / count for name, value in window.items()} if count else {}
+        row = self._log_row(step)
         self.state.window = {}
-        if not means or self.log is None:
-            return
+        self.tensorboard.scalars("train", {name: value for name, value in row.items() if name != "step"}, step)
+
+    def _log_row(self, step: int) -> dict[str, float]:
+        """Write the means since the last row; returns them, or nothing if all those steps were skipped."""
+        sums = dict(self.state.window)
+        count = sums.pop("steps", 0.0)
+        if not count or self.log is None:
+            return {}
+        means = {name: value / count for name, value in sums.items()}
         rate = self.settings.rate.at(step - 1)
         row = {"step": step, **means, "learning_rate": rate, "skipped": self.state.skipped}
-        timing = {"seconds": round(self._seconds(), 1), "waited_for_data_seconds": round(self.data_seconds, 1)}
+        timing = {"seconds": round(self._seconds(), 1), "waited_for_data_seconds": round(self.feed.waited, 1)}
         self._writing(lambda: self.log.add(row | timing), "the log")
-        self.tensorboard.scalars("train", {name: value for name, value in row.items() if name != "step"}, step)
+        return row
 
     def _validate(self, step: int) -> None:
         """Measure the averaged weights; the first process does it, the others wait."""
         if self.accelerator.is_main_process:
-            network = self.average.network
-            with torch.no_grad():
-                found = self.task.validate(network, self.validation)
-            self.metrics = found.metrics
+            with self.clock.timing("validation"):
+                found = self._measure(self.validation)
+            self.metrics, self.measured_at = found.metrics, step
             row = {"step": step, **found.metrics, "seconds": round(self._seconds(), 1)}
             self._writing(lambda: self.validation_log.add(row), "the log")  # type: ignore[union-attr]
             self.tensorboard.scalars("validation", found.metrics, step)
-            if found.sheet:
-                picture = draw_sheet(found.sheet)
-                self._writing(
-                    lambda: write_image(self.place.folder / "pictures" / f"step-{step:08d}.png", picture), "a picture"
-                )
-                self.tensorboard.picture("validation", picture, step)
-            words = ", ".join(f"{name} {value:.4g}" for name, value in found.metrics.items())
-            self.reporter.note(f"step {step:,}: {words}")
+            self._show(step, found)
             self._keep_best(step, found.metrics)
         self.accelerator.wait_for_everyone()
+
+    def _measure(self, images: Sequence[Tensor]) -> Validation:
+        with torch.no_grad():
+            return self.task.validate(self.average.network, images)
+
+    def _show(self, step: int, found: Validation, of_how_many: str = "") -> None:
+        if found.sheet:
+            picture = draw_sheet(found.sheet)
+            path = self.place.folder / "pictures" / f"step-{step:08d}.png"
+            self._writing(lambda: write_image(path, picture), "a picture")
+            self.tensorboard.picture("validation", picture, step)
+        words = ", ".join(f"{name} {value:.4g}" for name, value in found.metrics.items())
+        self.reporter.note(f"step {step:,}: {words}{of_how_many}")
+
+    def _leave(self, seconds: float) -> None:
+        """Leave usable weights, the log so far and pictures, though the run is not done.
+
+        Args:
+            seconds: time that the pictures may take.
+        """
+        step, path = self.state.step, self.place.last_weights
+        self.feed.close()
+        if self.accelerator.is_main_process:
+            self._log_row(step)
+            self._writing(lambda: self.save(path), "the weights")
+            if self.measured_at != step:
+                with suppress(KeyboardInterrupt):  # a second Ctrl-C: all but the pictures is written
+                    self._show_some(step, time.monotonic() + seconds)
+        self.accelerator.wait_for_everyone()
+
+    def _show_some(self, step: int, until: float) -> None:
+        """Show as many validation pictures as there is time for: all or one; neither log nor best weights change."""
+        # One picture takes the time of a few steps; with this guess a limit is kept until one is timed.
+        total, each = len(self.validation), 10 * self.clock.took["step"]
+        if "validation" in self.clock.took:
+            each = self.clock.took["validation"] / total
+        found, shown = None, 0
+        for count in (1, total) if total * each > until - time.monotonic() else (total,):
+            began = time.monotonic()
+            if count > shown and count * each <= until - began:
+                found, shown = self._measure(self.validation[:count]), count
+                each = (time.monotonic() - began) / count
+        if found:
+            self._show(step, found, f" ({shown} of {total} validation pictures)" if shown < total else "")
+        else:
+            self.reporter.note("there was no time left for pictures of this step.")
 
     def _keep_best(self, step: int, metrics: Mapping[str, float]) -> None:
         value, best = metrics[self.task.best_metric], self.state.best
@@ -273,17 +324,22 @@ class Trainer:
 
     def save(self, path: Path) -> None:
         """Write the averaged weights with everything that is known of their training in the header."""
+        self.task.save(path, self.average.network, self._training_header())
+
+    def _training_header(self) -> dict[str, str]:
         state = self.state
         facts = {
             "iterations": state.step,
+            "progress": f"{state.step:,} of {self.settings.iterations:,} steps",
             "skipped": state.skipped,
+            "unusable_pictures": len(state.unusable),
             "hours": round(self._seconds() / 3600, 2),
-            "metrics": self.metrics,
+            "metrics": self.metrics if self.measured_at == state.step else {},
             "best": state.best,
             "curve": thin_out(read_log(self.place.folder / "log.csv")),
             "validation_curve": thin_out(read_log(self.place.folder / "validation.csv")),
         }
-        self.task.save(path, self.average.network, {KEY: as_text(self.header | facts)})
+        return {KEY: as_text(self.header | facts)}
 
     def _snapshot(self, last: bool) -> None:
         """Write a snapshot; a failure stops the run only where it is the last one."""
@@ -294,8 +350,11 @@ class Trainer:
                 "average": self.average.network.state_dict(),
                 "optimizer": optimizer_tensors(self.optimizer, self.network),
             }
-            folder = self.place.folder / "snapshots"
-            self._writing(lambda: write_snapshot(folder, self.state, self.identity, tensors), "a snapshot", last)
+            folder, header = self.place.folder / "snapshots", self.task.facts() | self._training_header()
+            with self.clock.timing("snapshot"):
+                self._writing(
+                    lambda: write_snapshot(folder, self.state, self.identity, tensors, header), "a snapshot", last
+                )
         self.accelerator.wait_for_everyone()
 
     def _writing(self, write: Any, what: str, fatal: bool = False) -> None:

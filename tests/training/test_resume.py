@@ -69,7 +69,7 @@ def test_killed_workers_change_nothing_but_a_warning(runs):
     runs("unbroken")
     assert runs("broken", toy={"kill_workers_at": 7}, workers=2).weights
     assert_same_runs(runs, "unbroken", "broken")
-    (note,) = [text for text in runs.listener.notes if "killed" in text]
+    (note,) = [text for text in runs.listener.notes if "was killed" in text]
     assert "makes them itself" in note
 
 

@@ -155,7 +155,7 @@ def test_missing_device_is_a_sentence(runs, device, words):
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (DataSettings("training_toys:scenes"), "48x48 px are too small, wanted at least 64 px"),
+        (DataSettings("training_toys:scenes"), "48x48 px are too small, expected at least 64 px"),
         (DataSettings("training_toys:scenes?side=96", side=48), "data.side = 48 .* patches of 64 px .* at least 64"),
     ],
 )

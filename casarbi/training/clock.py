@@ -1,0 +1,53 @@
+"""The time that a session may take, counted from the start of the command, and what its parts take of it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+SHARE = 0.1
+"""Part of the limit that is kept for the pictures of a stop."""
+LONGEST_SECONDS = 30.0
+"""Kept for them at most, until a validation has shown how long one takes."""
+LEAVING_SECONDS = 3.0
+"""Ending a process that has loaded torch takes so long on a busy machine; at most a twentieth of the limit is kept."""
+
+
+class Clock:
+    """Says when to stop so that whatever a stop writes is written within the limit.
+
+    Attributes:
+        took: seconds of the last "snapshot" and "validation", and of a "step" on average.
+    """
+
+    def __init__(self, began: float, minutes: float | None) -> None:
+        """Take the time.monotonic() at which the command began, and the limit if there is one."""
+        self.limit = math.inf if minutes is None else 60 * minutes
+        self.end = began + self.limit - min(0.05 * self.limit, LEAVING_SECONDS)
+        self.took: dict[str, float] = {}
+        self._began = began
+
+    def left(self) -> float:
+        """Seconds for work up to the limit, below 0 after it; infinite without one."""
+        return self.end - time.monotonic()
+
+    @contextmanager
+    def timing(self, part: str) -> Iterator[None]:
+        """Measure the block."""
+        self._began = time.monotonic()
+        yield
+        seconds = time.monotonic() - self._began
+        # Steps vary with the batch they wait for; the other parts do not.
+        smooth = part == "step" and part in self.took
+        self.took[part] = 0.8 * self.took[part] + 0.2 * seconds if smooth else seconds
+
+    def is_up(self) -> bool:
+        """Asked in a step: whether another one, and then what a stop writes, would go beyond the limit."""
+        if self.limit == math.inf:
+            return False
+        step = max(self.took.get("step", 0.0), time.monotonic() - self._began)
+        pictures = min(SHARE * self.limit, 1.2 * self.took.get("validation", LONGEST_SECONDS))
+        # The weights of a stop take no longer than its snapshot, which holds them four times.
+        return self.left() < step + 2 * self.took.get("snapshot", 0.0) + pictures
