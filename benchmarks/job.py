@@ -119,6 +119,14 @@ def open_benches(jobs: Sequence[Job]) -> list[Bench]:
     return [Bench(job, models, failed) for job in jobs]
 
 
+def stored_column(metric: Metric) -> str:
+    """Column of a cell that a metric's value comes from (not SelfSSIM, which has one for each other scale)."""
+    if isinstance(metric, DistributionMetric):
+        return column_name(metric.features_name, metric.identity)
+    source = create_metric(metric.source) if isinstance(metric, DerivedMetric) else metric
+    return column_name(source.info.name, source.identity)
+
+
 def selfssim_column(metric: ConsistencyMetric, reference_scale: float) -> str:
     """Column of a cell that holds SelfSSIM towards another scale."""
     return column_name(f"{metric.info.name}@{scale_label(reference_scale)}", metric.identity)

@@ -139,7 +139,8 @@ def known_weights() -> list[str]:
 SPREADSHEET = click.option(
     "--spreadsheet",
     type=click.Choice([".", ","]),
-    help="Also write a CSV that a spreadsheet opens as it is, with this decimal sign.",
+    help="Also write a CSV that a spreadsheet opens as it is, with this decimal sign; names that would run as formulas "
+    "get an apostrophe.",
 )
 
 

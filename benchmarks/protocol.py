@@ -178,9 +178,24 @@ class Protocol:
         cut = self._cut((height, width), scale)
         return image[..., cut : height - cut, cut : width - cut]
 
+    def cropped(self, scale: float) -> str:
+        """What of an image is compared, in words for a table's `crop` column.
+
+        Example:
+            >>> PROTOCOLS["face"].cropped(7), PROTOCOLS["div2k-patch"].cropped(4), PROTOCOLS["whole"].cropped(4)
+            ('centre square', '192 px square', 'whole')
+        """
+        if self.mode == "patch":
+            return f"{target_size((self.lr_side, self.lr_side), scale)[0]} px square"
+        return "centre square" if self.mode == "fixed" else "whole"
+
+    def border_pixels(self, scale: float) -> int:
+        """Pixels cut from each side of output and GT before they are compared."""
+        return {"none": 0, "scale": math.ceil(scale), "scale+6": math.ceil(scale) + 6}[self.border]
+
     def _cut(self, size: Size, scale: float) -> int:
         """Pixels cut from each side of a (height, width); raises CasarbiError where that leaves nothing."""
-        cut = {"none": 0, "scale": math.ceil(scale), "scale+6": math.ceil(scale) + 6}[self.border]
+        cut = self.border_pixels(scale)
         if min(size) <= 2 * cut:
             raise CasarbiError(f"Cutting {cut} px from each side leaves nothing of {size[1]}x{size[0]} px.")
         return cut

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.comparisons import paired_facts
+from benchmarks.comparisons import shared_sentence, shared_values
+from benchmarks.conditions import NOT_MEASURED, conditions, matrix_conditions, value_conditions
 from benchmarks.datasets.headers import KINDS
 from benchmarks.experiments import Experiment, MethodRow, PanelSpec
-from benchmarks.job import GROUND_TRUTH, Bench, selfssim_column
-from benchmarks.metrics import create_metric, metric_info
+from benchmarks.facts import facts
+from benchmarks.job import GROUND_TRUTH, Bench, selfssim_column, stored_column
+from benchmarks.metrics import metric_info
 from benchmarks.metrics.base import ConsistencyMetric, DerivedMetric, DistributionMetric, Metric
 from benchmarks.statistics import Interval, mean_interval
-from benchmarks.store import Row, Store, column_name
-from casarbi.scales import scale_label
+from benchmarks.store import Row, Store
 from reports.document import (
     COLUMNS,
     IMAGE_COLUMNS,
     Document,
-    Facts,
     Matrix,
     Method,
     MetricColumn,
@@ -46,6 +45,7 @@ class PanelResults:
 
     def __post_init__(self) -> None:
         self._rows: dict[tuple[str, float], list[Row | None]] = {}
+        self._intervals: dict[tuple[object, ...], Interval] = {}
         self.failures: dict[tuple[str, str], set[str]] = {}
         self.identical: dict[tuple[str, str], int] = {}
 
@@ -56,19 +56,32 @@ class PanelResults:
             self._rows[model, scale] = [found.get(item) for item in self.bench.digests.items()]
         return self._rows[model, scale]
 
+    def models(self) -> dict[str, str]:
+        """Row name to model reference, of the rows whose models open."""
+        rows = self.spec.methods
+        return {row.name: row.model for row in rows if row.model and self.bench.model(row.model)}
+
     def measured(self, model: str, scale: float) -> int:
         """Images a run has seen, whether or not they have values."""
         return sum(row is not None for row in self.rows(model, scale))
 
     def has(self, model: str, scale: float, metric: Metric) -> bool:
         """Whether a run has sought this metric's values: there are some, or reasons for their lack."""
-        column = _stored_column(metric)
+        column = stored_column(metric)
         return any(row is not None and (row.has(column) or "" in row.failures) for row in self.rows(model, scale))
 
-    def interval(self, model: str, scale: float, metric: Metric) -> Interval:
-        """Value of a metric over all images with its interval; distances have none."""
+    def interval(self, model: str, scale: float, metric: Metric, among: frozenset[str] | None = None) -> Interval:
+        """Value of a metric with its interval, over all images or `among` some; distances have no interval."""
+        key = (model, scale, metric.info.name, among)
+        if key not in self._intervals:
+            self._intervals[key] = self._interval(model, scale, metric, among)
+        return self._intervals[key]
+
+    def _interval(self, model: str, scale: float, metric: Metric, among: frozenset[str] | None) -> Interval:
         rows = self.rows(model, scale)
-        column = _stored_column(metric)
+        if among is not None:
+            rows = [row if image in among else None for image, row in zip(self.bench.digests, rows, strict=True)]
+        column = stored_column(metric)
         if isinstance(metric, DistributionMetric):
             self._note_failures(model, rows, column)
             return self._distance(rows, scale, metric, column)
@@ -92,7 +105,7 @@ class PanelResults:
 
     def scores(self, model: str, scale: float, metric: Metric) -> list[float]:
         """Values of an image metric in the data set's order, NaN where there is none."""
-        return self._values(model, self.rows(model, scale), _stored_column(metric))
+        return self._values(model, self.rows(model, scale), stored_column(metric))
 
     def _values(self, model: str, rows: Sequence[Row | None], column: str) -> list[float]:
         self._note_failures(model, rows, column)
@@ -117,14 +130,6 @@ class PanelResults:
         distance, error = metric.distance(sr, gt), metric.spread(sr, gt)
         half = math.nan if error is None else 1.96 * error
         return Interval(distance, distance - half, distance + half, len(both))
-
-
-def _stored_column(metric: Metric) -> str:
-    """Column of a cell that a metric's value comes from (not SelfSSIM, which has one for each other scale)."""
-    if isinstance(metric, DistributionMetric):
-        return column_name(metric.features_name, metric.identity)
-    source = create_metric(metric.source) if isinstance(metric, DerivedMetric) else metric
-    return column_name(source.info.name, source.identity)
 
 
 def collect(
@@ -171,6 +176,12 @@ def _panel(results: PanelResults, pictures: Sequence[Picture]) -> Panel:
     records = [record for row in spec.methods for record in _records(results, row, columns, metrics)]
     frame = pd.DataFrame(records, columns=list(COLUMNS)) if records else empty_frame()
     frame["experiment"], frame["preset"] = experiment.name, experiment.preset
+    ranked = [(scale, name) for name in metrics for scale in experiment.scales if not _refused(results, metrics[name])]
+    shared = {
+        (method, scale, name): value
+        for scale, name in ranked
+        for method, value in shared_values(results, metrics[name], scale).items()
+    }
     matrices = [_matrix(results, row, metric) for metric in selfssim for row in spec.methods if row.model or spec.cite]
     return Panel(
         name=spec.name,
@@ -182,9 +193,10 @@ def _panel(results: PanelResults, pictures: Sequence[Picture]) -> Panel:
         split=experiment.split,
         paper_note=experiment.paper.note if experiment.paper and spec.cite else "",
         warnings=tuple(_warnings(results, list(metrics.values()))),
-        facts=_facts(results),
+        facts=facts(results),
         matrices=tuple(matrices),
         pictures=tuple(pictures),
+        shared=shared,
         images=pd.DataFrame(_image_records(results), columns=list(IMAGE_COLUMNS)),
     )
 
@@ -202,6 +214,7 @@ def _image_records(results: PanelResults) -> Iterator[dict[str, object]]:
                     if not (found.has(column) or "" in found.failures):
                         continue  # no run has sought it yet
                     yield {
+                        **conditions(results, row.model, scale, column, [found]),
                         "image": found.image,
                         "method": row.name,
                         "scale": scale,
@@ -263,6 +276,7 @@ def _records(
             found = results.interval(row.model, scale, metric) if metric and measured else NOT_HERE
             source = "measured" if measured else "cited" if paper is not None else "missing"
             yield {
+                **(value_conditions(results, row.model, scale, metric) if metric and measured else NOT_MEASURED),
                 "method": row.name,
                 "scale": scale,
                 "metric": column.name,
@@ -298,7 +312,8 @@ def _matrix(results: PanelResults, row: MethodRow, metric: ConsistencyMetric) ->
     values, low, high, n = (
         np.array([[getattr(cell, part) for cell in line] for line in found]) for part in ("mean", "low", "high", "n")
     )
-    return replace(named, values=values, low=low, high=high, n=n)
+    behind = matrix_conditions(results, row.model, metric)
+    return replace(named, values=values, low=low, high=high, n=n, conditions=behind)
 
 
 def _warnings(results: PanelResults, metrics: Sequence[Metric]) -> Iterator[str]:
@@ -306,8 +321,9 @@ def _warnings(results: PanelResults, metrics: Sequence[Metric]) -> Iterator[str]
     names = {row.model: row.name for row in results.spec.methods if row.model}
     for metric in metrics:
         if isinstance(metric, DistributionMetric) and n < metric.needs:
-            tail = "is refused" if _refused(results, metric) else "compares with nothing outside this table"
-            yield f"{metric.info.label} over {n} images, below the {metric.needs} it needs, {tail}."
+            yield _few_images(metric, n, results.experiment.small_n)
+        if sentence := "" if _refused(results, metric) else shared_sentence(results, metric):
+            yield sentence
     for row in results.spec.methods:
         if not row.model or row.model in results.bench.failed:
             continue
@@ -336,42 +352,12 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(name if len(name) <= 60 else f"{name[:57]}…" for name in names[:3]) + " …" * (len(names) > 3)
 
 
-def _facts(results: PanelResults) -> Facts:
-    bench, spec = results.bench, results.spec
-    data = f"{bench.job.data}: {len(bench.digests)} images, fingerprint {bench.dataset.fingerprint[:12]}"
-    facts = [("Data", data)]
-    facts += [("Data note", note) for note in bench.dataset.notes]
-    facts.append(("Protocol", f"{spec.protocol.name} ({spec.protocol.hash[:12]}): {spec.protocol.about}"))
-    for row in results.spec.methods:
-        model = bench.model(row.model) if row.model else None
-        if model:
-            info = model.info
-            trained = f", trained for x{_range(info.trained_scales)}" if info.trained_scales else ""
-            parts = f"{row.model}; weights {info.weights}; {info.parameters:,} parameters{trained}; {info.licence}"
-            facts.append((row.name, parts))
-    for name, metric in bench.metrics.items():
-        sha = metric.identity.get("sha256") or metric.identity.get("weights")
-        facts.append((name, metric.info.description + (f"; weights {str(sha)[:12]}" if sha else "")))
-    facts += [*paired_facts(results), *_machine_facts(results)]
-    return tuple(facts)
-
-
-def _machine_facts(results: PanelResults) -> list[tuple[str, str]]:
-    """Devices, versions and commits that made the numbers; more than one of a kind is worth knowing."""
-    bench = results.bench
-    headers = [
-        header
-        for method in bench.methods
-        for scale in bench.job.scales
-        for header in results.store.cell(bench.key(method, scale)).headers()
-    ]
-    devices = sorted({header["device"] for header in headers})
-    versions = sorted({", ".join(f"{k} {v}" for k, v in header["versions"].items()) for header in headers})
-    # Twelve digits, and whether files differed from the commit.
-    commits = sorted({re.sub(r"(?<=^.{12})[0-9a-f]*", "", header["commit"]) for header in headers})
-    lines = [("Device", "; ".join(devices)), ("Versions", "; ".join(versions)), ("Commit", ", ".join(commits))]
-    return [line for line in lines if line[1]]
-
-
-def _range(scales: tuple[float, float]) -> str:
-    return "–".join(scale_label(scale) for scale in scales)
+def _few_images(metric: DistributionMetric, n: int, small_n: bool) -> str:
+    """One truth about a distance over fewer images than give an honest one, with `--small-n` and without."""
+    label, few = metric.info.label, f"of {n} images, and an honest one takes {metric.needs}"
+    if n < metric.fewest:
+        return f"{label} is not given: it cannot be computed of {n} images, only of {metric.fewest} or more."
+    if small_n:
+        return f"{label} is {few}: compare it within this table only."
+    mend = "--small-n, or small_n = true in a declaration, gives it, to be compared within this table only"
+    return f"{label} is not given: it would be {few} ({mend})."

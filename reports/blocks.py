@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from casarbi.plain import visible
 from casarbi.scales import scale_label
 from reports.document import Method, MetricColumn, Panel
 
@@ -117,11 +118,6 @@ def fixed(value: float, decimals: int) -> str:
     return text.removeprefix("-") if float(text) == 0 else text
 
 
-def one_line(text: str) -> str:
-    """Fold line breaks, tabs and control characters of a name into single spaces."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
 def legend(blocks: tuple[Block, ...], panel: Panel, best: str, second: str, interval: str) -> list[str]:
     """Sentences that explain the marks which occur.
 
@@ -136,8 +132,8 @@ def legend(blocks: tuple[Block, ...], panel: Panel, best: str, second: str, inte
     split = scale_label(panel.split) if panel.split is not None else ""
     sentences = {
         f"{interval}: 95 % bootstrap interval of the mean over images.": any(c.interval for c in cells),
-        f"Best {best}, second best {second}, among the measured values of a column; values equal as printed share "
-        "the mark.": any(c.mark for c in cells),
+        f"Best {best}, second best {second}, among the measured values of a column{_shared_words(panel)}; values equal "
+        "as printed share the mark.": any(c.mark for c in cells),
         f"{_paper_words(cells)}: number of the paper{_in_brackets(panel.paper_note)}, not measured here, never "
         "ranked.": any(c.state == "cited" or c.paper for c in cells),
         "† scale outside the range the method was trained on.": any(c.outside for c in cells),
@@ -162,6 +158,10 @@ def footnotes(blocks: tuple[Block, ...]) -> dict[int, str]:
     return {number: f"{', '.join(titles[number])}: {reasons[number]}" for number in sorted(reasons)}
 
 
+def _shared_words(panel: Panel) -> str:
+    return ", by the images that all its methods have in common" if panel.shared else ""
+
+
 def _paper_words(cells: list[Cell]) -> str:
     words = {"cited": any(c.state == "cited" for c in cells), "paper": any(c.paper for c in cells)}
     return ", ".join(word for word, occurs in words.items() if occurs)
@@ -180,9 +180,9 @@ def _one_metric(panel: Panel, metric: MetricColumn, rows: dict, footnotes: dict[
     keys = [(scale, metric) for scale in panel.scales]
     columns = tuple(Column(f"×{scale_label(scale)}", _group(panel, scale)) for scale in panel.scales)
     return Block(
-        title=one_line(metric.label),
+        title=visible(metric.label),
         arrow=_arrow(metric),
-        notes=(one_line(metric.note),) if metric.note else (),
+        notes=(visible(metric.note),) if metric.note else (),
         columns=columns,
         rows=_rows(panel, keys, rows, footnotes),
         metrics=(metric,),
@@ -192,11 +192,11 @@ def _one_metric(panel: Panel, metric: MetricColumn, rows: dict, footnotes: dict[
 
 def _side_by_side(panel: Panel, rows: dict, footnotes: dict[str, int]) -> Block:
     scale = panel.scales[0]
-    columns = tuple(Column(one_line(metric.label), arrow=_arrow(metric)) for metric in panel.metrics)
+    columns = tuple(Column(visible(metric.label), arrow=_arrow(metric)) for metric in panel.metrics)
     return Block(
         title=f"×{scale_label(scale)}",
         arrow="",
-        notes=tuple(f"{one_line(metric.label)}: {one_line(metric.note)}" for metric in panel.metrics if metric.note),
+        notes=tuple(f"{visible(metric.label)}: {visible(metric.note)}" for metric in panel.metrics if metric.note),
         columns=columns,
         rows=_rows(panel, [(scale, metric) for metric in panel.metrics], rows, footnotes),
         metrics=panel.metrics,
@@ -217,11 +217,11 @@ def _rows(panel: Panel, keys: list[tuple[float, MetricColumn]], rows: dict, foot
             for place, (row, (scale, metric)) in enumerate(zip(found, keys, strict=True))
         )
         states = {cell.state for cell in cells}
-        reason = one_line(method.reason) if states & {"missing", "failed", "cited"} else ""
+        reason = visible(method.reason) if states & {"missing", "failed", "cited"} else ""
         built.append(
             Row(
-                title=one_line(method.title),
-                group=one_line(method.group),
+                title=visible(method.title),
+                group=visible(method.group),
                 series=series,
                 cited="cited" in states and not states & {"measured", "failed"},
                 reason=reason,
@@ -256,8 +256,11 @@ def _marks(panel: Panel, scale: float, metric: MetricColumn, rows: dict) -> dict
     printed: dict[str, float] = {}
     for method in panel.methods:
         row = rows.get((method.name, scale, metric.name))
-        if row is not None and row.source == "measured" and not math.isnan(row.value):
-            printed[method.name] = float(fixed(row.value, metric.decimals).replace("∞", "inf"))
+        if row is None or row.source != "measured":
+            continue
+        value = panel.shared.get((method.name, scale, metric.name), row.value)
+        if not math.isnan(value):
+            printed[method.name] = float(fixed(value, metric.decimals).replace("∞", "inf"))
     if len(printed) < 2:
         return {}
     order = sorted(set(printed.values()), reverse=metric.higher_is_better)

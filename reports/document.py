@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from casarbi.scales import scale_label
+
+CONDITIONS = ("data", "model", "protocol", "crop", "border", "size", "seed", "key")
+"""Last columns of every frame and CSV: what a value was measured under; empty where it was not measured.
+
+Data and model are references; `border` is the pixels cut from each side before comparing, `size` the WIDTHxHEIGHT of
+outputs before that ("various" where they differ). `key` is a hash of all of these, the weights, the metric and the
+images behind the value: two values with one key are the same measurement.
+"""
 
 COLUMNS = (
     "experiment",
@@ -21,10 +30,11 @@ COLUMNS = (
     "n",
     "source",
     "paper_value",
+    *CONDITIONS,
 )
 """Columns of every tidy frame and CSV, in this order."""
 
-IMAGE_COLUMNS = ("experiment", "preset", "image", "method", "scale", "metric", "value", "reason")
+IMAGE_COLUMNS = ("experiment", "preset", "image", "method", "scale", "metric", "value", "reason", *CONDITIONS)
 """Columns of the frame and CSV of single images: a value, or the reason for which there is none."""
 
 SOURCES = ("measured", "cited", "missing")
@@ -99,6 +109,7 @@ class Matrix:
         metric: name of the metric, which the CSV gives as METRIC@REFERENCE.
         label: what is printed for it.
         decimals: digits printed.
+        conditions: the `CONDITIONS` of each value, row by row; empty where they are not known.
     """
 
     method: str
@@ -112,6 +123,7 @@ class Matrix:
     metric: str = "selfssim"
     label: str = "SelfSSIM"
     decimals: int = 3
+    conditions: tuple[Mapping[str, object], ...] = ()
 
     def __post_init__(self) -> None:
         side = len(self.labels)
@@ -148,6 +160,8 @@ class Panel:
         matrices: matrices, such as SelfSSIM's.
         pictures: samples.
         images: values of single images with exactly `IMAGE_COLUMNS`, or None.
+        shared: by (method, scale, metric), the value over the images that all measured methods have in common, where
+            they were measured on different ones: best and second are told by it.
     """
 
     name: str
@@ -163,6 +177,7 @@ class Panel:
     matrices: tuple[Matrix, ...] = ()
     pictures: tuple[Picture, ...] = ()
     images: pd.DataFrame | None = None
+    shared: Mapping[tuple[str, float, str], float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_frame(self)
@@ -253,7 +268,8 @@ def _matrix_frame(matrix: Matrix) -> pd.DataFrame:
             "paper_value": paper.ravel(),
         }
     )
-    return frame.reindex(columns=list(COLUMNS))
+    conditions = pd.DataFrame(list(matrix.conditions), columns=list(CONDITIONS), dtype=object)
+    return frame.join(conditions).reindex(columns=list(COLUMNS))
 
 
 def _check_frame(panel: Panel) -> None:

@@ -16,8 +16,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
+from casarbi.plain import visible
 from casarbi.scales import scale_label
-from reports.blocks import one_line
 from reports.document import MetricColumn, Panel
 
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#aa4499", "#b8860b", "#333333", "#882255", "#6a7b2f")
@@ -100,7 +100,7 @@ def contact_sheet(images: Sequence[tuple[str, np.ndarray]], columns: int) -> byt
             left = gap + place * (width + gap)
             offset = (left + (width - array.shape[1]) // 2, top + (height - array.shape[0]) // 2)
             sheet.paste(Image.fromarray(array), offset)
-            text = _fitted(one_line(label), draw, font, width)
+            text = _fitted(visible(label), draw, font, width)
             draw.text((left + width / 2, top + height + strip / 2 + 1), text, "#1b1f24", font, anchor="mm")
         top += height + strip + gap
     stream = io.BytesIO()
@@ -117,7 +117,7 @@ def nearest(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def _lines(panel: Panel, metric: MetricColumn) -> list[Line]:
     frame = panel.frame[panel.frame["metric"] == metric.name]
-    titles = _short_titles([one_line(method.title) for method in panel.methods])
+    titles = _short_titles([visible(method.title) for method in panel.methods])
     lines: list[Line] = []
     for series, method in enumerate(panel.methods):
         rows = frame[frame["method"] == method.name].sort_values("scale")
@@ -173,7 +173,7 @@ def _dress(axes: Axes, panel: Panel, metric: MetricColumn) -> None:
     axes.set_axisbelow(True)
     axes.margins(y=0.08)
     arrow = "higher is better" if metric.higher_is_better else "lower is better"
-    axes.set_title(f"{one_line(metric.label)}, {arrow}", loc="left", fontsize=9)
+    axes.set_title(f"{visible(metric.label)}, {arrow}", loc="left", fontsize=9)
     if panel.split is not None and scales[0] <= panel.split < scales[-1]:
         axes.axvspan(panel.split, scales[-1] + 0.04 * span, color=SHADE, alpha=0.6, lw=0, zorder=0)
 
@@ -220,7 +220,7 @@ def _inline(svg: str, name: str, words: str) -> str:
 
 
 def _attribute(text: str) -> str:
-    return one_line(text).replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;").replace("\\", "\\\\")
+    return visible(text).replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;").replace("\\", "\\\\")
 
 
 def _fitted(text: str, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room: int) -> str:

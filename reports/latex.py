@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
+from casarbi.plain import visible
 from casarbi.scales import scale_label
-from reports.blocks import Block, Cell, Row, one_line
+from reports.blocks import Block, Cell, Row
 from reports.document import Document, Matrix
 from reports.templating import grouped, matrix_rows, render, spans
 
@@ -22,11 +24,21 @@ TEX |= {
     "·": r"$\cdot$",
     "²": r"$^2$",
     "…": r"\dots{}",
+    "−": "$-$",
+    "≈": r"$\approx$",
+    "µ": r"$\mu$",
+    "∕": "/",
 }
+_SET = "[ -~¡-ª¬®-º¼-ÏÑ-Ýß-ïñ-ýÿ-ăĆ-ďĒ-ėĚ-ĥĨ-ĭİ-ķĹ-ľŁ-ňŌ-ťŨ-űŴ-ž‘’“”•]"
+"""What every pdfLaTeX sets as it is, tried one by one with TeX Live 2022 and no package. Other signs go through
+`\\othersign`, which the file defines: XeLaTeX and LuaLaTeX set them, pdfLaTeX, which would stop, prints U+2215."""
 
 
 def to_latex(document: Document) -> str:
-    r"""LaTeX tables to be read with `\input`; needs the packages booktabs and xcolor."""
+    r"""LaTeX tables to be read with `\input`; needs the packages booktabs and xcolor.
+
+    Compiles with pdfLaTeX, XeLaTeX and LuaLaTeX, whatever signs the names hold.
+    """
     return render(
         "report.tex.j2", document, latex_text, _latex_table, _latex_matrix, ("bold", "underlined"), r"\texttt{{{}}}"
     )
@@ -40,10 +52,19 @@ def latex_text(text: str) -> str:
         'edsr\\_baseline \\& 50 \\%'
     """
     words = []
-    for word in one_line(text).split(" "):
+    for word in visible(unicodedata.normalize("NFC", text)).split(" "):
         pieces = re.findall(".{1,8}", word) if len(word) > 24 else [word]
-        words.append(r"\allowbreak{}".join("".join(TEX.get(c, c) for c in piece) for piece in pieces))
+        words.append(r"\allowbreak{}".join(re.sub(r"([-'])(?=\1)|.", _sign, piece) for piece in pieces))
     return " ".join(words)
+
+
+def _sign(match: re.Match[str]) -> str:
+    sign = match[0]
+    if match[1]:
+        return sign + "{}"  # TeX would join the two into a dash or a quotation mark
+    if sign in TEX:
+        return TEX[sign]
+    return sign if re.match(_SET, sign) else rf"\othersign{{{sign}}}{{{ord(sign):04X}}}"
 
 
 def _latex_table(block: Block) -> str:

@@ -4,27 +4,39 @@ from __future__ import annotations
 
 import re
 
+from casarbi.plain import visible
 from casarbi.scales import scale_label
-from reports.blocks import Block, Cell, one_line
+from reports.blocks import Block, Cell
 from reports.document import Document, Matrix
 from reports.templating import grouped, matrix_rows, render
 
 
 def to_markdown(document: Document) -> str:
     """Markdown for GitHub: one table a metric, the paper's numbers in a row of their own under each method."""
-    return render("report.md.j2", document, markdown_text, _markdown_table, _markdown_matrix, ("bold", "underlined"))
+    return render(
+        "report.md.j2",
+        document,
+        markdown_text,
+        _markdown_table,
+        _markdown_matrix,
+        ("bold", "underlined"),
+        "<code>{}</code>",  # escapes hold in it, unlike between backticks
+    )
 
 
 def markdown_text(text: str) -> str:
-    r"""Escape what would format, link or split a table cell.
+    r"""Escape what would format, link, split a table cell, or begin a list, heading or formula.
 
     Example:
         >>> markdown_text("a|b *c* <i>")
         'a\\|b \\*c\\* &lt;i&gt;'
     """
-    escaped = re.sub(r"([\\`*|~#])", r"\\\1", re.sub(r"&(?=#?\w+;)", "&amp;", one_line(text)))
+    escaped = re.sub(r"([\\`*|~#])", r"\\\1", re.sub(r"&(?=#?\w+;)", "&amp;", visible(text)))
     escaped = escaped.replace("<", "&lt;").replace(">", "&gt;").replace("](", "]\\(")
-    return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", escaped)
+    escaped = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", escaped)
+    escaped = re.sub(r"^(\s*)([-+=])|^(\s*\d+)([.)])(?=\s|$)", r"\1\3\\\2\4", escaped)
+    # GitHub reads formulas and emoji names after the escapes are gone; only an element keeps these signs apart.
+    return re.sub(r"\$|:(?=[\w+-]+:)", r"<span>\g<0></span>", escaped)
 
 
 def _markdown_table(block: Block) -> str:

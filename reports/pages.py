@@ -9,8 +9,9 @@ import jinja2
 import numpy as np
 from markupsafe import Markup, escape
 
+from casarbi.plain import visible
 from casarbi.scales import scale_label
-from reports.blocks import MISSING, Block, fixed, footnotes, legend, one_line, panel_blocks
+from reports.blocks import MISSING, Block, fixed, footnotes, legend, panel_blocks
 from reports.document import Document, Matrix, Panel, Picture
 from reports.figures import SERIES, metric_chart
 from reports.templating import TEMPLATES, grouped, prose, spans
@@ -34,9 +35,9 @@ def to_html(document: Document) -> str:
         lstrip_blocks=True,
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_shown,
     )
     environment.filters["prose"] = _prose
-    environment.filters["line"] = one_line
     environment.filters["scale"] = scale_label
     style = environment.get_template("report.css").render()
     return environment.get_template("report.html.j2").render(
@@ -97,6 +98,11 @@ def _shades(matrix: Matrix, array: np.ndarray, panel: Panel) -> list[list[Shade]
             row.append(Shade(text, interval, round(100 * min(1.0, part)), i == j))
         rows.append(row)
     return rows
+
+
+def _shown(value: object) -> object:
+    """Every value on its way into the page; what is marked safe was made by us, line breaks and all."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _prose(text: str) -> Markup:

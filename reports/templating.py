@@ -10,8 +10,9 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
+from casarbi.plain import visible
 from casarbi.scales import scale_label
-from reports.blocks import MISSING, Block, Row, fixed, footnotes, legend, one_line, panel_blocks
+from reports.blocks import MISSING, Block, Row, fixed, footnotes, legend, panel_blocks
 from reports.document import Document, Matrix, Panel
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -58,7 +59,7 @@ def render(
     environment.filters |= {
         "e": escape,
         "prose": prose_filter,
-        "line": one_line,
+        "line": visible,
         "label": _label,
         "short": _short_hashes,
     }
@@ -125,7 +126,7 @@ def matrix_status(matrix: Matrix) -> str:
 
 def prose(text: str, escape: Callable[[str], str], code: str) -> str:
     """Escape a sentence in which `backticks` enclose commands and file names."""
-    pieces = re.split("`([^`]+)`", text)
+    pieces = re.split("`([^`]+)`", visible(text))
     lead = [piece[: len(piece) - len(piece.lstrip())] for piece in pieces]
     tail = [piece[len(piece.rstrip()) :] for piece in pieces]
     inner = [code.format(escape(piece)) if place % 2 else escape(piece) for place, piece in enumerate(pieces)]

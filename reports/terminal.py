@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import tabulate
 
+from casarbi.plain import visible
 from casarbi.scales import scale_label
-from reports.blocks import Block, Cell, one_line
+from reports.blocks import Block, Cell
 from reports.document import Document, Matrix
 from reports.templating import grouped, matrix_rows, render
 
@@ -32,7 +33,7 @@ def to_text(document: Document, encoding: str | None = "utf-8", width: int | Non
     def table(block: Block) -> str:
         return _fitting(block, width)
 
-    text = render("report.txt.j2", document, one_line, table, _text_matrix, ("marked *", "marked +"))
+    text = render("report.txt.j2", document, visible, table, _text_matrix, ("marked *", "marked +"))
     return encodable(text, encoding or "ascii")
 
 

@@ -5,28 +5,29 @@ from __future__ import annotations
 import csv
 import io
 import math
-import re
 from typing import Any
 
 import pandas as pd
 
+from casarbi.plain import visible
 from reports.document import COLUMNS, IMAGE_COLUMNS, Document
 
-NUMBERS = ("scale", "value", "ci_low", "ci_high", "n", "paper_value")
-_DASHED = re.compile(r"-[^\d\s=(|!+@][^=(|!]*")
-"""Names of images that begin with a dash and that no spreadsheet runs; they must read back as they are."""
+NUMBERS = ("scale", "value", "ci_low", "ci_high", "n", "paper_value", "border", "seed")
+FORMULA_SIGNS = tuple("=+-@＝＋－＠")
+"""First signs by which a spreadsheet takes a text for a formula."""
 
 
 def to_csv(document: Document, *, decimal: str | None = None) -> bytes:
     """Tidy CSV with exactly `COLUMNS`: UTF-8, LF, dots, shortest digits that read back as the same float.
 
-    Nothing depends on the locale. A missing value is empty; a failed one reads `nan`. A name that a spreadsheet would
-    run as a formula gets an apostrophe in front, so that it stays text.
+    Nothing depends on the locale, and every name reads back as it is. A missing value is empty; a failed one reads
+    `nan`.
 
     Args:
         document: what to write.
         decimal: None for programs. "." or "," writes for a spreadsheet with that decimal sign instead: a byte order
-            mark, CRLF, and semicolons between columns where the comma is taken.
+            mark, CRLF, semicolons between columns where the comma is taken, and an apostrophe in front of a name that
+            the spreadsheet would run as a formula.
     """
     return _write(document.tidy(), COLUMNS, decimal)
 
@@ -34,8 +35,7 @@ def to_csv(document: Document, *, decimal: str | None = None) -> bytes:
 def images_to_csv(document: Document) -> bytes:
     """CSV of single images with exactly `IMAGE_COLUMNS`, written as the tidy one is.
 
-    Image names read back as they are, but for those a spreadsheet would run, such as `=1+1`. An image without a
-    value has a reason in its row.
+    An image without a value has a reason in its row.
     """
     return _write(document.images(), IMAGE_COLUMNS, None)
 
@@ -43,33 +43,35 @@ def images_to_csv(document: Document) -> bytes:
 def _write(frame: pd.DataFrame, columns: tuple[str, ...], decimal: str | None) -> bytes:
     stream = io.StringIO(newline="")
     delimiter = ";" if decimal == "," else ","
-    writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n" if decimal is None else "\r\n")
-    writer.writerow(columns)
+    end = "\n" if decimal is None else "\r\n"
+    plain, quoted = (
+        csv.writer(stream, delimiter=delimiter, lineterminator=end, quoting=quoting)
+        for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+    )
+    plain.writerow(columns)
     for row in frame.itertuples(index=False):
         failed = getattr(row, "source", "") == "measured"
-        fields = [_field(getattr(row, name), name, failed) for name in columns]
-        if decimal == ",":
-            fields = [f.replace(".", ",") if n in NUMBERS else f for n, f in zip(columns, fields, strict=True)]
-        writer.writerow(fields)
-    return stream.getvalue().encode("utf-8" if decimal is None else "utf-8-sig", errors="backslashreplace")
+        fields = [_field(getattr(row, name), name, failed, decimal) for name in columns]
+        # A lone carriage return ends the row for readers, but the writer quotes only what ends its own lines.
+        (quoted if any("\r" in field for field in fields) else plain).writerow(fields)
+    # A name that is not UTF-8 has lone surrogates, which no UTF-8 file can hold.
+    return stream.getvalue().encode("utf-8" if decimal is None else "utf-8-sig", "backslashreplace")
 
 
-def _field(value: Any, name: str, failed: bool) -> str:
+def _field(value: Any, name: str, failed: bool, decimal: str | None) -> str:
     if name in NUMBERS:
-        return _number(value, name, failed and name == "value")
-    return _plain_text(value, harmless=_DASHED if name == "image" else None)
+        number = _number(value, name, failed and name == "value")
+        return number.replace(".", decimal) if decimal else number
+    text = "" if pd.isna(value) else str(value)
+    if decimal:
+        text = visible(text)
+        return f"'{text}" if text.startswith(FORMULA_SIGNS) else text
+    return visible(text) if name == "reason" else text
 
 
 def _number(value: Any, name: str, failed: bool) -> str:
     number = float(value)
     if math.isnan(number):
         return "nan" if failed else ""
-    whole = name in ("n", "scale") and number.is_integer()
+    whole = name in ("n", "scale", "border", "seed") and number.is_integer()
     return str(int(number)) if whole else repr(number)
-
-
-def _plain_text(value: Any, harmless: re.Pattern[str] | None = None) -> str:
-    text = str(value)
-    if harmless and harmless.fullmatch(text):
-        return text
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

@@ -13,6 +13,7 @@ from benchmarks.session import Session
 from benchmarks.store import Store
 
 COLUMNS = "experiment,preset,method,scale,metric,value,ci_low,ci_high,n,source,paper_value"
+COLUMNS += ",data,model,protocol,crop,border,size,seed,key"
 
 
 @pytest.fixture
@@ -320,9 +321,14 @@ def test_distances_below_their_smallest_honest_number_are_refused_unless_forced(
     words = ("grid", "--models", "bicubic", "--data", "toys:squares?n=3", "--scales", "4", "--metrics", "fd-st-alex")
     words = (*words, "--protocol", "face")
     refused = bench(*words)
-    assert rows()[0]["source"] == "missing" and "is refused" in refused.output
+    assert rows()[0]["source"] == "missing" and rows()[0]["key"] == ""
+    said = "of 3 images, and an honest one takes 256"
+    assert f"Note: FD[st-alex] is not given: it would be {said} (--small-n, or" in refused.output
     forced = bench(*words, "--small-n")
-    assert float(rows()[0]["value"]) > 0 and "nothing outside this table" in forced.output
+    assert float(rows()[0]["value"]) > 0
+    assert f"Note: FD[st-alex] is {said}: compare it within this table only." in forced.output
+    none = bench(*(word.replace("n=3", "n=1") for word in words), "--small-n")
+    assert "FD[st-alex] is not given: it cannot be computed of 1 images, only of 2 or more." in none.output
 
 
 @pytest.mark.parametrize("metric", ["kid-st-alex", "fd-st-alex"])

@@ -147,7 +147,7 @@ def test_f74_a_spreadsheet_gets_its_own_file_and_the_plain_one_stays(bench, put)
 def test_f76_commas_in_a_path_and_formulas_in_names(bench, put):
     put("a, b; c", {"=1+1.png": (24, 24), 'x, "y".png': (24, 24)})
     assert grid(bench, "folder:a, b; c,portraits?n=1").exit_code == 0
-    assert [row["image"] for row in table("grid-images.csv")] == ["'=1+1", 'x, "y"', "test-00000"]
+    assert [row["image"] for row in table("grid-images.csv")] == ["=1+1", 'x, "y"', "test-00000"]
 
 
 def test_f76_a_list_splits_at_commas_unless_a_path_holds_them(tmp_path, monkeypatch):
@@ -155,6 +155,43 @@ def test_f76_a_list_splits_at_commas_unless_a_path_holds_them(tmp_path, monkeypa
     Path("a,b,c").mkdir()
     assert split_references("x, folder:a,b,c?n=2,y,x") == ("x", "folder:a,b,c?n=2", "y")
     assert split_references("folder:a,b") == ("folder:a", "b")
+
+
+def test_f95_a_method_that_lacks_pictures_is_ranked_on_the_shared_ones(bench, put):
+    pictures = {f"{i}.png": (24, 24) for i in range(4)}
+    put("hr", pictures)
+    put("all", pictures, noise=0.05)  # picture 3 is the worst
+    put("easy", dict(list(pictures.items())[:3]), noise=0.06)
+    result = grid(bench, "folder:hr", models=["outputs:all", "outputs:easy"], scales="1")
+    values = {row["method"]: float(row["value"]) for row in table()}
+    assert values["outputs:easy"] > values["outputs:all"] and [row["n"] for row in table()] == ["4", "3"]
+    report = Path("reports/out/grid/grid.md").read_text(encoding="utf-8")
+    assert f"**{values['outputs:all']:.2f}**" in report and f"<u>{values['outputs:easy']:.2f}</u>" in report
+    assert "the best are marked by those that all have. ×1: over the 3 that all have, outputs:all" in result.output
+    assert "outputs:all - outputs:easy = +" in result.output
+
+
+def test_one_pair_has_no_interval_and_says_why(bench, put):
+    put("hr", {"a.png": (24, 24)})
+    output = grid(bench, "folder:hr", models=["bicubic", "toys:noisy"]).output
+    assert "(one image; an interval needs two)" in output and "nan" not in output
+
+
+def test_rows_of_equal_keys_hold_equal_values(bench, put):
+    """Protocol, crop, border, size, seed and pictures tell values apart that share method, scale and metric."""
+    put("hr", {"a.png": (80, 80), "b.png": (80, 96)})
+    found = []
+    for words in (["div2k-full"], ["div2k-patch"], ["whole"], ["whole", "--seed", "3"], ["sr-benchmark"]):
+        for name in ("grid.csv", "grid-images.csv"):
+            assert grid(bench, "folder:hr", "--protocol", *words, models=["toys:noisy"], scales="1.5").exit_code == 0
+            found += table(name)
+    values = {row["key"]: row["value"] for row in found}
+    assert len(values) == len(found) == 15
+    columns = [(row["protocol"], row["crop"], row["border"], row["size"], row["seed"]) for row in found[::3]]
+    assert columns[0] == ("div2k-full", "whole", "8", "various", "0")
+    assert columns[1] == ("div2k-patch", "72 px square", "0", "72x72", "0")
+    assert columns[3] == ("whole", "whole", "0", "various", "3")
+    assert found[1]["size"] == "80x80" and found[2]["size"] == "96x80" and found[0]["data"] == "folder:hr"
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])

@@ -108,7 +108,7 @@ class Experiment:
         scales, metrics, seed: as measured.
         optional: metrics measured where their weights are here, else only cited.
         split: highest scale in the training distribution.
-        small_n: whether distances are given below their smallest honest N (they are then marked).
+        small_n: whether distances are given even of fewer images than an honest value takes (a warning says so).
         paper: the paper's table.
         needs: what the user has to provide, as sentences.
     """

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.document import COLUMNS, Document, Matrix, Method, MetricColumn, Panel, Picture
+from reports.document import COLUMNS, CONDITIONS, Document, Matrix, Method, MetricColumn, Panel, Picture
 from reports.figures import contact_sheet
 
 NAN = math.nan
@@ -17,7 +17,8 @@ def build():
     """Build a document from rows (method, scale, metric, value, low, high, n, source, paper_value)."""
 
     def make(rows, methods=None, scales=(5.3, 10.0), decimals=2, higher=True, **panel):
-        frame = pd.DataFrame([("table1", "mini", *row) for row in rows], columns=list(COLUMNS))
+        frame = pd.DataFrame([("table1", "mini", *row) for row in rows], columns=list(COLUMNS[: -len(CONDITIONS)]))
+        frame = frame.reindex(columns=list(COLUMNS))
         metrics = tuple(
             MetricColumn(name, name.upper(), higher, decimals, "" if name.startswith("st-") else name.upper())
             for name in dict.fromkeys(row[2] for row in rows)

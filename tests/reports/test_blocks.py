@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from reports.blocks import fixed, footnotes, legend, one_line, panel_blocks
+from reports.blocks import fixed, footnotes, legend, panel_blocks
 from reports.document import Method
 
 NAN = math.nan
@@ -122,5 +122,20 @@ def test_methods_with_the_same_reason_share_a_footnote(build):
     assert footnotes(panel_blocks(build(rows, methods).panels[0])) == {1: "idm, kim: no weights", 2: "liif: no GPU"}
 
 
-def test_names_fold_to_one_line():
-    assert one_line("a\n b\tc\x07d") == "a b c d"
+def test_marks_follow_the_images_that_methods_share(build):
+    """A method that failed on the hard pictures is not the best (ScrollPrize/villa#1477)."""
+    shared = {("a", 5.3, "psnr"): 32.56, ("b", 5.3, "psnr"): 31.25}
+    document = build(
+        [
+            ("a", 5.3, "psnr", 27.92, NAN, NAN, 6, "measured", NAN),
+            ("b", 5.3, "psnr", 31.25, NAN, NAN, 4, "measured", NAN),
+        ],
+        shared=shared,
+    )
+    assert [row[0].mark for row in cells(document).values()] == ["best", "second"]
+    panel = document.panels[0]
+    assert "by the images that all its methods have" in " ".join(legend(panel_blocks(panel), panel, "b", "u", "±"))
+    nothing = build(
+        [(m, 5.3, "psnr", 1.0, NAN, NAN, 1, "measured", NAN) for m in "ab"], shared=dict.fromkeys(shared, NAN)
+    )
+    assert [row[0].mark for row in cells(nothing).values()] == ["", ""]

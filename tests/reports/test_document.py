@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.document import COLUMNS, Document, Matrix, Method, MetricColumn, Panel, empty_frame
+from reports.document import COLUMNS, CONDITIONS, Document, Matrix, Method, MetricColumn, Panel, empty_frame
 
 PSNR = MetricColumn("psnr", "PSNR (dB)", True, 2, "PSNR")
 
@@ -14,7 +14,7 @@ PSNR = MetricColumn("psnr", "PSNR (dB)", True, 2, "PSNR")
 def frame(*rows):
     """Rows (method, scale, metric, value, source) as a tidy frame."""
     full = [("e", "mini", m, s, k, v, math.nan, math.nan, 4, source, math.nan) for m, s, k, v, source in rows]
-    return pd.DataFrame(full, columns=list(COLUMNS))
+    return pd.DataFrame(full, columns=list(COLUMNS[: -len(CONDITIONS)])).reindex(columns=list(COLUMNS))
 
 
 @pytest.mark.parametrize(
@@ -56,10 +56,13 @@ def test_panels_of_one_report_keep_their_rows_apart():
 
 def test_a_matrix_becomes_rows_named_after_the_reference_scale():
     values = np.array([[1.0, 0.25], [0.75, 1.0]])
-    panel = Panel("p", "", empty_frame(), matrices=(Matrix("idm", (5.3, 7.0), values, n=8, paper=values / 2),))
+    keys = tuple({"model": "idm:a", "key": key} for key in "abcd")
+    matrix = Matrix("idm", (5.3, 7.0), values, n=8, paper=values / 2, conditions=keys)
+    panel = Panel("p", "", empty_frame(), matrices=(matrix,))
     tidy = Document("t", "table2", "mini", (panel,), "").tidy().set_index(["scale", "metric"])
     row = tidy.loc[(7.0, "selfssim@5.3")]
     assert (row["value"], row["paper_value"], row["n"], row["source"]) == (0.75, 0.375, 8, "measured")
+    assert (row["model"], row["key"]) == ("idm:a", "c")
 
 
 def test_a_matrix_of_the_paper_alone_is_cited():

@@ -7,18 +7,37 @@ import locale
 import math
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from reports.document import COLUMNS, Method
+from casarbi.plain import visible
+from reports.document import COLUMNS, Matrix, Method, Picture
+from reports.latex import latex_text
+from reports.markdown import markdown_text
 from reports.tables import to_csv, to_html, to_latex, to_markdown, to_text, write_report
 
 NAN = math.nan
 HOSTILE = ["a,b;c", 'say "hi"', "=SUM(A1)", "+1", "-cmd", "@x", "pipe|new\nline", r"\input{x} & 50 % #_^~", "é<b>"]
+HOSTILE += [
+    "$x$ a∕b",
+    "\tt\rab",
+    "\x1b]0;t\x07\u202e\u2028Error: fine",
+    "图 👩‍🎨",
+    "- x",
+    "1. x",
+    ":smile:",
+    "``",
+    "a\\",
+    "--x''",
+]
+FORMATS = [to_markdown, to_latex, to_text, to_html]
 
 
 def hostile_document(build):
@@ -48,12 +67,23 @@ def test_csv_tells_missing_failed_and_infinite_apart(build):
     assert [row[5] for row in body] == ["", "nan", "inf", "-1e-09"] and body[0][3] == "7"
 
 
-def test_csv_keeps_its_columns_and_hands_no_formula_to_a_spreadsheet(build):
+def test_csv_keeps_its_columns_and_gives_every_name_back(build):
     body = read(to_csv(hostile_document(build)))
     assert {len(row) for row in body} == {len(COLUMNS)}
-    names = [row[2] for row in body[1:]]
-    assert [name.removeprefix("'") for name in names] == HOSTILE
-    assert not any(name[0] in "=+-@" for name in names)
+    assert [row[2] for row in body[1:]] == HOSTILE
+
+
+def test_csv_holds_a_name_that_is_not_utf8(build):
+    content = to_csv(build([("\udce9", 5.3, "psnr", 1.5, NAN, NAN, 3, "measured", NAN)]))
+    assert read(content)[1][2] == r"\udce9"
+
+
+@pytest.mark.parametrize("decimal", [".", ","])
+def test_a_spreadsheet_gets_no_formula_and_no_control_character(build, decimal):
+    body = read(to_csv(hostile_document(build), decimal=decimal), delimiter=";" if decimal == "," else ",")
+    assert {len(row) for row in body} == {len(COLUMNS)}
+    assert [row[2].removeprefix("'") for row in body[1:]] == [visible(name) for name in HOSTILE]
+    assert not any(row[2][0] in "=+-@" for row in body)
 
 
 def test_csv_for_a_spreadsheet_with_decimal_comma(document):
@@ -86,8 +116,24 @@ def test_markdown_shows_marks_intervals_and_the_paper(document):
 
 def test_markdown_tables_keep_their_columns_whatever_the_names(build):
     lines = [line for line in to_markdown(hostile_document(build)).splitlines() if line.startswith("|")]
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {4}
+    assert {len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in lines} == {4}
     assert len(lines) == len(HOSTILE) + 2
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("$x$", "<span>$</span>x<span>$</span>"),
+        ("a:smile:", "a<span>:</span>smile:"),
+        ("- x", r"\- x"),
+        ("12. x", r"12\. x"),
+        ("12.5", "12.5"),
+        ("a_b __c__", r"a_b \_\_c\_\_"),
+        (r"C:\x|`y`", r"C:\\x\|\`y\`"),
+    ],
+)
+def test_markdown_shows_names_as_text(text, escaped):
+    assert markdown_text(text) == escaped
 
 
 def test_latex_escapes_what_would_run_or_break(build):
@@ -97,6 +143,30 @@ def test_latex_escapes_what_would_run_or_break(build):
     body = re.search(r"\\midrule\n(.*?)\\bottomrule", text, re.S).group(1).splitlines()
     assert len(body) == len(HOSTILE)
     assert all(len(re.findall(r"(?<!\\)&", line)) == 2 and line.endswith(r"\\") for line in body)
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("$x$ a∕b", r"\$x\$ a/b"),
+        ("图", r"\othersign{图}{56FE}"),
+        ("cafe\u0301", "café"),
+        ("«Ą»", r"\othersign{«}{00AB}\othersign{Ą}{0104}\othersign{»}{00BB}"),
+        ("--model ''", "-{}-model '{}'"),
+        ("a\n\x1b", r"a\textbackslash{}n\textbackslash{}x1b"),
+    ],
+)
+def test_latex_shows_names_as_text(text, escaped):
+    assert latex_text(text) == escaped
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex")
+def test_latex_compiles_whatever_the_names(build, tmp_path):
+    (tmp_path / "names.tex").write_text(to_latex(hostile_document(build)), encoding="utf-8")
+    page = r"\documentclass{article}\usepackage{booktabs,xcolor}\begin{document}\input{names}\end{document}"
+    command = ["pdflatex", "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", "-draftmode", page]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", timeout=60)
+    assert done.returncode == 0, done.stdout[-2000:]
 
 
 def test_latex_rows_never_open_with_what_the_line_break_would_swallow(build):
@@ -206,7 +276,30 @@ def test_a_report_that_cannot_be_drawn_leaves_the_old_one(document, tmp_path, mo
     assert stat.S_IMODE(paths[0].stat().st_mode) == 0o644
 
 
-@pytest.mark.parametrize("draw", [to_markdown, to_latex, to_text, to_html])
+@pytest.mark.parametrize("draw", FORMATS)
+def test_no_format_lets_a_control_character_through(build, draw):
+    """Every text of a document, not names alone."""
+    bad = "\x1b]0;t\x07\nError: fine\r\u202e\x9b\u2028"
+    rows = [
+        (f"a{bad}", 5.3, "psnr", 1.0, 0.5, 1.5, 3, "measured", 1.0),
+        (f"b{bad}", 5.3, "psnr", NAN, NAN, NAN, 0, "missing", NAN),
+    ]
+    methods = (Method(f"a{bad}", bad, bad, (1, 2)), Method(f"b{bad}", reason=f"`{bad}` {bad}"))
+    matrices = (Matrix(bad, (5.3,), np.ones((1, 1)), label=bad), Matrix(bad, (5.3,), paper=np.ones((1, 1)), reason=bad))
+    document = build(
+        rows, methods, paper_note=bad, warnings=(bad,), facts=((bad, f"{bad} `{bad}`"),), matrices=matrices,
+        pictures=(Picture(b"", bad, bad),),
+    )  # fmt: skip
+    panel = replace(document.panels[0], name=bad, caption=bad)
+    texts = {name: f"{bad} {name}" for name in ("title", "preset", "date", "summary", "command")}
+    text = draw(replace(document, **texts, panels=(panel,), warnings=(bad,), facts=((bad, bad),)))
+    assert {c for c in text if not c.isprintable()} <= {"\n"}
+    assert not any(line.startswith("Error: fine") for line in text.splitlines()) and r"\x1b" in text.replace(
+        "textbackslash{}", ""
+    )
+
+
+@pytest.mark.parametrize("draw", FORMATS)
 def test_every_format_says_failed_missing_and_why(build, draw):
     rows = [
         ("a", 5.3, "psnr", NAN, NAN, NAN, 0, "measured", NAN),

@@ -1,0 +1,55 @@
+"""Lines under a table: what was measured, by what, on which machines."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from benchmarks.comparisons import paired_facts
+from casarbi.scales import scale_label
+from reports.document import Facts
+
+if TYPE_CHECKING:
+    from benchmarks.results import PanelResults
+
+
+def facts(results: PanelResults) -> Facts:
+    """Data, protocol, methods, metrics, paired differences and machines of a panel."""
+    bench, spec = results.bench, results.spec
+    data = f"{bench.job.data}: {len(bench.digests)} images, fingerprint {bench.dataset.fingerprint[:12]}"
+    lines = [("Data", data)]
+    lines += [("Data note", note) for note in bench.dataset.notes]
+    lines.append(("Protocol", f"{spec.protocol.name} ({spec.protocol.hash[:12]}): {spec.protocol.about}"))
+    for row in results.spec.methods:
+        model = bench.model(row.model) if row.model else None
+        if model:
+            info = model.info
+            trained = f", trained for x{_range(info.trained_scales)}" if info.trained_scales else ""
+            parts = f"{row.model}; weights {info.weights}; {info.parameters:,} parameters{trained}; {info.licence}"
+            lines.append((row.name, parts))
+    for name, metric in bench.metrics.items():
+        sha = metric.identity.get("sha256") or metric.identity.get("weights")
+        lines.append((name, metric.info.description + (f"; weights {str(sha)[:12]}" if sha else "")))
+    lines += [*paired_facts(results), *_machine_facts(results)]
+    return tuple(lines)
+
+
+def _machine_facts(results: PanelResults) -> list[tuple[str, str]]:
+    """Devices, versions and commits that made the numbers; more than one of a kind is worth knowing."""
+    bench = results.bench
+    headers = [
+        header
+        for method in bench.methods
+        for scale in bench.job.scales
+        for header in results.store.cell(bench.key(method, scale)).headers()
+    ]
+    devices = sorted({header["device"] for header in headers})
+    versions = sorted({", ".join(f"{k} {v}" for k, v in header["versions"].items()) for header in headers})
+    # Twelve digits, and whether files differed from the commit.
+    commits = sorted({re.sub(r"(?<=^.{12})[0-9a-f]*", "", header["commit"]) for header in headers})
+    lines = [("Device", "; ".join(devices)), ("Versions", "; ".join(versions)), ("Commit", ", ".join(commits))]
+    return [line for line in lines if line[1]]
+
+
+def _range(scales: tuple[float, float]) -> str:
+    return "–".join(scale_label(scale) for scale in scales)
