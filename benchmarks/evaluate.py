@@ -19,6 +19,7 @@ from benchmarks.protocol import Pair
 from benchmarks.store import Row, Store
 from casarbi.errors import CasarbiError
 from casarbi.images import to_uint8
+from casarbi.inspection import check_batch, look
 from casarbi.references import describe
 from casarbi.scales import scale_label
 from casarbi.sr import image_seed
@@ -70,18 +71,18 @@ def measure(bench: Bench, store: Store, task: Task, header: Mapping[str, Any]) -
     read_seconds = clock.charge("read")
     for method in dict.fromkeys(method for method, _ in task.todo):
         wanted = {scale: images for (m, scale), images in task.todo.items() if m == method}
-        outputs, broken = _outputs(bench, method, pairs, wanted)
+        made = _outputs(bench, method, pairs, wanted)
         model_seconds = clock.charge("model")
         for scale, images in wanted.items():
             rows = []
             for image, columns in images.items():
-                row = Row(image, bench.digests[image])
-                reason = unreadable.get((image, scale)) or broken.get((image, scale))
+                row = Row(image, bench.digests[image], findings=made.findings.get((image, scale), {}))
+                reason = unreadable.get((image, scale)) or made.broken.get((image, scale))
                 if reason:
                     row.failures[""] = reason
                     outcome.failures.append((method, scale, image, reason))
                 else:
-                    _score(bench, method, row, pairs[image, scale], outputs[image], scale, columns)
+                    _score(bench, method, row, pairs[image, scale], made.outputs[image], scale, columns)
                 rows.append(row)
             seconds = {
                 "read": read_seconds / len(task.todo),
@@ -128,32 +129,65 @@ def _read_pairs(bench: Bench, task: Task) -> tuple[dict[tuple[str, float], Pair]
     return pairs, unreadable
 
 
+@dataclass
+class _Made:
+    """What a method made of some images.
+
+    Attributes:
+        outputs: by image and scale; what is broken is not among them.
+        broken: the reason for each output that could not be made or is no picture.
+        findings: what is odd about an output, by kind (see `casarbi.inspection`).
+    """
+
+    outputs: dict[str, dict[float, Tensor]] = field(default_factory=dict)
+    broken: dict[tuple[str, float], str] = field(default_factory=dict)
+    findings: dict[tuple[str, float], dict[str, str]] = field(default_factory=dict)
+
+    def take(self, image: str, pair: Pair, output: Tensor) -> None:
+        """Look at an output and keep it, or the reason why it is none."""
+        try:
+            self.findings[image, pair.scale] = look(output, pair.lr, pair.gt)
+        except CasarbiError as error:
+            self.broken[image, pair.scale] = str(error)
+        else:
+            self.outputs.setdefault(image, {})[pair.scale] = output
+
+
 def _outputs(
     bench: Bench, method: str, pairs: Mapping[tuple[str, float], Pair], wanted: Mapping[float, Mapping[str, Any]]
-) -> tuple[dict[str, dict[float, Tensor]], dict[tuple[str, float], str]]:
-    """Outputs by image and scale, and the reason for each that could not be made."""
+) -> _Made:
+    """Run a method on images, together where they fit, one by one if that fails."""
     needed = _needed_scales(bench, wanted)
-    outputs: dict[str, dict[float, Tensor]] = {}
-    broken: dict[tuple[str, float], str] = {}
+    made = _Made()
     if method == GROUND_TRUTH:
-        return {i: {s: pairs[i, s].gt for s in scales if (i, s) in pairs} for i, scales in needed.items()}, broken
+        made.outputs = {i: {s: pairs[i, s].gt for s in scales if (i, s) in pairs} for i, scales in needed.items()}
+        return made
     for images, scales in _batches(needed, pairs):
-        for part in (images, *([[image] for image in images] if len(images) > 1 else [])):
-            part = [image for image in part if not all(scale in outputs.get(image, {}) for scale in scales)]
-            if not part:
+        parts = [(images, _try(bench, method, images, scales, pairs))]
+        if isinstance(parts[0][1], str) and len(images) > 1:
+            parts = [([image], _try(bench, method, [image], scales, pairs)) for image in images]
+        for part, results in parts:
+            if isinstance(results, str):
+                made.broken.update({(image, scale): results for image in part for scale in scales})
                 continue
-            try:
-                made = _upscale(bench, method, part, scales, pairs)
-            except Exception as error:  # a plug-in may raise anything: the picture failed, the run goes on
-                broken.update({(image, scale): _sentence(error) for image in part for scale in scales})
-                continue
-            for image, results in zip(part, made, strict=True):
-                for scale, result in zip(scales, results, strict=True):
-                    broken.pop((image, scale), None)
-                    outputs.setdefault(image, {})[scale] = result
-                    if not torch.isfinite(result).all():
-                        broken[image, scale] = "the output holds values that are not numbers"
-    return outputs, broken
+            for image, outputs in zip(part, results, strict=True):
+                for scale, output in zip(scales, outputs, strict=True):
+                    made.take(image, pairs[image, scale], output)
+    return made
+
+
+def _try(
+    bench: Bench,
+    method: str,
+    images: Sequence[str],
+    scales: Sequence[float],
+    pairs: Mapping[tuple[str, float], Pair],
+) -> list[list[Tensor]] | str:
+    """Outputs by image, then scale, or the reason why there are none."""
+    try:
+        return _upscale(bench, method, images, scales, pairs)
+    except Exception as error:  # a plug-in may raise anything: the pictures failed, the run goes on
+        return _sentence(error)
 
 
 def _needed_scales(bench: Bench, wanted: Mapping[float, Mapping[str, Any]]) -> dict[str, list[float]]:
@@ -198,10 +232,8 @@ def _upscale(
     sizes = [pairs[images[0], scale].size for scale in scales]
     seeds = [image_seed(image, bench.job.seed) for image in images]
     made = model.bind(images).upscale_many(lr, sizes, seeds)
-    for output, size in zip(made, sizes, strict=True):
-        if tuple(output.shape) != (len(images), 3, *size):
-            raise CasarbiError(f"{method} returned shape {tuple(output.shape)} where (B, 3, H, W) of {size} was asked.")
-    return [[output[i].float().cpu() for output in made] for i in range(len(images))]
+    checked = [check_batch(output, len(images), size) for output, size in zip(made, sizes, strict=True)]
+    return [[output[i] for output in checked] for i in range(len(images))]
 
 
 def _score(

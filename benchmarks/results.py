@@ -19,6 +19,7 @@ from benchmarks.metrics import metric_info
 from benchmarks.metrics.base import ConsistencyMetric, DerivedMetric, DistributionMetric, Metric
 from benchmarks.statistics import Interval, mean_interval
 from benchmarks.store import Row, Store
+from casarbi.inspection import EQUAL
 from reports.document import (
     COLUMNS,
     IMAGE_COLUMNS,
@@ -342,9 +343,35 @@ def _warnings(results: PanelResults, metrics: Sequence[Metric]) -> Iterator[str]
     for (model, label), count in sorted(results.identical.items()):
         if count:
             yield f"{names[model]}: up to {count} of {n} outputs equal the GT; their infinite {label} is in no mean."
-    for (model, reason), images in sorted(results.failures.items()):
+    for model, name in names.items():
+        if model not in results.bench.failed:
+            yield from (f"{name}: {sentence}" for sentence in _findings(results, model))
+    for (model, reason), images in sorted(_alike(results.failures).items()):
         shown = _some(sorted(images))
         yield f"{names[model]}: {len(images)} of {n} images have no value ({shown}): {reason.rstrip('.')}."
+
+
+def _findings(results: PanelResults, model: str) -> Iterator[str]:
+    """What is odd about a method's outputs, a sentence per kind with the pictures' names."""
+    seen: dict[str, dict[str, str]] = {}
+    for scale in results.experiment.scales:
+        for row in filter(None, results.rows(model, scale)):
+            for kind, sentence in row.findings.items():
+                seen.setdefault(kind, {}).setdefault(row.image, sentence)
+    for kind, images in sorted(seen.items()):
+        if kind == EQUAL and any(results.identical.get((model, label)) for _, label in results.identical):
+            continue  # said already, with what it does to the mean
+        of = f"{len(images)} of {len(results.bench.digests)} images ({_some(list(images))})"
+        yield f"in {of} {next(iter(images.values()))}."
+
+
+def _alike(failures: Mapping[tuple[str, str], set[str]]) -> dict[tuple[str, str], set[str]]:
+    """Images by model and reason; reasons that differ in their numbers alone are one, told by the first."""
+    merged: dict[tuple[str, str], tuple[str, set[str]]] = {}
+    for (model, reason), images in sorted(failures.items()):
+        first, together = merged.setdefault((model, re.sub(r"-?\d[\d.,e+-]*", "#", reason)), (reason, set()))
+        together |= images
+    return {(model, first): images for (model, _), (first, images) in merged.items()}
 
 
 def _some(names: Sequence[str]) -> str:

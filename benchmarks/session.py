@@ -25,6 +25,7 @@ from benchmarks.runner import Progress, Slice, run
 from benchmarks.store import Store
 from casarbi.errors import CasarbiError
 from casarbi.images import to_uint8
+from casarbi.inspection import check_batch
 from casarbi.scales import scale_label
 from casarbi.sr import image_seed
 
@@ -256,7 +257,7 @@ def _sample_sheet(bench: Bench, columns: Mapping[str, str], images: Sequence[str
             model = bench.model(method)
             assert model is not None
             output = model.bind([image]).upscale(lr, pair.size, [image_seed(image, bench.job.seed)])
-            cells.append((name, _levels(output[0])))
+            cells.append((name, _levels(check_batch(output, 1, pair.size)[0])))
         cells.append(("GT", _levels(pair.gt)))
     return contact_sheet(cells, columns=len(columns) + 2)
 

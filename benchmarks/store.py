@@ -91,6 +91,7 @@ class Row:
         size: (H, W) of the output.
         gt: first 16 hex digits of the SHA-256 of the GT's 8-bit pixels.
         features: column name to feature vector.
+        findings: what is odd about the output, by kind (see `casarbi.inspection`).
     """
 
     image: str
@@ -100,6 +101,7 @@ class Row:
     size: tuple[int, int] | None = None
     gt: str | None = None
     features: dict[str, np.ndarray] = field(default_factory=dict)
+    findings: dict[str, str] = field(default_factory=dict)
 
     def has(self, column: str) -> bool:
         """Whether a column needs no more work: a value, features, or a reason that will not change."""
@@ -154,6 +156,7 @@ class Cell:
                 known.features = {**row.features, **known.features}
                 known.failures = {**known.failures, **row.failures}
                 known.size, known.gt = known.size or row.size, known.gt or row.gt
+                known.findings = {**row.findings, **known.findings}
         for row in merged.values():
             settled = row.values.keys() | row.features.keys()
             row.failures = {c: why for c, why in row.failures.items() if c not in settled and (c or not settled)}
@@ -208,7 +211,7 @@ def _plain_row(row: Row) -> dict[str, Any]:
     # JSON knows no infinity: spell it, so that other readers do not stumble.
     values = {c: v if math.isfinite(v) else ("inf" if v > 0 else "-inf") for c, v in row.values.items()}
     plain: dict[str, Any] = {"image": row.image, "digest": row.digest, "values": values, "failures": row.failures}
-    return plain | {"size": row.size, "gt": row.gt}
+    return plain | {"size": row.size, "gt": row.gt} | ({"findings": row.findings} if row.findings else {})
 
 
 def _read_part(path: Path, with_features: bool) -> list[Row]:
@@ -222,6 +225,7 @@ def _read_part(path: Path, with_features: bool) -> list[Row]:
                 failures=p["failures"],
                 size=tuple(p["size"]) if p["size"] else None,
                 gt=p["gt"],
+                findings=p.get("findings", {}),
             )
             for p in plain
         ]

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from baselines.bicubic import bicubic
-from casarbi.enlarge import colour_shift, enlarge
+from casarbi.enlarge import enlarge
 from casarbi.images import read_picture, to_uint8
 from casarbi.resize import resize
 from casarbi.wanted import WantedSize
@@ -71,21 +71,3 @@ def test_orientation_is_applied_and_profile_kept(tmp_path):
     enlarge(source, tmp_path / "b.jpg", bicubic(), WantedSize.parse(scale="2"))
     result = Image.open(tmp_path / "b.jpg")
     assert result.size == (48, 72) and result.info["icc_profile"] == profile and not result.getexif().get(274)
-
-
-@pytest.mark.parametrize("scale", [1.5, 3.7, 8])
-def test_colour_shift_sees_hue_and_not_texture(scale):
-    texture = torch.randint(0, 2, (3, 37, 53), generator=torch.Generator().manual_seed(0)).float()
-    size = (round(37 * scale), round(53 * scale))
-    assert colour_shift(texture, resize(texture, size).clamp(0, 1)).max() < 4
-    flat = torch.full((3, 37, 53), 0.5)
-    moved = resize(flat, size) + torch.tensor([8 / 255, 0, -20 / 255])[:, None, None]
-    assert torch.allclose(colour_shift(flat, moved), torch.tensor([8.0, 0, 20]), atol=0.02)
-
-
-def test_colour_shift_does_not_cancel_out():
-    flat = torch.full((3, 48, 48), 0.5)
-    halves = flat.clone()
-    halves[..., :24] += 0.1
-    halves[..., 24:] -= 0.1
-    assert torch.allclose(colour_shift(flat, halves), torch.full((3,), 25.5), atol=0.01)

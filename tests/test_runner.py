@@ -86,7 +86,8 @@ def test_another_option_of_a_model_is_another_cell(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("how", "words"), [("raise", "CUDA out of memory"), ("nan", "not numbers"), ("shape", "returned shape")]
+    ("how", "words"),
+    [("raise", "CUDA out of memory"), ("nan", "values are not finite numbers"), ("shape", "returned shape")],
 )
 def test_one_failing_picture_does_not_end_the_run(tmp_path, how, words):
     data = "toys:squares?white=2"
