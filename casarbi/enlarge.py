@@ -92,7 +92,8 @@ def _write(target: Path, rgb: Tensor, picture: Picture, notes: list[str], qualit
         alpha = resize(picture.alpha, (rgb.shape[1], rgb.shape[2])).clamp(0, 1)
         rgb = unblend(rgb, alpha, picture.background)
         notes[:] = [note for note in notes if not note.startswith("see-through")] + ["see-through parts kept"]
-    write_image(target, rgb, alpha=alpha, icc=picture.icc, quality=quality)
+    dropped = write_image(target, rgb, alpha=alpha, icc=picture.icc, facts=picture.facts, quality=quality)
+    notes += [f"not kept: {', '.join(dropped)}"] if dropped else []
 
 
 def _out_of_range(model: SRModel, size_in: Size, size: Size) -> str | None:

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import os
-import struct
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import torch
-from PIL import Image, ImageColor, ImageFile
+from PIL import Image, ImageColor, ImageOps
 from torch import Tensor
 
+from casarbi.colours import TROUBLE, profile_space
+from casarbi.containers import MAX_FRAMES, count_frames
+from casarbi.decoders import DAMAGE, ODD, decode, open_picture
 from casarbi.errors import CasarbiError
+from casarbi.facts import Facts, read_facts
 from casarbi.folders import Listing, list_images
-from casarbi.pixels import channels, from_uint8, profile_space, to_uint8
+from casarbi.pixels import Packing, channels, from_uint8, to_uint8
 from casarbi.writers import FORMATS, can_write, keeps_alpha, result_suffix, write_image
 
 __all__ = [
     "FORMATS",
     "MAX_INPUT_PIXELS",
+    "Facts",
     "Listing",
     "Picture",
     "can_write",
@@ -41,34 +42,6 @@ __all__ = [
 MAX_INPUT_PIXELS = 178_956_970
 """Largest picture read without asking: the limit at which Pillow refuses, because 33 kB can unpack to gigabytes."""
 
-# Still pictures, in the order they are tried. Pillow's others run programs (EPS), hold no pixels or have no signature.
-_FORMATS = "PNG JPEG TIFF WEBP GIF BMP DIB PPM JPEG2000 AVIF HEIF PSD ICO QOI PCX SGI SUN DDS XBM XPM MSP PIXAR TGA"
-_RAW_SUFFIXES = ".3fr .arw .cr2 .cr3 .crw .dng .nef .nrw .orf .pef .raf .rw2 .srw"
-# What Pillow's readers raise on damaged files; AVIF's a bare RuntimeError.
-_DAMAGE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    LookupError,
-    TypeError,
-    EOFError,
-    struct.error,
-    ArithmeticError,
-    RuntimeError,
-)
-
-# What a file that is no picture often is, by how it begins.
-_STRANGERS = {
-    b"<!doctype html": "a web page",
-    b"<html": "a web page",
-    b"<svg": "an SVG drawing",
-    b"<?xml": "an XML file",
-    b"%pdf": "a PDF",
-    b"version https://git-lfs": "a Git LFS pointer, whose file was not fetched",
-    b"pk\x03\x04": "a zip archive",
-}
-_HEIF_BRANDS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypheif", b"ftyphevc")
-
 
 @dataclass(frozen=True)
 class Picture:
@@ -76,10 +49,11 @@ class Picture:
 
     Attributes:
         rgb: (3, H, W) float32 in [0, 1], laid over the background where the picture is see-through.
-        alpha: (1, H, W) float32 in [0, 1], or None where every pixel is opaque.
-        icc: the ICC profile that describes `rgb`, or None; one for grey or CMYK is not kept.
+        alpha: (1, H, W) float32 in [0, 1], or None if every pixel is opaque.
+        icc: the ICC profile that describes `rgb`, or None for sRGB.
         notes: what a reader of a result might want to know: "grey", "16 bits", "first of 3 frames used".
         background: (3,) float32, the colour see-through parts were laid over.
+        facts: resolution, date, caption, licence and the like.
     """
 
     rgb: Tensor
@@ -87,67 +61,77 @@ class Picture:
     icc: bytes | None
     notes: tuple[str, ...]
     background: Tensor
+    facts: Facts = field(default_factory=Facts)
 
 
 def read_picture(
-    path: str | os.PathLike[str], *, background: str = "white", max_pixels: int = MAX_INPUT_PIXELS
+    path: str | os.PathLike[str],
+    *,
+    background: str = "white",
+    max_pixels: int = MAX_INPUT_PIXELS,
+    keep_profile: bool = True,
 ) -> Picture:
     """Read a still picture of any common format and mode; its content decides the format, not its suffix.
 
     EXIF orientation is applied; 16 bits are divided by 65535, never clipped; of several frames or pages the first is
-    used, with a note; CMYK is turned into sRGB, by the picture's own profile where it has one.
+    used, with a note. Profiles for grey and CMYK are followed to sRGB (see `casarbi.colours`), as are those for RGB
+    unless they are kept. Memory peaks at about 16 bytes per pixel, 12 of which are the result.
 
     Args:
         path: the file.
         background: colour under see-through parts, a name or #rrggbb.
         max_pixels: pictures with more pixels are refused before they are unpacked.
+        keep_profile: leave colours as stored if a profile for RGB describes them, and return it; otherwise turn them
+            into sRGB.
 
     Raises:
-        CasarbiError: where there is no such file, it is a folder, empty, no picture, cut off, damaged or too large,
+        CasarbiError: if there is no such file, it is a folder, empty, no picture, cut off, damaged or too large,
             or the background is no colour.
     """
     path = Path(path)
     ground = _colour(background)
-    _check_file(path)
     notes: list[str] = []
-    try:
-        with path.open("rb") as file, _whole_files_only(), warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            image = _open(file, path)
-            _check_size(image, path, max_pixels)
-            # n_frames of a phone's MPO counts previews and gain maps, of which nobody would want to hear.
-            frames = 1 if image.format in ("MPO", "PSD", "ICO") else getattr(image, "n_frames", 1)
-            profile = image.info.get("icc_profile")
-            rgb, alpha = channels(image, notes)
-    except CasarbiError as error:
-        raise error if str(path) in str(error) else CasarbiError(f"{path} cannot be used: {error}.") from None
-    except PermissionError:
-        raise CasarbiError(f"{path} may not be read: check its permissions.") from None
-    except MemoryError:
-        raise CasarbiError(f"{path} needs more memory than there is: shrink it first.") from None
-    except (*_DAMAGE, Image.DecompressionBombError) as error:
-        raise _damaged(path, error) from None
-    # What Pillow warned of in passing, such as a damaged EXIF block, said once and without a line of its source.
-    notes += dict.fromkeys(f"odd file: {str(w.message).split('.')[0].strip()}" for w in caught)
+    with open_picture(path, max_pixels, notes) as image:
+        frames, packing = count_frames(image, path), Packing.of(image)
+        decode(image, notes)
+        facts = read_facts(image)
+        _turn_upright(image, notes)
+        profile = image.info.get("icc_profile") if keep_profile else None
+        rgb, alpha = channels(image, packing, ground, notes, keep_rgb=keep_profile)
     if frames > 1:
-        notes.append(f"first of {frames} frames used")
+        notes.append(f"first of {frames}{' or more' if frames == MAX_FRAMES else ''} frames used")
     if alpha is not None:
         notes.append(f"see-through parts laid over {background}")
-        rgb = rgb * alpha[..., None] + ground * (1 - alpha[..., None])
     return Picture(
-        rgb=torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1))),
+        rgb=torch.from_numpy(rgb),
         alpha=None if alpha is None else torch.from_numpy(alpha[None]),
         icc=profile if profile and profile_space(profile) == "RGB" else None,
         notes=tuple(notes),
         background=torch.from_numpy(ground),
+        facts=facts,
     )
+
+
+def _turn_upright(image: Image.Image, notes: list[str]) -> None:
+    try:
+        ImageOps.exif_transpose(image, in_place=True)
+    except DAMAGE:
+        notes.append(f"{ODD}: its EXIF data cannot be read, so that it may lie on its side")
 
 
 def read_image(
     path: str | os.PathLike[str], *, background: str = "white", max_pixels: int = MAX_INPUT_PIXELS
 ) -> Tensor:
-    """The colours alone, (3, H, W) float32 in [0, 1]; see `read_picture`."""
-    return read_picture(path, background=background, max_pixels=max_pixels).rgb
+    """The colours alone in sRGB, for comparing: (3, H, W) float32 in [0, 1]; see `read_picture`.
+
+    A picture without a profile, or with one for sRGB, gives its stored values exactly. Warns, with the file's name, of
+    a profile that cannot be used and of damage that the decoder went over.
+    """
+    picture = read_picture(path, background=background, max_pixels=max_pixels, keep_profile=False)
+    for note in picture.notes:
+        if note.startswith((ODD, TROUBLE)):
+            warnings.warn(f"{path}: {note}.", stacklevel=2)
+    return picture.rgb
 
 
 def _colour(name: str) -> np.ndarray:
@@ -155,72 +139,6 @@ def _colour(name: str) -> np.ndarray:
         return np.array(ImageColor.getrgb(name)[:3], np.float32) / 255
     except ValueError:
         raise CasarbiError(f"'{name}' is no colour: write a name such as white, or #rrggbb.") from None
-
-
-def _check_file(path: Path) -> None:
-    if path.is_dir():
-        raise CasarbiError(f"{path} is a folder where one picture is wanted: name a file in it.")
-    if not path.exists():
-        raise CasarbiError(f"There is no file {path}: check the name.")
-    if not path.is_file():  # a pipe or a device could be waited for without end
-        raise CasarbiError(f"{path} is not a regular file: save the picture to one first.")
-    if path.stat().st_size == 0:
-        raise CasarbiError(f"{path} is empty (0 bytes): copy or download it again.")
-    if path.suffix.lower() in _RAW_SUFFIXES.split():  # as TIFF it would give its thumbnail
-        raise CasarbiError(f"{path} is a camera's raw file: develop it to TIFF or PNG first.")
-
-
-@contextmanager
-def _whole_files_only() -> Iterator[None]:
-    """Half pictures are never accepted, even where another library switched that on (pytorch/vision#138)."""
-    before = ImageFile.LOAD_TRUNCATED_IMAGES
-    ImageFile.LOAD_TRUNCATED_IMAGES = False
-    try:
-        yield
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = before
-
-
-def _open(file: IO[bytes], path: Path) -> Image.Image:
-    """What `Image.open` does, for the formats of still pictures and without its global limit on the size."""
-    Image.init()
-    head = file.read(16)
-    failure: Exception | None = None
-    for name in _FORMATS.split():
-        factory, accept = Image.OPEN.get(name, (None, None))
-        if factory is None or (accept and accept(head) is not True and accept(head) != 1):
-            continue
-        file.seek(0)
-        try:
-            return factory(file, str(path))
-        except _DAMAGE as error:
-            failure = failure or (error if accept else None)
-    if failure is not None:
-        raise _damaged(path, failure)
-    file.seek(0)
-    raise CasarbiError(_stranger(path, file.read(64)))
-
-
-def _stranger(path: Path, head: bytes) -> str:
-    if head[4:12] in _HEIF_BRANDS:
-        return f"{path} is a HEIC picture, which needs another reader: save it as JPEG or PNG first."
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    looks = next((f"; it looks like {what}" for sign, what in _STRANGERS.items() if start.startswith(sign)), "")
-    return f"{path} is not a picture that can be read{looks}: save it as PNG, JPEG, TIFF or WebP."
-
-
-def _damaged(path: Path, error: Exception) -> CasarbiError:
-    reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-    return CasarbiError(f"{path} is cut off or damaged ({reason}): copy or download it again.")
-
-
-def _check_size(image: Image.Image, path: Path, max_pixels: int) -> None:
-    width, height = image.size
-    if width * height > max_pixels:
-        raise CasarbiError(
-            f"{path} has {width}x{height} px ({width * height:,}), above the limit of {max_pixels:,} pixels: "
-            "if it is meant, raise the limit (--max-pixels N of casarbi upscale, folder:DIR?max_pixels=N)."
-        )
 
 
 def unblend(rgb: Tensor, alpha: Tensor, background: Tensor) -> Tensor:

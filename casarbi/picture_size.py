@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-import warnings
+from pathlib import Path
 
 from PIL import Image
 
+from casarbi.decoders import DAMAGE, open_picture
+from casarbi.errors import CasarbiError
 from casarbi.scales import Size
 
 _TIFF_WIDTH, _TIFF_HEIGHT, _ORIENTATION = 256, 257, 274
@@ -19,16 +21,17 @@ def seen_size(image: Image.Image) -> Size:
     if tags:  # Pillow's releases differ in whether the size of a TIFF is the stored one or the one seen
         width, height = tags.get(_TIFF_WIDTH, width), tags.get(_TIFF_HEIGHT, height)
     has_exif = tags or "exif" in image.info  # looking for it elsewhere would unpack a PNG
-    turned = has_exif and 5 <= image.getexif().get(_ORIENTATION, 1) <= 8
+    try:
+        turned = has_exif and 5 <= image.getexif().get(_ORIENTATION, 1) <= 8
+    except DAMAGE:
+        turned = False
     return (width, height) if turned else (height, width)
 
 
 def picture_size(path: str | os.PathLike[str]) -> Size | None:
     """(height, width) that a picture's header tells, or None if it tells none: reading the picture then says why."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the size, say: reading the picture decides about it
-            with Image.open(path) as image:
-                return seen_size(image)
-    except (OSError, ValueError, SyntaxError, EOFError, TypeError, Image.DecompressionBombError):
+        with open_picture(Path(path)) as image:
+            return seen_size(image)
+    except CasarbiError:
         return None

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
+import struct
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +15,12 @@ from PIL import Image
 from torch import Tensor
 
 from casarbi.errors import CasarbiError, PlaceError
+from casarbi.facts import Facts, save_options
+from casarbi.files import replacing
 from casarbi.pixels import to_uint8
+
+# What Pillow raises if it cannot store a fact it has read.
+_ODD_FACTS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, struct.error)
 
 FORMATS = ("png", "jpg", "webp", "tif", "bmp")
 """Formats that can be written, by the suffix a result gets."""
@@ -95,8 +99,9 @@ def write_image(
     *,
     alpha: Tensor | None = None,
     icc: bytes | None = None,
+    facts: Facts | None = None,
     quality: int | None = None,
-) -> None:
+) -> tuple[str, ...]:
     """Write an 8-bit picture; the suffix decides the format, and a reader never sees half a file.
 
     PNG, TIFF, BMP and, without `quality`, WebP keep the rounded values exactly. JPEG is written without chroma
@@ -107,7 +112,11 @@ def write_image(
         rgb: (3, H, W) in [0, 1], or uint8.
         alpha: (1, H, W) likewise; colours are written beside it as they are (see `unblend`).
         icc: ICC profile to embed; BMP has no place for it.
+        facts: resolution, date, caption and the like, stored as far as the format can hold them.
         quality: 1 to 100, of JPEG and WebP; other formats keep every pixel as it is.
+
+    Returns:
+        The facts that are not stored, in words.
 
     Raises:
         CasarbiError: if the suffix names no format, the format has no alpha, a value is NaN, or the disk refuses (a
@@ -124,15 +133,17 @@ def write_image(
         options = {"quality": quality, **writer.lossy}
     if icc and writer.profile:
         options["icc_profile"] = icc
-    draft = path.with_name(f".casarbi-{os.getpid()}-{threading.get_ident()}.tmp")
+    stored, dropped = save_options(facts or Facts(), writer.name, (image.height, image.width))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        image.save(draft, writer.name, **options)
-        draft.replace(path)
+        with replacing(path) as draft:
+            try:
+                image.save(draft, writer.name, **options, **stored)
+            except _ODD_FACTS:
+                image.save(draft, writer.name, **options)
+                dropped = ("all facts, which are damaged",)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         kind = PlaceError if getattr(error, "errno", None) not in (None, errno.ENAMETOOLONG) else CasarbiError
         raise kind(f"{path} cannot be written: {reason}.") from None
-    finally:
-        with suppress(OSError):
-            draft.unlink()
+    return dropped

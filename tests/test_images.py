@@ -180,7 +180,7 @@ def test_cmyk_jpeg(tmp_path, colour, marker):
     cut = data if marker else data[:start] + data[start + 2 + int.from_bytes(data[start + 2 : start + 4], "big") :]
     (tmp_path / "a.jpg").write_bytes(cut)
     assert np.abs(levels(tmp_path / "a.jpg").mean((0, 1)) - colour).max() < 25
-    assert read_picture(tmp_path / "a.jpg").notes == ("CMYK turned into RGB",)
+    assert read_picture(tmp_path / "a.jpg").notes == ("CMYK without a profile turned into RGB",)
 
 
 def test_lab_tiff(tmp_path):
@@ -265,9 +265,8 @@ def test_limit_on_pixels_is_checked_before_unpacking(tmp_path, monkeypatch):
     """F08: one bit a pixel, 32 kB packed; the default limit is Pillow's, and raising it really raises it."""
     path = save(tmp_path / "a.png", Image.new("1", (16384, 16384)))
     loads = []
-    monkeypatch.setattr(
-        images, "channels", lambda image, notes: loads.append(image.size) or (np.zeros((1, 1, 3)), None)
-    )
+    monkeypatch.setattr(images, "decode", lambda image, notes: loads.append(image.size))
+    monkeypatch.setattr(images, "channels", lambda *_, **__: (np.zeros((3, 1, 1)), None))
     with pytest.raises(
         CasarbiError, match=r"16384x16384 px \(268,435,456\), above the limit of 178,956,970.*max_pixels"
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,8 @@ from torch import Tensor
 
 from benchmarks.datasets.base import Dataset
 from benchmarks.datasets.fingerprints import file_digest, file_digests
-from benchmarks.datasets.headers import read_header
+from benchmarks.datasets.headers import is_converted, read_header
+from casarbi.colours import INTENT
 from casarbi.errors import CasarbiError
 from casarbi.images import MAX_INPUT_PIXELS, read_image
 from casarbi.naming import picture_names, printable_name
@@ -128,7 +130,11 @@ class FileDataset(Dataset):
         return lr
 
     def digest(self, image_id: str) -> str:
-        """SHA-256 of the file's content and of the LR files that come with it, of the first time it was asked for."""
+        """SHA-256 of what decides the image's pixels, of the first time it was asked for.
+
+        That is the file's content and those of the LR files that come with it; for a picture whose colour profile is
+        followed to sRGB also how that is done.
+        """
         self.path(image_id)
         return self._digests[image_id]
 
@@ -136,7 +142,7 @@ class FileDataset(Dataset):
         """SHA-256 of the same as it is now."""
         shipped = self._shipped.get(image_id, {})
         by_path = {path: file_digest(path) for path in (self.path(image_id), *shipped.values())}
-        return self._digest(image_id, by_path)
+        return self._digest(image_id, _as_read(by_path))
 
     def known_size(self, image_id: str) -> Size:
         """What the file's header says.
@@ -162,12 +168,23 @@ class FileDataset(Dataset):
     def _digests(self) -> dict[str, str]:
         shipped = self._lr.files.values() if self._lr else ()
         by_path = file_digests([*self._files.values(), *shipped], self.folder)
-        return {image_id: self._digest(image_id, by_path) for image_id in self.ids}
+        read = _as_read(by_path)
+        return {image_id: self._digest(image_id, read) for image_id in self.ids}
 
     def _digest(self, image_id: str, by_path: Mapping[Path, str]) -> str:
         shipped = self._shipped.get(image_id, {})
         parts = [by_path[self._files[image_id]], *(f"x{label} {by_path[path]}" for label, path in shipped.items())]
         return parts[0] if len(parts) == 1 else hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _as_read(digests: Mapping[Path, str]) -> dict[Path, str]:
+    """Digests of files with how their profiles are followed, so that values stored before they were are stale."""
+    with ThreadPoolExecutor(4) as pool:
+        converted = list(pool.map(is_converted, digests))
+    return {
+        path: hashlib.sha256(f"{digest} {INTENT}".encode()).hexdigest() if follows else digest
+        for (path, digest), follows in zip(digests.items(), converted, strict=True)
+    }
 
 
 def name_files(paths: Sequence[Path], folder: Path) -> dict[str, Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,10 +9,13 @@ from pathlib import Path
 
 from PIL import Image
 
+from casarbi.colours import GREY_MODES, INTENT, conversion
+from casarbi.containers import count_frames
+from casarbi.decoders import open_picture
+from casarbi.errors import CasarbiError
 from casarbi.picture_size import seen_size
 from casarbi.scales import Size
 
-_GREY_MODES = frozenset(("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"))
 _LOSSY_FORMATS = frozenset(("JPEG", "MPO"))
 _NAMED = 3
 
@@ -22,6 +24,9 @@ KINDS = {
     "16-bit": "More than 8 bits a channel, compared as 8",
     "alpha": "With alpha, see-through parts laid over white",
     "frames": "Several frames or pages, of which the first is used",
+    "profile": f"With a colour profile other than sRGB, turned into sRGB ({INTENT})",
+    "odd profile": "With a colour profile that cannot be used, compared as if it were not there",
+    "cmyk": "CMYK without a profile, turned into RGB by a plain rule, so that its colours are a guess",
     "lossy": "JPEG, so that the reference itself is lossy",
 }
 """Kind of picture to what a report says of it."""
@@ -43,25 +48,33 @@ class Header:
 
 
 def read_header(path: Path) -> Header | None:
-    """Read a picture's header alone, without its pixels; None where that fails (reading the picture says why)."""
+    """Read a picture's header alone, without its pixels; None if that fails (reading the picture says why)."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the size, say: reading the picture decides about it
-            with Image.open(path) as image:
-                return Header(seen_size(image), tuple(_kinds(image)), getattr(image, "n_frames", 1))
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
+        with open_picture(path) as image:
+            frames = count_frames(image, path)
+            return Header(seen_size(image), tuple(_kinds(image, frames)), frames)
+    except CasarbiError:
         return None
 
 
-def _kinds(image: Image.Image) -> Iterable[str]:
-    if image.mode in _GREY_MODES:
+def is_converted(path: Path) -> bool:
+    """Whether a colour profile is followed, so that the picture's pixels are not decided by its file alone."""
+    header = read_header(path)
+    return header is not None and "profile" in header.kinds
+
+
+def _kinds(image: Image.Image, frames: int) -> Iterable[str]:
+    if image.mode in GREY_MODES:
         yield "grey"
+    change, said = conversion(image.mode, image.info.get("icc_profile"), keep_rgb=False)
+    if said:
+        yield "cmyk" if image.mode == "CMYK" and change is None else "profile" if change else "odd profile"
     packed = str([tile[3] for tile in getattr(image, "tile", [])])
     if image.mode in ("I", "F") or "16" in image.mode or ";16" in packed:
         yield "16-bit"
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         yield "alpha"
-    if image.format not in ("MPO", "PSD", "ICO") and getattr(image, "n_frames", 1) > 1:
+    if frames > 1:
         yield "frames"
     if image.format in _LOSSY_FORMATS:
         yield "lossy"
