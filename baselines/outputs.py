@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from casarbi.colours import INTENT
 from casarbi.errors import CasarbiError
-from casarbi.images import list_images, read_image
+from casarbi.images import follows_profile, list_images, read_image
 from casarbi.naming import Label, folder_label, label_of_scale, printable_name, result_name, split_label
 from casarbi.scales import Size
 from casarbi.sr import ModelInfo, SRModel
@@ -79,10 +80,11 @@ class ResultFolder:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over the pictures' paths and contents; where the folder lies does not count."""
+        """SHA-256 over the pictures' paths, contents and followed profiles; where the folder lies does not count."""
         total = hashlib.sha256()
         for name in sorted(self.digests):
-            total.update(f"{name}\0{self.digests[name]}\n".encode("utf-8", "surrogateescape"))
+            how = f" {INTENT}" if follows_profile(self.folder / name) else ""
+            total.update(f"{name}\0{self.digests[name]}{how}\n".encode("utf-8", "surrogateescape"))
         return total.hexdigest()
 
     def picture(self, image_id: str, lr_size: Size, size: Size) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageColor, ImageOps
 from torch import Tensor
 
-from casarbi.colours import TROUBLE, profile_space
+from casarbi.colours import TROUBLE, conversion, profile_space
 from casarbi.containers import MAX_FRAMES, count_frames
 from casarbi.decoders import DAMAGE, ODD, decode, open_picture
 from casarbi.errors import CasarbiError
@@ -28,6 +28,7 @@ __all__ = [
     "Listing",
     "Picture",
     "can_write",
+    "follows_profile",
     "from_uint8",
     "keeps_alpha",
     "list_images",
@@ -132,6 +133,15 @@ def read_image(
         if note.startswith((ODD, TROUBLE)):
             warnings.warn(f"{path}: {note}.", stacklevel=2)
     return picture.rgb
+
+
+def follows_profile(path: str | os.PathLike[str]) -> bool:
+    """Whether `read_image` follows a colour profile, so that the file alone does not decide the values it gives."""
+    try:
+        with open_picture(Path(path)) as image:
+            return conversion(image.mode, image.info.get("icc_profile"), keep_rgb=False)[0] is not None
+    except CasarbiError:
+        return False
 
 
 def _colour(name: str) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from PIL import Image
@@ -49,6 +50,16 @@ class Header:
 
 def read_header(path: Path) -> Header | None:
     """Read a picture's header alone, without its pixels; None if that fails (reading the picture says why)."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return _read_header(path, (facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns))
+
+
+@lru_cache(maxsize=200_000)
+def _read_header(path: Path, state: tuple[int, ...]) -> Header | None:
+    """Remembered while the file's state is the same: the notes of a data set and its digests both ask."""
     try:
         with open_picture(path) as image:
             frames = count_frames(image, path)
