@@ -7,6 +7,7 @@ import shlex
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,14 +28,17 @@ from benchmarks.parameters import (
     names_option,
     run_options,
 )
-from casarbi.console import CasarbiGroup, echo, make_console, make_progress
+from benchmarks.waiting import Bars
+from casarbi.console import CasarbiGroup, echo
 from casarbi.errors import CasarbiError
 from casarbi.scales import scale_label
 
 if TYPE_CHECKING:
     from benchmarks.evaluate import Outcome
     from benchmarks.experiments import Experiment
-    from benchmarks.session import Session
+    from benchmarks.plan import CellState
+    from benchmarks.session import Bill, Session
+    from benchmarks.store import Store
 
 PAPER_SCALES = "5.3,7,10,10.7,12"
 
@@ -76,7 +80,7 @@ def run(experiment: str, preset: str, data: str | None, models: tuple[str, ...],
       casarbi-bench run table1 --model Mine=my_package.module:factory
       casarbi-bench run table1 --preset paper --data celebahq:/data/CelebA-HQ --device cuda
     """
-    _start_early(**options)
+    _begin(f"{experiment}, preset {preset}", **options)
     _execute(_declared(experiment, preset, data, models), **options)
 
 
@@ -111,7 +115,7 @@ def grid(
       casarbi-bench grid --models outputs:results --data folder:references --scales 1   (pairs of equal size)
       casarbi-bench grid --models liif:edsr-baseline-div2k --data folder:Set5 --scales 2,3,4 --protocol sr-benchmark
     """
-    _start_early(**options)
+    _begin(f"{len(models)} model(s) and {len(data)} data set(s)", **options)
     from benchmarks.experiments import grid_experiment
 
     metrics = metrics or (("psnr-y",) if protocol == "sr-benchmark" else ("psnr", "ssim"))
@@ -145,7 +149,7 @@ def selfssim(
       casarbi-bench selfssim --scales 5.3,7,10 --models bicubic,liif:edsr-baseline-div2k
       casarbi-bench selfssim --scales 2,3 --models bicubic --data photos
     """
-    _start_early(**options)
+    _begin(f"{len(models)} model(s) and {len(data)} data set(s)", **options)
     from benchmarks.experiments import grid_experiment
 
     experiment = grid_experiment(
@@ -185,8 +189,11 @@ def report(
     Example:
       casarbi-bench report table1
     """
-    session = _open(_declared(experiment, preset, data, models), store)
-    _write(session, Path(out) / session.experiment.name, spreadsheet)
+    _begin(f"{experiment}, preset {preset}")
+    with Bars() as bars:
+        session = _open(_declared(experiment, preset, data, models), store, watch=bars)
+        _write(session, Path(out) / session.experiment.name, spreadsheet, bars)
+        _tell_damaged(session.store)
 
 
 @main.command()
@@ -211,8 +218,12 @@ def status(experiment: str | None, preset: str, data: str | None, models: tuple[
         for name in known_experiments():
             echo(f"{name}: {load_experiment(name).title}")
         return
-    session = _open(_declared(experiment, preset, data, models), store)
-    for panel, states in session.states().items():
+    _begin(f"{experiment}, preset {preset}")
+    with Bars() as bars:
+        session = _open(_declared(experiment, preset, data, models), store, watch=bars)
+        panels = session.states()
+    _tell_damaged(session.store)
+    for panel, states in panels.items():
         echo(f"{panel}: {session.benches[panel].job.data}")
         for state in states:
             echo(f"  {state.word:8} {state.title}: {state.why}")
@@ -224,8 +235,9 @@ for command in (doctor, weights, datasets, completion):
     main.add_command(command)
 
 
-def _start_early(workers: int, device: str, dry_run: bool, **_: Any) -> None:
-    """Let worker processes begin their imports before this one begins its own."""
+def _begin(what: str, workers: int = 1, device: str = "cpu", dry_run: bool = False, **_: Any) -> None:
+    """Say what begins, and let worker processes begin their imports before this one begins its own."""
+    echo(f"Opening {what} …", err=True)
     from benchmarks.processes import start_server
 
     if workers > 1 and device == "cpu" and not dry_run:
@@ -271,6 +283,7 @@ def _execute(
     rank: int | None,
     world: int | None,
     spreadsheet: str | None,
+    again: bool,
     dry_run: bool,
 ) -> None:
     from benchmarks.runner import Slice
@@ -278,21 +291,27 @@ def _execute(
     if (rank is None) != (world is None):
         raise click.UsageError("--rank and --world go together.")
     part = Slice(rank, world) if rank is not None and world is not None else Slice.from_environment(os.environ)
-    session = _open(
-        experiment, store, device=device, workers=workers, batch=batch or (1 if device == "cpu" else 16), part=part
-    )
-    _announce(session)
-    if dry_run:
-        _print_bill(session)
-        return
-    folder = Path(out) / experiment.name
-    folder.mkdir(parents=True, exist_ok=True)  # before the work: a place that refuses is better known now
-    started = time.perf_counter()
-    with make_progress(make_console(stderr=True)) as bar:
-        task = bar.add_task("Measuring", total=session.outputs_to_do())
-        outcome = session.measure(lambda outputs: bar.advance(task, outputs))
-    _print_times(outcome, time.perf_counter() - started, session.processes)
-    _write(session, folder, spreadsheet)
+    batch = batch or (1 if device == "cpu" else 16)
+    with Bars() as bars:
+        session = _open(
+            experiment, store, device=device, workers=workers, batch=batch, part=part, again=again, watch=bars
+        )
+        states = [state for panel in session.states().values() for state in panel]
+        bars.clear()
+        _announce(session)
+        _tell_store(session.store, states, again)
+        if dry_run:
+            bill = session.bill()
+            bars.clear()
+            _print_bill(session, bill)
+            return
+        folder = Path(out) / experiment.name
+        folder.mkdir(parents=True, exist_ok=True)  # before the work: a place that refuses is better known now
+        started = time.perf_counter()
+        outcome = session.measure(sum(len(state.todo) for state in states))
+        bars.clear()
+        _print_times(outcome, time.perf_counter() - started, session.processes)
+        _write(session, folder, spreadsheet, bars)
     if outcome.failures:
         method, scale, image, reason = outcome.failures[0]
         raise CasarbiError(
@@ -316,8 +335,32 @@ def _announce(session: Session) -> None:
             echo(f"Warning: {reference} is left out: {reason}", err=True)
 
 
-def _print_bill(session: Session) -> None:
-    bill = session.bill()
+def _tell_store(store: Store, states: Sequence[CellState], again: bool) -> None:
+    """Say what is not measured now because it was before, and what was but does not count any more."""
+    from benchmarks.plan import span
+
+    values = sum(state.values for state in states)
+    held = values - sum(len(columns) for state in states for columns in state.todo.values())
+    dates = {date for state in states for date in state.dates}
+    if again:
+        echo(f"  All {values} values are measured, whether or not they are in the store.")
+    elif held:
+        when = f", measured {span(dates)}" if dates else ""
+        echo(f"  {held} of {values} values are from the store{when}; --again measures them again.")
+    for method, why in {state.method: state.changed for state in states if state.changed}.items():
+        echo(f"Warning: {method} is measured again; {why}.", err=True)
+    _tell_damaged(store)
+
+
+def _tell_damaged(store: Store) -> None:
+    shown = 3
+    for path, why in sorted(store.damaged.items())[:shown]:
+        echo(f"Warning: {path} is damaged ({why}): what it held is not used, and a run measures it again.", err=True)
+    if len(store.damaged) > shown:
+        echo(f"Warning: {len(store.damaged) - shown} more files in {store.folder} are damaged.", err=True)
+
+
+def _print_bill(session: Session, bill: Bill) -> None:
     echo(f"To do: {bill.images} images, {bill.outputs} outputs, {bill.evaluations} network evaluations.")
     if bill.seconds is not None:
         minutes, seconds = divmod(round(bill.seconds), 60)
@@ -333,7 +376,7 @@ def _print_times(outcome: Outcome, wall: float, processes: int) -> None:
         echo(f"Measured {outcome.outputs} outputs in {wall:.1f} s; summed over {processes} process(es): {parts}.")
 
 
-def _write(session: Session, folder: Path, spreadsheet: str | None) -> None:
+def _write(session: Session, folder: Path, spreadsheet: str | None, bars: Bars) -> None:
     import datetime
 
     from reports.tables import to_text, write_report
@@ -343,6 +386,7 @@ def _write(session: Session, folder: Path, spreadsheet: str | None) -> None:
     document = session.document(date, command)
     # Files first: a console that cannot print a sign must not lose the work.
     paths = write_report(document, folder, spreadsheet)
+    bars.clear()
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     click.echo(to_text(document, sys.stdout.encoding, width))
     for path in paths:

@@ -30,10 +30,11 @@ Todo = Mapping[tuple[str, float], Mapping[str, tuple[str, ...]]]
 
 @dataclass(frozen=True)
 class Task:
-    """The unit of work of a process: a few images and what is wanted of each."""
+    """The unit of work of a process: a few images, what is wanted of each, and the generation of each cell's parts."""
 
     images: tuple[str, ...]
     todo: Todo
+    generations: Mapping[tuple[str, float], int] = field(default_factory=dict)
 
     @property
     def outputs(self) -> int:
@@ -90,7 +91,8 @@ def measure(bench: Bench, store: Store, task: Task, header: Mapping[str, Any]) -
                 "metrics": clock.charge("metrics"),
             }
             costs = {"rows": len(rows), "seconds": seconds, "memory_bytes": peak_memory_bytes()}
-            store.cell(bench.key(method, scale)).add(rows, {**header, **costs})
+            cell = store.cell(bench.key(method, scale))
+            cell.add(rows, {**header, **costs}, task.generations.get((method, scale), 0))
             clock.charge("store")
     return outcome
 

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from benchmarks.comparisons import paired_facts
+from benchmarks.plan import span
 from casarbi.scales import scale_label
 from reports.document import Facts
 
@@ -43,11 +44,18 @@ def _machine_facts(results: PanelResults) -> list[tuple[str, str]]:
         for scale in bench.job.scales
         for header in results.store.cell(bench.key(method, scale)).headers()
     ]
-    devices = sorted({header["device"] for header in headers})
-    versions = sorted({", ".join(f"{k} {v}" for k, v in header["versions"].items()) for header in headers})
+    cells = [results.rows(method, scale) for method in bench.methods for scale in bench.job.scales]
+    dates = {date for rows in cells for row in rows if row for date in row.dates}
+    devices = sorted({header.device for header in headers})
+    versions = sorted({", ".join(f"{k} {v}" for k, v in header.versions.items()) for header in headers})
     # Twelve digits, and whether files differed from the commit.
-    commits = sorted({re.sub(r"(?<=^.{12})[0-9a-f]*", "", header["commit"]) for header in headers})
-    lines = [("Device", "; ".join(devices)), ("Versions", "; ".join(versions)), ("Commit", ", ".join(commits))]
+    commits = sorted({re.sub(r"(?<=^.{12})[0-9a-f]*", "", header.commit) for header in headers})
+    lines = [
+        ("Date measured", span(dates) if dates else ""),
+        ("Device", "; ".join(devices)),
+        ("Versions", "; ".join(versions)),
+        ("Commit", ", ".join(commits)),
+    ]
     return [line for line in lines if line[1]]
 
 

@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from benchmarks.datasets import create_dataset
+from benchmarks.datasets import DATASETS, create_dataset
 from benchmarks.datasets.base import Dataset
 from benchmarks.metrics import create_metric
 from benchmarks.metrics.base import ConsistencyMetric, DerivedMetric, DistributionMetric, ImageMetric, Metric
+from benchmarks.parts import hash_json
 from benchmarks.protocol import Protocol
-from benchmarks.store import CellKey, column_name
+from benchmarks.store import SOURCE, CellKey, column_name
 from casarbi.errors import CasarbiError
 from casarbi.scales import scale_label
-from casarbi.sr import SRModel, create_model
+from casarbi.sources import plugin_source
+from casarbi.sr import MODELS, SRModel, create_model
 
 GROUND_TRUTH = "ground-truth"
 """Name under which the GT's own features are kept, as if it were a method."""
@@ -43,11 +45,13 @@ class Bench:
         job: what is to be measured.
         models: opened models by reference, which the jobs of one experiment may share.
         failed: reason for each model that could not be opened.
+        sources: hash of the source behind each opened model, "" for those that are registered by name.
     """
 
     job: Job
     models: dict[str, SRModel] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.job.protocol.check(self.job.scales)
@@ -65,14 +69,18 @@ class Bench:
 
     @cached_property
     def digests(self) -> dict[str, str]:
-        """Digest of every image, in the data set's order."""
-        return {image_id: self.dataset.digest(image_id) for image_id in self.dataset.ids}
+        """Digest of every image, in the data set's order; of a typed `module:factory`, its source is a part of it."""
+        digests = {image_id: self.dataset.digest(image_id) for image_id in self.dataset.ids}
+        source = plugin_source(self.job.data, DATASETS.names(), self.dataset)
+        return {image: hash_json([digest, source]) for image, digest in digests.items()} if source else digests
 
     def model(self, reference: str) -> SRModel | None:
         """The model of a reference, or None where it could not be opened (see `failed`)."""
         if reference not in self.models and reference not in self.failed:
             try:
-                self.models[reference] = create_model(reference).to(self.job.device)
+                model = create_model(reference)
+                self.sources[reference] = plugin_source(reference, MODELS.names(), model)
+                self.models[reference] = model.to(self.job.device)
             except CasarbiError as error:
                 self.failed[reference] = str(error)
         return self.models.get(reference)
@@ -87,6 +95,8 @@ class Bench:
         """The cell of a method at a scale."""
         model = None if method == GROUND_TRUTH else self.model(method)
         identity = model.identity if model else {"method": GROUND_TRUTH}
+        if source := self.sources.get(method):
+            identity = {**identity, SOURCE: source}
         # The ground truth has no randomness: one cell serves every seed.
         seed = self.job.seed if model else 0
         return CellKey(identity, self.dataset.name, self.job.protocol.hash, scale, seed)
@@ -116,7 +126,8 @@ def open_benches(jobs: Sequence[Job]) -> list[Bench]:
     """Open jobs that run on one device; a model that several name is opened once."""
     models: dict[str, SRModel] = {}
     failed: dict[str, str] = {}
-    return [Bench(job, models, failed) for job in jobs]
+    sources: dict[str, str] = {}
+    return [Bench(job, models, failed, sources) for job in jobs]
 
 
 def stored_column(metric: Metric) -> str:

@@ -168,6 +168,9 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--rank", type=click.IntRange(0), help="This machine's slice of the images, with --world."),
             click.option("--world", type=click.IntRange(1), help="Number of machines that share the store."),
             SPREADSHEET,
+            click.option(
+                "--again", is_flag=True, help="Measure what the store holds, too; old values count till new are there."
+            ),
             click.option("--dry-run", is_flag=True, help="Print what it would cost, and stop."),
         )
     ):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.job import Bench
@@ -19,6 +19,10 @@ class CellState:
         scale: the scale.
         cell: the cell in the store.
         total: images wanted.
+        values: values wanted: one per image and column.
+        generation: of the parts that will fill it (see `benchmarks.parts.Part`).
+        changed: why a whole cell does not count any more, or "".
+        dates: days on which what counts was measured.
         todo: image id to the columns still to be measured.
         stale: image id to why its stored values do not count any more.
         failed: image id to the reason the last run gave for it.
@@ -28,6 +32,10 @@ class CellState:
     scale: float
     cell: Cell
     total: int
+    values: int = 0
+    generation: int = 0
+    changed: str = ""
+    dates: set[str] = field(default_factory=set)
     todo: dict[str, tuple[str, ...]] = field(default_factory=dict)
     stale: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
@@ -42,7 +50,7 @@ class CellState:
         """One of done, failed, stale, missing."""
         if not self.todo:
             return "done"
-        if self.stale:
+        if self.stale or self.changed:
             return "stale"
         return "failed" if self.failed else "missing"
 
@@ -51,6 +59,8 @@ class CellState:
         """The word's reason in one phrase."""
         if not self.todo:
             return f"{self.total} images"
+        if self.changed:
+            return self.changed
         reasons = self.stale or self.failed
         if reasons:
             image, reason = next(iter(reasons.items()))
@@ -59,22 +69,44 @@ class CellState:
         return f"{self.total - len(self.todo)} of {self.total} images measured"
 
 
-def survey(bench: Bench, store: Store, images: Sequence[str] | None = None) -> list[CellState]:
-    """State of every cell of a job for all its images, or for some."""
+def survey(
+    bench: Bench,
+    store: Store,
+    images: Sequence[str] | None = None,
+    again: bool = False,
+    progress: Callable[[int], None] = lambda cells: None,
+) -> list[CellState]:
+    """State of every cell of a job.
+
+    Args:
+        bench: the opened job.
+        store: where its values are.
+        images: some of the data set's images; all by default.
+        again: whether what is there is to be measured again.
+        progress: called with the number of cells that have just been read.
+    """
     images = bench.dataset.ids if images is None else images
-    return [_survey_cell(bench, store, method, scale, images) for method in bench.methods for scale in bench.job.scales]
+    states = []
+    for method in bench.methods:
+        for scale in bench.job.scales:
+            states.append(_survey_cell(bench, store, method, scale, images, again))
+            progress(1)
+    return states
 
 
-def _survey_cell(bench: Bench, store: Store, method: str, scale: float, images: Sequence[str]) -> CellState:
+def _survey_cell(
+    bench: Bench, store: Store, method: str, scale: float, images: Sequence[str], again: bool
+) -> CellState:
     cell = store.cell(bench.key(method, scale))
     columns = tuple(bench.columns(method, scale))
     rows = cell.rows(with_features=False)
-    known = {image: digest for image, digest in rows}
-    state = CellState(method, scale, cell, len(images))
+    known = {image for image, _ in rows}
+    state = CellState(method, scale, cell, len(images), len(images) * len(columns), cell.generation() + again)
     for image in images:
-        digest = bench.digests[image]
-        row = rows.get((image, digest))
-        todo = tuple(column for column in columns if row is None or not row.has(column))
+        row = rows.get((image, bench.digests[image]))
+        todo = tuple(column for column in columns if again or row is None or not row.has(column))
+        if row and len(todo) < len(columns):
+            state.dates |= row.dates
         if not todo:
             continue
         state.todo[image] = todo
@@ -84,7 +116,22 @@ def _survey_cell(bench: Bench, store: Store, method: str, scale: float, images: 
             state.failed[image] = row.failures[""]
         elif row is not None:
             _note_changed_metrics(state, image, row, todo)
+    if state.todo and not rows:
+        _note_changed_source(state, store)
     return state
+
+
+def _note_changed_source(state: CellState, store: Store) -> None:
+    dates = {header.when[:10] for cell in store.with_other_source(state.cell.key) for header in cell.headers()}
+    if dates:
+        when = span(dates)
+        state.changed = f"file changed: the source of {state.method} is another than when it was measured ({when})"
+
+
+def span(dates: Collection[str]) -> str:
+    """Days as `2026-11-20`, or `2026-11-20 to 2026-11-25`."""
+    first, last = min(dates), max(dates)
+    return first if first == last else f"{first} to {last}"
 
 
 def _note_changed_metrics(state: CellState, image: str, row: Row, todo: Sequence[str]) -> None:

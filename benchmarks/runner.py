@@ -84,6 +84,7 @@ def run(
     workers: int,
     batch: int = 1,
     part: Slice | None = None,
+    again: bool = False,
     progress: Progress | None = None,
 ) -> Outcome:
     """Measure whatever jobs lack; returns what was done and what failed.
@@ -94,13 +95,14 @@ def run(
         workers: processes; 1 measures in this process, as does any device but the CPU.
         batch: images a task, and at the most the batch given to a model. Numbers do not depend on it.
         part: the slice of each job's images to take.
+        again: measure what is there already, too; the new values then count in place of the old ones.
         progress: called as outputs are scored.
     """
     part = part or Slice()
     tasks = [
         (index, task)
         for index, bench in enumerate(benches)
-        for task in plan_tasks(survey(bench, store, part.of(bench.dataset.ids)), batch)
+        for task in plan_tasks(survey(bench, store, part.of(bench.dataset.ids), again), batch)
     ]
     # Large pictures first: the last tasks, for which one process may wait on another, are then short ones.
     tasks.sort(key=lambda item: benches[item[0]].job.protocol.lr_side or math.inf, reverse=True)
@@ -129,7 +131,8 @@ def plan_tasks(states: Sequence[CellState], batch: int) -> Iterator[Task]:
             (state.method, state.scale): {image: state.todo[image] for image in group if image in state.todo}
             for state in states
         }
-        yield Task(tuple(group), {cell: wanted for cell, wanted in todo.items() if wanted})
+        wanted = {cell: images_of_it for cell, images_of_it in todo.items() if images_of_it}
+        yield Task(tuple(group), wanted, {(s.method, s.scale): s.generation for s in states})
 
 
 def provenance(job: Job) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -21,9 +21,10 @@ from benchmarks.job import GROUND_TRUTH, Bench, open_benches
 from benchmarks.machine import device_name, peak_memory_bytes
 from benchmarks.metrics import create_metric
 from benchmarks.plan import CellState, survey
-from benchmarks.runner import Progress, Slice, run
+from benchmarks.runner import Slice, run
 from benchmarks.store import Store
 from casarbi.errors import CasarbiError
+from casarbi.files import replacing
 from casarbi.images import to_uint8
 from casarbi.inspection import check_batch
 from casarbi.scales import scale_label
@@ -33,6 +34,13 @@ if TYPE_CHECKING:
     from reports.document import Document, Picture
 
 PROBE_IMAGES = 2
+
+Watch = Callable[[str, int], Callable[[int], None]]
+"""Told what begins and in how many steps; gives what is to be called with the number of steps that were done."""
+
+
+def _unwatched(what: str, steps: int) -> Callable[[int], None]:
+    return lambda done: None
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,12 @@ class _Known:
 class Session:
     """An experiment being run.
 
+    Attributes:
+        experiment: the declaration.
+        store: where its values are kept.
+        device, workers, batch, part, again: see `benchmarks.runner.run`.
+        watch: told of whatever may take seconds.
+
     Raises:
         CasarbiError: on opening, where data, a metric or every model is missing.
     """
@@ -82,18 +96,24 @@ class Session:
     workers: int = 1
     batch: int = 1
     part: Slice = field(default_factory=Slice)
+    again: bool = False
+    watch: Watch = _unwatched
 
     def __post_init__(self) -> None:
         here = [name for name in self.experiment.optional if _at_hand(name)]
         self.experiment = replace(self.experiment, metrics=(*self.experiment.metrics, *here))
         _check_device(self.device)
+        advance = self.watch("Reading the data", len(self.benches))
         for bench in self.benches.values():
-            opened = [
-                bench.model(reference) for reference in bench.job.models
-            ]  # all: each failure is told at the start
-            if opened and not any(opened):
-                raise CasarbiError(next(iter(bench.failed.values())))
             _ = bench.digests
+            advance(1)
+        advance = self.watch("Opening models", sum(len(bench.job.models) for bench in self.benches.values()))
+        for bench in self.benches.values():
+            for reference in bench.job.models:  # all: each failure is told at the start
+                bench.model(reference)
+                advance(1)
+            if bench.job.models and not any(map(bench.model, bench.job.models)):
+                raise CasarbiError(next(iter(bench.failed.values())))
 
     @cached_property
     def benches(self) -> dict[str, Bench]:
@@ -109,30 +129,36 @@ class Session:
 
     def states(self) -> dict[str, list[CellState]]:
         """State of every cell of each panel, for this slice of the images."""
+        benches = self.benches.items()
+        advance = self.watch("Reading the store", sum(len(b.methods) * len(b.job.scales) for _, b in benches))
         return {
-            name: survey(bench, self.store, self.part.of(bench.dataset.ids)) for name, bench in self.benches.items()
+            name: survey(bench, self.store, self.part.of(bench.dataset.ids), self.again, advance)
+            for name, bench in benches
         }
 
-    def outputs_to_do(self) -> int:
-        """Outputs still to be made and scored."""
-        return sum(len(state.todo) for states in self.states().values() for state in states)
-
-    def measure(self, progress: Progress | None = None) -> Outcome:
-        """Measure whatever is missing in every panel."""
+    def measure(self, outputs: int) -> Outcome:
+        """Measure whatever is missing in every panel: so many outputs."""
         return run(
             list(self.benches.values()),
             self.store,
             workers=self.workers,
             batch=self.batch,
             part=self.part,
-            progress=progress,
+            again=self.again,
+            progress=self.watch("Measuring", outputs),
         )
 
     def document(self, date: str, command: str) -> Document:
         """What the store knows of the experiment now."""
         from benchmarks.results import collect  # brings pandas, which measuring does not need
 
-        pictures = {spec.name: self._samples(spec) for spec in self.experiment.panels}
+        panels = self.experiment.panels
+        advance = self.watch("Drawing samples", len(panels))
+        pictures = {}
+        for spec in panels:
+            pictures[spec.name] = self._samples(spec)
+            advance(1)
+        self.watch("Writing the report", 1)
         return collect(self.experiment, self.benches, self.store, date=date, command=command, pictures=pictures)
 
     def bill(self) -> Bill:
@@ -169,18 +195,21 @@ class Session:
             probe_store = Store(folder)
             for name, panel in states.items():
                 if panel:
-                    bench = self.benches[name]
-                    every = math.ceil(len(bench.dataset.ids) / PROBE_IMAGES)
-                    run([bench], probe_store, workers=1, batch=PROBE_IMAGES, part=Slice(0, every))
+                    self._probe(self.benches[name], probe_store)
             probed = {
                 name: [replace(s, cell=probe_store.cell(s.cell.key)) for s in panel] for name, panel in states.items()
             }
             return _stored_costs(probed, device_name(self.device)), f"a probe of {PROBE_IMAGES} images"
 
+    def _probe(self, bench: Bench, store: Store) -> None:
+        part = Slice(0, math.ceil(len(bench.dataset.ids) / PROBE_IMAGES))
+        images = part.of(bench.dataset.ids)
+        advance = self.watch(f"Probing {bench.job.data}", len(images) * len(bench.methods) * len(bench.job.scales))
+        run([bench], store, workers=1, batch=min(self.batch, PROBE_IMAGES), part=part, progress=advance)
+
     def _samples(self, spec: PanelSpec) -> list[Picture]:
         """Contact sheet of a few images by every method, made once and kept in the store."""
         from reports.document import Picture
-        from reports.tables import write_whole
 
         bench = self.benches[spec.name]
         images = bench.dataset.ids[: spec.samples]
@@ -202,7 +231,8 @@ class Session:
             except Exception:  # a plug-in may raise anything; the failing image is named under the table
                 return []
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, png)
+            with replacing(path) as draft:
+                draft.write_bytes(png)
         caption = (
             f"LR (enlarged by repetition), {', '.join(columns.values())} and GT at x{scale_label(spec.sample_scale)}."
         )
@@ -232,12 +262,12 @@ def _stored_costs(states: Mapping[str, list[CellState]], device: str) -> _Known:
     for name, panel in states.items():
         for state in panel:
             headers = state.cell.headers()
-            known.rows += sum(header["rows"] for header in headers)
-            here = [header for header in headers if header["device"] == device]  # another device's seconds say nothing
-            if rows := sum(header["rows"] for header in here):
-                seconds = sum(sum(header["seconds"].values()) for header in here)
+            known.rows += sum(header.rows for header in headers)
+            here = [header for header in headers if header.device == device]  # another device's seconds say nothing
+            if rows := sum(header.rows for header in here):
+                seconds = sum(sum(header.seconds.values()) for header in here)
                 known.prices[name, state.method, state.scale] = seconds / rows
-            known.memory_bytes = max([known.memory_bytes, *(header.get("memory_bytes", 0) for header in here)])
+            known.memory_bytes = max([known.memory_bytes, *(header.memory_bytes for header in here)])
             if headers:
                 known.disk_bytes += sum(path.stat().st_size for path in state.cell.folder.rglob("*") if path.is_file())
     return known

@@ -3,39 +3,34 @@
 A cell holds everything measured for one (model identity, data set name, protocol, scale, seed). It is one folder:
 
     cells/<key>/cell.json          what the key stands for
-    cells/<key>/parts/<name>.json  rows of one batch: metrics an image, with what they were made with
+    cells/<key>/parts/<name>.json  rows of one batch: metrics per image, with what they were made with
     cells/<key>/parts/<name>.npz   feature vectors of the same images
 
 Each file is written elsewhere and moved into place, so a reader never sees half of one. A row counts for an image only
-while its digest matches, so an edited picture is measured anew and a larger N adds only what is new. Columns carry a
-hash of what decides the metric; where two parts hold the same value, the older part wins: nothing counts twice.
+while its digest matches, so an edited picture is measured again and a larger N adds only what is new. Columns carry a
+hash of what decides the metric. If two parts hold the same value, the one of the newer generation wins (`--again`
+begins one), and within a generation the older part: nothing counts twice. A damaged part is left out and named.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
+import itertools
 import os
-import time
 import uuid
-import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from benchmarks.parts import DamagedPart, Header, Part, Row, hash_json, read_object, read_part, write_part
 from casarbi.errors import CasarbiError
+from casarbi.files import sweep_drafts, write_json
 
 FORMAT = 1
-"""Raised when stored files come to mean something else; older cells are then measured anew."""
+"""Raised when stored files come to mean something else; older cells are then measured again."""
 
-
-def hash_json(value: Any) -> str:
-    """SHA-256 of a plain JSON value, independent of the order of keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+SOURCE = "source_sha256"
+"""Field of a model's identity as stored: the hash of the source behind a typed `module:factory`."""
 
 
 def column_name(metric: str, identity: Mapping[str, Any]) -> str:
@@ -74,55 +69,40 @@ class CellKey:
         }
 
     @property
+    def without_source(self) -> dict[str, Any]:
+        """The key as plain JSON, but for the hash of the source behind the model."""
+        return self.plain | {"model": {name: value for name, value in self.model.items() if name != SOURCE}}
+
+    @property
     def hash(self) -> str:
         """First 20 hex digits of the key's SHA-256."""
         return hash_json(self.plain)[:20]
 
 
-@dataclass
-class Row:
-    """What is known of one image in a cell.
+class Store:
+    """A folder of cells.
 
     Attributes:
-        image: image id.
-        digest: of the image the values were measured on.
-        values: column name to value; NaN never, infinities allowed.
-        failures: column name, or "" for the whole image, to the reason no value is there.
-        size: (H, W) of the output.
-        gt: first 16 hex digits of the SHA-256 of the GT's 8-bit pixels.
-        features: column name to feature vector.
-        findings: what is odd about the output, by kind (see `casarbi.inspection`).
+        folder: where it is.
+        damaged: files found damaged so far, each with what is wrong with it.
     """
-
-    image: str
-    digest: str
-    values: dict[str, float] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)
-    size: tuple[int, int] | None = None
-    gt: str | None = None
-    features: dict[str, np.ndarray] = field(default_factory=dict)
-    findings: dict[str, str] = field(default_factory=dict)
-
-    def has(self, column: str) -> bool:
-        """Whether a column needs no more work: a value, features, or a reason that will not change."""
-        return column in self.values or column in self.features or column in self.failures
-
-
-class Store:
-    """A folder of cells."""
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
+        self.damaged: dict[Path, str] = {}
+        self._parts: dict[Path, Part] = {}  # a part never changes once it is there; without its features
 
     def cell(self, key: CellKey) -> Cell:
         """The cell of a key, whether or not anything is there yet."""
-        return Cell(self.folder / "cells" / key.hash, key)
+        return Cell(self, key)
 
     def prepare(self) -> None:
-        """Make the folder and write a file in it, so that a place which refuses is found before hours of work.
+        """Make the folder, write a file in it, and remove what killed processes left half written.
+
+        A place that refuses is found before hours of work.
 
         Raises:
-            CasarbiError: where nothing can be kept there.
+            CasarbiError: if nothing can be kept there.
         """
         probe = self.folder / f".{uuid.uuid4().hex}"
         try:
@@ -133,116 +113,146 @@ class Store:
             raise CasarbiError(
                 f"Results cannot be kept in {self.folder}: {error.strerror}; name another folder with --store."
             ) from None
+        for folder in (self.folder / "samples", *self.folder.glob("cells/*"), *self.folder.glob("cells/*/parts")):
+            sweep_drafts(folder)
+
+    def with_other_source(self, key: CellKey) -> list[Cell]:
+        """Cells of the same key but for the source behind its model, if that is a typed `module:factory`."""
+        if SOURCE not in key.model:
+            return []
+        found = []
+        for path in sorted(self.folder.glob("cells/*/cell.json")):
+            other = _read_key(path)
+            if other and other != key and other.without_source == key.without_source:
+                found.append(self.cell(other))
+        return found
+
+    def read(self, path: Path, cell: str, with_features: bool) -> Part | None:
+        """A part, or None if it is damaged, which is noted."""
+        known = self._parts.get(path)
+        if known and not (with_features and known.has_features):
+            return known
+        try:
+            part = read_part(path, cell, with_features)
+        except DamagedPart as damage:
+            self.damaged[path] = str(damage)
+            return None
+        except OSError as error:
+            self.damaged[path] = error.strerror or type(error).__name__
+            return None
+        if not (with_features and part.has_features):
+            self._parts[path] = part
+        return part
+
+
+def _read_key(path: Path) -> CellKey | None:
+    """The key in a cell.json; None unless it is the one that the folder is named after."""
+    try:
+        plain = read_object(path)["key"]
+        key = CellKey(**{name: plain[name] for name in ("model", "dataset", "protocol", "scale", "seed")})
+        return key if key.hash == path.parent.name else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 class Cell:
-    """One cell's folder."""
+    """One cell's folder in a store."""
 
-    def __init__(self, folder: Path, key: CellKey) -> None:
-        self.folder, self.key = folder, key
+    def __init__(self, store: Store, key: CellKey) -> None:
+        self.store, self.key = store, key
+        self.folder = store.folder / "cells" / key.hash
+
+    def parts(self, with_features: bool = True) -> list[Part]:
+        """All parts that are whole, those of the newest generation first, oldest first within one."""
+        paths = self._paths()
+        if paths and not _read_key(self.folder / "cell.json"):
+            self.store.damaged[self.folder / "cell.json"] = "it does not say what the cell is of"
+        parts = [self.store.read(path, self.key.hash, with_features) for path in paths]
+        return sorted((part for part in parts if part), key=lambda part: -part.generation)
+
+    def _paths(self) -> list[Path]:
+        folder = self.folder / "parts"
+        try:
+            names = [entry.name for entry in os.scandir(folder)]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            self.store.damaged[folder] = error.strerror or type(error).__name__
+            return []
+        return [folder / name for name in sorted(names) if name.endswith(".json") and not name.startswith(".")]
 
     def rows(self, with_features: bool = True) -> dict[tuple[str, str], Row]:
-        """All rows by (image, digest), parts merged: the oldest part that has a value wins, success over failure.
+        """All rows by (image, digest), parts merged as this module's first lines say, success over failure.
 
         Without features, a row still tells which feature columns it has, each with an empty vector.
         """
         merged: dict[tuple[str, str], Row] = {}
-        for path in sorted((self.folder / "parts").glob("*.json")):
-            for row in _read_part(path, with_features):
-                known = merged.setdefault((row.image, row.digest), row)
-                if known is row:
-                    continue
-                known.values = {**row.values, **known.values}
-                known.features = {**row.features, **known.features}
-                known.failures = {**known.failures, **row.failures}
-                known.size, known.gt = known.size or row.size, known.gt or row.gt
-                known.findings = {**row.findings, **known.findings}
-        for row in merged.values():
-            settled = row.values.keys() | row.features.keys()
-            row.failures = {c: why for c, why in row.failures.items() if c not in settled and (c or not settled)}
+        for _, parts in itertools.groupby(self.parts(with_features), key=lambda part: part.generation):
+            for key, row in _merge(row for part in parts for row in part.rows).items():
+                merged[key] = _fill_up(merged[key], row) if key in merged else row
         return merged
 
-    def headers(self) -> list[dict[str, Any]]:
-        """What each part was made with (versions, device, seconds), oldest first."""
-        headers = []
-        for path in sorted((self.folder / "parts").glob("*.json")):
-            try:
-                headers.append(json.loads(path.read_text(encoding="utf-8"))["header"])
-            except (OSError, ValueError, KeyError, TypeError):
-                continue
-        return headers
+    def generation(self) -> int:
+        """The newest generation of its parts."""
+        return max((part.generation for part in self.parts(with_features=False)), default=0)
 
-    def add(self, rows: list[Row], header: Mapping[str, Any]) -> None:
+    def headers(self) -> list[Header]:
+        """What each part was made with."""
+        return [part.header for part in self.parts(with_features=False)]
+
+    def add(self, rows: Sequence[Row], header: Mapping[str, Any], generation: int = 0) -> None:
         """Add one part; on return it outlives this process.
 
         Raises:
-            CasarbiError: where the disk is full or refuses; nothing that was there before is harmed.
+            CasarbiError: if the disk is full or refuses; nothing that was there before is harmed.
         """
         try:
-            self._add(rows, header)
+            (self.folder / "parts").mkdir(parents=True, exist_ok=True)
+            if not _read_key(self.folder / "cell.json"):
+                write_json(self.folder / "cell.json", {"key": self.key.plain})
+            write_part(self.folder / "parts", self.key.hash, rows, header, generation)
         except OSError as error:
             raise CasarbiError(
                 f"Results cannot be kept in {self.folder}: {error.strerror}; mend that and run the same command again, "
                 "what was measured before is kept."
             ) from None
 
-    def _add(self, rows: list[Row], header: Mapping[str, Any]) -> None:
-        parts = self.folder / "parts"
-        parts.mkdir(parents=True, exist_ok=True)
-        if not (self.folder / "cell.json").exists():
-            _write_json(self.folder / "cell.json", {"key": self.key.plain})
-        name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
-        columns = sorted({column for row in rows for column in row.features})
-        if columns:
-            arrays: dict[str, Any] = {}
-            for index, column in enumerate(columns):
-                having = [i for i, row in enumerate(rows) if column in row.features]
-                arrays[f"rows{index}"] = np.array(having)
-                arrays[f"features{index}"] = np.stack([rows[i].features[column] for i in having])
-            temporary = parts / f".{name}.npz"
-            with open(temporary, "wb") as file:
-                np.savez(file, columns=np.array(columns), **arrays)
-            os.replace(temporary, parts / f"{name}.npz")
-        # The rows go last: a part without its JSON does not exist.
-        _write_json(parts / f"{name}.json", {"header": dict(header), "rows": [_plain_row(row) for row in rows]})
+
+def _merge(rows: Iterable[Row]) -> dict[tuple[str, str], Row]:
+    """Rows of one generation by (image, digest): the first that has a value wins, success over failure."""
+    merged: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        known = merged.get((row.image, row.digest))
+        merged[row.image, row.digest] = (
+            row if known is None else _joined(known, row, {**known.failures, **row.failures})
+        )
+    for key, row in merged.items():
+        settled = row.values.keys() | row.features.keys()
+        failures = {c: why for c, why in row.failures.items() if c not in settled and (c or not settled)}
+        merged[key] = replace(row, failures=failures)
+    return merged
 
 
-def _plain_row(row: Row) -> dict[str, Any]:
-    # JSON knows no infinity: spell it, so that other readers do not stumble.
-    values = {c: v if math.isfinite(v) else ("inf" if v > 0 else "-inf") for c, v in row.values.items()}
-    plain: dict[str, Any] = {"image": row.image, "digest": row.digest, "values": values, "failures": row.failures}
-    return plain | {"size": row.size, "gt": row.gt} | ({"findings": row.findings} if row.findings else {})
+def _fill_up(newer: Row, older: Row) -> Row:
+    """A row of a newer generation, and from the older one what the newer says nothing of."""
+    if "" in newer.failures:
+        return newer
+    values = {column: value for column, value in older.values.items() if not newer.has(column)}
+    features = {column: vector for column, vector in older.features.items() if not newer.has(column)}
+    failures = {column: why for column, why in older.failures.items() if column and not newer.has(column)}
+    if not (values or features or failures):
+        return newer
+    return _joined(newer, replace(older, values=values, features=features, findings={}), {**failures, **newer.failures})
 
 
-def _read_part(path: Path, with_features: bool) -> list[Row]:
-    try:
-        plain = json.loads(path.read_text(encoding="utf-8"))["rows"]
-        rows = [
-            Row(
-                image=p["image"],
-                digest=p["digest"],
-                values={c: float(v) for c, v in p["values"].items()},
-                failures=p["failures"],
-                size=tuple(p["size"]) if p["size"] else None,
-                gt=p["gt"],
-                findings=p.get("findings", {}),
-            )
-            for p in plain
-        ]
-        features = path.with_suffix(".npz")
-        if features.exists():
-            with np.load(features, allow_pickle=False) as arrays:
-                for index, column in enumerate(arrays["columns"]):
-                    having = arrays[f"rows{index}"]
-                    vectors = arrays[f"features{index}"] if with_features else np.empty((len(having), 0))
-                    for i, vector in zip(having, vectors, strict=True):
-                        rows[i].features[str(column)] = vector
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, zipfile.BadZipFile):
-        return []  # a damaged part is measured again
-    return rows
-
-
-def _write_json(path: Path, value: Any) -> None:
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    temporary.write_text(json.dumps(value, ensure_ascii=False, allow_nan=False), encoding="utf-8")
-    os.replace(temporary, path)
+def _joined(first: Row, second: Row, failures: dict[str, str]) -> Row:
+    return replace(
+        first,
+        values={**second.values, **first.values},
+        features={**second.features, **first.features},
+        failures=failures,
+        size=first.size or second.size,
+        gt=first.gt or second.gt,
+        findings={**second.findings, **first.findings},
+        dates=first.dates | second.dates,
+    )

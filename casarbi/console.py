@@ -10,6 +10,7 @@ import codecs
 import errno
 import logging
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ import click
 
 from casarbi.errors import CasarbiError
 from casarbi.plain import visible
+from casarbi.stopping import stop_signals
 
 if TYPE_CHECKING:  # rich takes 50 ms to import, which `--help` need not pay
     from rich.console import Console
@@ -103,8 +105,8 @@ class CasarbiGroup(click.Group):
     """A Click group whose commands end in one sentence, never in a traceback, whatever a user or a disk does.
 
     A CasarbiError prints `Error: sentence` and exits with 1, as do a full disk and a folder that may not be written;
-    Ctrl-C prints `stopped` and exits with 130. Other exceptions are bugs. With CASARBI_TRACEBACK=1 in the
-    environment errors keep their traceback, which shows the author of a plug-in where it broke.
+    Ctrl-C prints `stopped` and exits with 130, SIGTERM with 143. Other exceptions are bugs. With CASARBI_TRACEBACK=1
+    in the environment errors keep their traceback, which shows the author of a plug-in where it broke.
 
     Example:
         >>> @click.group(cls=CasarbiGroup)
@@ -132,14 +134,21 @@ class CasarbiGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what a user can mend becomes Click's one-line error."""
+        if ctx.parent:
+            return self._invoke(ctx)  # the outermost group knows what is kept
+        with stop_signals() as came:
+            try:
+                return self._invoke(ctx)
+            except BaseException as error:
+                if not came and not isinstance(error, KeyboardInterrupt):
+                    raise
+                click.echo(f"\n{self.stopped}", err=True)
+                ctx.exit(128 + (came[0] if came else signal.SIGINT))
+
+    def _invoke(self, ctx: click.Context) -> Any:
         try:
             with _visible_usage():
                 return super().invoke(ctx)
-        except KeyboardInterrupt:
-            if ctx.parent:
-                raise  # the outermost group knows what is kept
-            click.echo(f"\n{self.stopped}", err=True)
-            ctx.exit(130)
         except CasarbiError as error:
             if os.environ.get("CASARBI_TRACEBACK"):
                 raise

@@ -124,7 +124,8 @@ def exclusive(path: Path) -> Iterator[bool]:
 def write_json(path: Path, content: Any) -> None:
     """Write JSON through a draft; floats keep all their digits."""
     with replacing(path) as draft:
-        draft.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+        draft.write_text(text, encoding="utf-8", errors="backslashreplace")  # for a surrogate, JSON's own escape
 
 
 def free_bytes(folder: Path) -> int:

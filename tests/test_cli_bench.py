@@ -176,7 +176,7 @@ def test_a_report_on_other_data_does_not_call_it_by_the_declared_name(bench):
 def test_a_model_that_does_not_open_is_told_first_and_every_sentence_ends_once(bench):
     words = ("--data", "toys:squares?n=2", "--scales", "2", "--protocol", "face")
     result = bench("grid", "--models", "bicubic,liif:nofile.pth", *words)
-    assert result.exit_code == 1 and result.stderr.startswith("Warning: liif:nofile.pth is left out")
+    assert result.exit_code == 1 and "…\nWarning: liif:nofile.pth is left out" in result.stderr
     for ending in ("md", "tex", "html"):
         assert ".." not in Path(f"reports/out/grid/grid.{ending}").read_text()
 
@@ -187,7 +187,7 @@ def test_a_bill_from_earlier_runs_knows_the_memory_they_took(bench):
         part = json.loads(path.read_text())
         assert part["header"]["memory_bytes"] > 2**20
         part["header"]["memory_bytes"] = 7 * 2**40
-        path.write_text(json.dumps(part))
+        path.write_text(json.dumps({"header": part["header"], "rows": part["rows"]}))  # as before parts had a hash
     more = bench(*[word.replace("n=3", "n=4") for word in GRID], "--dry-run")
     assert "earlier runs" in more.output and "Memory: about 7168.0 GiB" in more.output
 

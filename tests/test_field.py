@@ -248,7 +248,7 @@ def test_a_full_disk_is_one_sentence_and_the_rest_is_measured_later(bench, monke
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(benchmarks.store, "_write_json", full)
+        patch.setattr(benchmarks.store, "write_part", full)
         result = grid(bench, "portraits?n=1")
     assert result.exit_code == 1 and "No space left on device; mend that and run" in result.output
     assert grid(bench, "portraits?n=1").exit_code == 0 and table()[0]["n"] == "1"

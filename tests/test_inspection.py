@@ -10,7 +10,7 @@ from scenes import scene
 
 import benchmarks.cli
 import casarbi.cli
-from benchmarks.store import Cell, CellKey, Row
+from benchmarks.store import CellKey, Row, Store
 from casarbi.errors import CasarbiError
 from casarbi.images import write_image
 from casarbi.inspection import COLOUR, EQUAL, ORDER, box_means, check_batch, colour_error, look
@@ -229,7 +229,7 @@ def test_outputs_equal_to_their_references_are_told_without_psnr(both):
 
 
 def test_findings_are_kept_with_the_rows(tmp_path):
-    cell = Cell(tmp_path / "cell", CellKey({"method": "m"}, "d", "p", 2.0, 0))
+    cell = Store(tmp_path).cell(CellKey({"method": "m"}, "d", "p", 2.0, 0))
     cell.add([Row("a", "1", {"ssim": 1.0}, findings={EQUAL: "e"})], {})
     cell.add([Row("a", "1", {"psnr": 9.0}, findings={COLOUR: "c"}), Row("b", "2", {"psnr": 9.0})], {})
     assert {image: row.findings for (image, _), row in cell.rows().items()} == {"a": {EQUAL: "e", COLOUR: "c"}, "b": {}}
