@@ -23,6 +23,7 @@ from baselines.idm_diffusion import (
 from baselines.idm_files import IDMConfig, SamplingConfig, find_idm, load_idm
 from baselines.idm_network import IDMNetwork, used_parameters
 from baselines.idm_scale import p_at_one, scale_number
+from casarbi.checkpoints import fact
 from casarbi.errors import CasarbiError
 from casarbi.references import with_options
 from casarbi.resize import resize
@@ -104,8 +105,8 @@ class IDM(SRModel):
             trained_scales=(1.0, self.config.max_scale),
             stochastic=True,
             weights=f"{self.weights}, SHA-256 {self.sha256}",
-            licence=self.header.get("licence", "not recorded in the file"),
-            source=self.header.get("source", "not recorded in the file"),
+            licence=fact(self.header, "licence"),
+            source=fact(self.header, "source"),
             warning=self.warning,
         )
 

@@ -14,8 +14,17 @@ from torch import Tensor
 from baselines.ddpm_tables import TABLES, differing
 from baselines.idm_diffusion import ScheduleConfig
 from baselines.idm_network import PUBLISHED, IDMNetwork, NetworkConfig, never_used
-from casarbi.checkpoints import Checkpoint, find_state, load_new, read_checkpoint, read_config, write_weights
+from casarbi.checkpoints import (
+    Checkpoint,
+    examples,
+    find_state,
+    load_new,
+    read_checkpoint,
+    read_config,
+    write_weights,
+)
 from casarbi.errors import CasarbiError
+from casarbi.plain import quote, visible
 from casarbi.training.tables import build
 from casarbi.weights import find_trained, packaged_weights
 
@@ -52,9 +61,9 @@ class SamplingConfig:
     def __post_init__(self) -> None:
         """Refuse unknown words."""
         if self.sampler not in SAMPLERS:
-            raise CasarbiError(f"IDM's sampler '{self.sampler}' is unknown, wanted {' or '.join(SAMPLERS)}.")
+            raise CasarbiError(f"IDM's sampler {quote(self.sampler)} is unknown, wanted {' or '.join(SAMPLERS)}.")
         if self.clamp not in ("published", "on", "off"):
-            raise CasarbiError(f"IDM's clamp '{self.clamp}' is unknown, wanted published, on or off.")
+            raise CasarbiError(f"IDM's clamp {quote(self.clamp)} is unknown, wanted published, on or off.")
         if self.steps < 0:
             raise CasarbiError(f"IDM's steps={self.steps} must be at least 1, or 0 for the published ones.")
         if self.start < 0:
@@ -106,9 +115,9 @@ def _part(name: str, value: Any) -> Any:
     if name == "max_scale" and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if name not in PARTS:
-        raise CasarbiError(f"unknown setting or value of IDM: {name} = {value!r}.")
+        raise CasarbiError(f"unknown setting or value of IDM: {visible(name[:60])} = {quote(value)}.")
     if not isinstance(value, Mapping):
-        raise CasarbiError(f"{name} = {value!r}, wanted a table.")
+        raise CasarbiError(f"{name} = {quote(value)}, wanted a table.")
     return build(PARTS[name], value, name)
 
 
@@ -171,7 +180,7 @@ def _load_ours(checkpoint: Checkpoint) -> IDMWeights:
     path, header = checkpoint.path, checkpoint.metadata
     if header.get("method") != METHOD or "config" not in header:
         raise CasarbiError(
-            f"{path} holds no IDM weights: its header has the method '{header.get('method')}' and "
+            f"{path} holds no IDM weights: its header has the method {quote(header.get('method'))} and "
             f"{'a' if 'config' in header else 'no'} config; wanted a file that casarbi train wrote for IDM."
         )
     config = IDMConfig.from_json(read_config(checkpoint), str(path))
@@ -183,14 +192,12 @@ def _load_ours(checkpoint: Checkpoint) -> IDMWeights:
 def _load_official(checkpoint: Checkpoint) -> IDMWeights:
     """The bare state dict of the published diffusion object: 13 schedule buffers, encoder, imnet, denoise_fn."""
     path = checkpoint.path
-    if set(checkpoint.content) <= {"epoch", "iter", "scheduler", "optimizer"} and "optimizer" in checkpoint.content:
-        raise CasarbiError(f"{path} holds the state of an optimizer, not weights: name the PREFIX_gen.pth beside it.")
     state = find_state(checkpoint.content, path)
     tensors = dict(state.tensors)
     schedule = _schedule({name: tensors.pop(name) for name in BUFFERS if name in tensors}, path)
     if WIDTH_KEY not in tensors:
         raise CasarbiError(
-            f"{path} is no IDM checkpoint: it holds {', '.join(list(tensors)[:3])}, …, wanted encoder.*, imnet.* and "
+            f"{path} is no IDM checkpoint: it holds {examples(tensors)}, wanted encoder.*, imnet.* and "
             f"denoise_fn.* with implicit functions such as {WIDTH_KEY}."
         )
     cells = tuple(tensors[WIDTH_KEY].shape[1:]) == (PUBLISHED.channels[-1] + 4,)

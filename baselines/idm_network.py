@@ -26,6 +26,7 @@ from baselines.idm_upsampling import ImplicitUpsampling, Upsampling
 from baselines.liif_network import EDSRBaseline
 from casarbi.errors import CasarbiError
 from casarbi.layers import conv3
+from casarbi.plain import quote
 from casarbi.scales import Size
 
 
@@ -63,15 +64,16 @@ class NetworkConfig:
         counts = (self.blocks, self.groups, self.hidden, self.encoder_blocks, self.encoder_features, *self.channels)
         if len(self.channels) < 2 or min(counts) < 1 or not 0 <= self.dropout < 1:
             raise CasarbiError(
-                f"An IDM network wants channels of two levels or more and all numbers of at least 1, not {self}."
+                f"An IDM network wants channels of two levels or more and all numbers of at least 1, not "
+                f"{quote(counts)}."
             )
         if any(width % self.groups or width % 2 for width in self.channels):
             raise CasarbiError(
-                f"IDM's channels {list(self.channels)} must all be even and multiples of its groups={self.groups}."
+                f"IDM's channels {quote(self.channels)} must all be even and multiples of its groups={self.groups}."
             )
         if not all(0 <= level < len(self.channels) for level in self.attention):
             raise CasarbiError(
-                f"IDM's attention {list(self.attention)} must name levels from 0 to {len(self.channels) - 1}."
+                f"IDM's attention {quote(self.attention)} must name levels from 0 to {len(self.channels) - 1}."
             )
 
 

@@ -19,6 +19,7 @@ from baselines.kim_diffusion import plan_steps, sample
 from baselines.kim_files import load_kim
 from baselines.kim_network import KimNetwork
 from baselines.liif import CPU_CHUNK, GPU_CHUNK, check_chunk
+from casarbi.checkpoints import fact
 from casarbi.references import with_options
 from casarbi.scales import Size
 from casarbi.sr import ModelInfo, SRModel, check_sizes, image_seed, one_an_image
@@ -99,8 +100,8 @@ class Kim(SRModel):
             trained_scales=self.config.trained_scales,
             stochastic=True,
             weights="; ".join((f"{self.weights}, SHA-256 {self.sha256}", *self.notes)),
-            licence=self.header.get("licence", "not recorded in the file"),
-            source=self.header.get("source", "not recorded in the file"),
+            licence=fact(self.header, "licence"),
+            source=fact(self.header, "source"),
             warning=self.warning,
         )
 

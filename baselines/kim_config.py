@@ -13,7 +13,11 @@ import numpy as np
 
 from baselines.ddpm_tables import LONGEST_SCHEDULE
 from casarbi.errors import CasarbiError
+from casarbi.plain import quote
 from casarbi.training.tables import build
+
+MOST_ENLARGED = 64
+"""Far beyond the 8 and 4 that are published; memory grows with its square."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,7 @@ class SamplingConfig:
         """Refuse unknown words and impossible numbers."""
         for name, known in (("last_alpha", ("first", "one")), ("posterior", ("sample", "mean"))):
             if getattr(self, name) not in known:
-                raise CasarbiError(f"{name} is '{getattr(self, name)}', wanted {' or '.join(known)}.")
+                raise CasarbiError(f"{name} is {quote(getattr(self, name))}, wanted {' or '.join(known)}.")
         if not 0 <= self.eta <= 1:
             raise CasarbiError(f"eta={self.eta} must be from 0 (deterministic) to 1 (as published).")
 
@@ -183,10 +187,10 @@ class KimConfig:
         """Refuse parts that do not fit together."""
         reduction = self.first_stage.reduction
         lr, hr = self.lr_side, self.hr_side
-        if not 1 <= lr <= hr or hr % lr or (hr // lr) % reduction:
+        if not 1 <= lr <= hr or hr % lr or (hr // lr) % reduction or hr // lr > MOST_ENLARGED:
             raise CasarbiError(
-                f"hr_side={hr} must be lr_side={lr} times a multiple of {reduction}, by which the encoder divides: a "
-                f"latent cell never covers more than an LR pixel."
+                f"hr_side={hr} must be lr_side={lr} times a multiple of {reduction}, by which the encoder divides, of "
+                f"at most {MOST_ENLARGED}: a latent cell never covers more than an LR pixel."
             )
         multiple, trained = self.multiple, hr // reduction
         if trained % multiple:
@@ -194,7 +198,7 @@ class KimConfig:
                 f"The latent's side, hr_side / {reduction} = {trained}, must be a multiple of {multiple}."
             )
         if len(self.sizes) != 2 or not 1 <= self.sizes[0] <= self.sizes[1]:
-            raise CasarbiError(f"sizes={list(self.sizes)} must be the smallest and largest side, like [32, 128].")
+            raise CasarbiError(f"sizes={quote(self.sizes)} must be the smallest and largest side, like [32, 128].")
         side, shared = self.tile_side, self.shared
         if self.tile < 0 or side % multiple or not 0 < shared <= side // 2 or side - shared < multiple:
             raise CasarbiError(
@@ -248,7 +252,7 @@ class KimConfig:
             CasarbiError: naming the setting that is unknown, of another type or impossible.
         """
         if not isinstance(settings, Mapping):
-            raise CasarbiError(f"{where} has the configuration {settings!r}, wanted a table.")
+            raise CasarbiError(f"{where} has the configuration {quote(settings)}, wanted a table.")
         try:
             parts = {name: _part(name, value) for name, value in settings.items()}
             return build(cls, parts, "the configuration")
@@ -268,7 +272,7 @@ def _part(name: str, value: Any) -> Any:
     if name not in PARTS:
         return value
     if not isinstance(value, Mapping):
-        raise CasarbiError(f"{name} = {value!r} is not a table.")
+        raise CasarbiError(f"{name} = {quote(value)} is not a table.")
     return build(PARTS[name], value, name)
 
 
@@ -276,7 +280,7 @@ def _check_widths(name: str, channels: int, multipliers: tuple[int, ...], groups
     if channels < 1 or groups < 1 or not multipliers or min(multipliers) < 1 or channels % groups:
         raise CasarbiError(
             f"{name} wants channels = {channels} to be a multiple of groups = {groups}, and multipliers = "
-            f"{list(multipliers)} of at least 1."
+            f"{quote(multipliers)} of at least 1."
         )
 
 

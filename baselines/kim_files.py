@@ -18,8 +18,18 @@ from baselines.kim_config import FirstStageConfig, KimConfig
 from baselines.kim_first_stage import FirstStage
 from baselines.kim_layout import infer_config, infer_first_stage
 from baselines.kim_network import KimNetwork
-from casarbi.checkpoints import Checkpoint, State, find_state, load_new, read_checkpoint, read_config, write_weights
+from casarbi.checkpoints import (
+    Checkpoint,
+    State,
+    examples,
+    find_state,
+    load_new,
+    read_checkpoint,
+    read_config,
+    write_weights,
+)
 from casarbi.errors import CasarbiError
+from casarbi.plain import quote
 
 METHOD, FIRST_STAGE_METHOD = "kim", "kim-first-stage"
 UNET, FIRST_STAGE, AVERAGE = "model.diffusion_model.", "first_stage_model.", "model_ema."
@@ -94,7 +104,7 @@ def load_first_stage(path: Path) -> FirstStage:
         tensors = {key[len(FIRST_STAGE) :]: t for key, t in tensors.items() if key.startswith(FIRST_STAGE)}
     method = checkpoint.metadata.get("method")
     if method is not None and method not in (METHOD, FIRST_STAGE_METHOD):
-        raise CasarbiError(f"{path} holds weights of '{method}', wanted Kim's first stage.")
+        raise CasarbiError(f"{path} holds weights of {quote(method)}, wanted Kim's first stage.")
     if method is None:
         config = infer_first_stage(tensors, path)
     else:
@@ -121,7 +131,7 @@ def save_first_stage(path: Path, first_stage: FirstStage, header: Mapping[str, s
 def _load_ours(checkpoint: Checkpoint, ema: bool, lr_side: int | None, hr_side: int | None) -> Loaded:
     path, method = checkpoint.path, checkpoint.metadata["method"]
     if method != METHOD:
-        what = "Kim's first stage alone" if method == FIRST_STAGE_METHOD else f"weights of '{method}'"
+        what = "Kim's first stage alone" if method == FIRST_STAGE_METHOD else f"weights of {quote(method)}"
         raise CasarbiError(f"{path} holds {what}, wanted a whole model of Kim, which casarbi train writes.")
     state = find_state(checkpoint.content, path)
     config = KimConfig.from_json(read_config(checkpoint), str(path))
@@ -153,7 +163,7 @@ def _refuse_other_kinds(tensors: Mapping[str, Tensor], path: Path) -> None:
     elif parts[UNET]:
         found = f"a latent diffusion model without {FIRST_STAGE}*"
     else:
-        found = f"keys such as {', '.join(list(tensors)[:3])}"
+        found = f"keys such as {examples(tensors)}"
     raise CasarbiError(f"{path} holds {found}, wanted a checkpoint of Kim's diffusion: {UNET}* and {FIRST_STAGE}*.")
 
 
@@ -172,12 +182,12 @@ def _averaged(tensors: Mapping[str, Tensor], averages: Mapping[str, Tensor], pat
     missing = [name for name in names.values() if name not in averages]
     if missing:
         raise CasarbiError(
-            f"{path} lacks {len(missing)} of {len(names)} averaged weights ({', '.join(missing[:2])}, …): take the raw "
+            f"{path} lacks {len(missing)} of {len(names)} averaged weights ({examples(missing, 2)}): take the raw "
             f"ones with ema=false."
         )
     surplus = set(averages) - set(names.values()) - {f"{AVERAGE}decay", f"{AVERAGE}num_updates"}
     if surplus:
-        raise CasarbiError(f"{path} has averaged weights of another network: {', '.join(sorted(surplus)[:2])}, ….")
+        raise CasarbiError(f"{path} has averaged weights of another network: {examples(sorted(surplus), 2)}.")
     return {key: averages[name] for key, name in names.items()}
 
 

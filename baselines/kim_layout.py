@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
@@ -74,7 +75,9 @@ def _infer_first_stage(tensors: Tensors) -> FirstStageConfig:
 def _infer_unet(tensors: Tensors) -> UNetConfig:
     channels = _width(tensors, "input_blocks.0.0.weight")
     levels: list[list[int]] = [[]]  # of each level the places of its residual blocks
-    for i in range(1, _count(tensors, "input_blocks.{}.0.", prefix=True)):
+    # The first layer of each block has number 0.
+    present = {".".join(key.split(".")[:3]) for key in tensors}
+    for i in range(1, _count(present, "input_blocks.{}.0")):
         if f"input_blocks.{i}.0.op.weight" in tensors:
             levels.append([])
         else:
@@ -110,14 +113,9 @@ def _width(tensors: Tensors, key: str) -> int:
     return tensors[key].shape[0]
 
 
-def _count(tensors: Tensors, pattern: str, *, stride: int = 1, prefix: bool = False) -> int:
-    """How many of the keys of a pattern there are, from 0 on in strides; or prefixes of keys."""
-    found = 0
-    while True:
-        key = pattern.format(found * stride)
-        if not (any(name.startswith(key) for name in tensors) if prefix else key in tensors):
-            return found
-        found += 1
+def _count(keys: Container[str], pattern: str, *, stride: int = 1) -> int:
+    """How many of the keys of a pattern there are, from 0 on in strides."""
+    return next(found for found in count() if pattern.format(found * stride) not in keys)
 
 
 def _told(tell: Callable[[Tensors], Told], tensors: Tensors, path: Path, prefix: str = "") -> Told:
@@ -126,7 +124,9 @@ def _told(tell: Callable[[Tensors], Told], tensors: Tensors, path: Path, prefix:
         return tell(_part(tensors, prefix))
     except KeyError as error:
         raise CasarbiError(f"{path} is not wholly of Kim: it lacks the tensor '{prefix}{error.args[0]}'.") from None
-    except (IndexError, ZeroDivisionError):
-        raise CasarbiError(f"{path} is not wholly of Kim: blocks of its denoiser or tensors are empty.") from None
+    except (IndexError, ZeroDivisionError, ValueError):
+        raise CasarbiError(
+            f"{path} is not wholly of Kim: blocks of its denoiser or tensors are empty, or of another kind."
+        ) from None
     except CasarbiError as error:
         raise CasarbiError(f"{path} is of a layout that cannot be built: {error}") from None

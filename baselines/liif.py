@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,20 @@ import torch
 from torch import Tensor
 
 from baselines.liif_network import RDN, EDSRBaseline, LIIFNetwork
-from casarbi.checkpoints import Checkpoint, State, find_state, load_strict, read_checkpoint, write_checkpoint
+from casarbi.bounds import check_settings
+from casarbi.checkpoints import (
+    Checkpoint,
+    State,
+    examples,
+    fact,
+    find_state,
+    load_new,
+    read_checkpoint,
+    read_table,
+    write_checkpoint,
+)
 from casarbi.errors import CasarbiError
+from casarbi.plain import quote
 from casarbi.scales import Size
 from casarbi.sr import ModelInfo, SRModel, check_sizes
 from casarbi.weights import CATALOGUE, find_weights, packaged_weights
@@ -21,6 +34,8 @@ OFFICIAL_SCALES = (1.0, 4.0)
 CPU_CHUNK = 4096
 """Predictions at once on a CPU: few enough to stay in its cache, which saves a quarter of the time."""
 GPU_CHUNK = 2**18
+UNUSED = ("encoder.sub_mean.", "encoder.add_mean.")
+"""Parameters that files hold and no output depends on."""
 FLAGS = ("local_ensemble", "feat_unfold", "cell_decode")
 
 
@@ -50,12 +65,12 @@ class LIIF(SRModel):
         header, sha256 = self.metadata, self.sha256
         known = next((weights for weights in CATALOGUE.values() if weights.sha256 == sha256), None)
         return ModelInfo(
-            parameters=sum(p.numel() for p in self.network.parameters() if p.requires_grad),
+            parameters=sum(p.numel() for name, p in self.network.named_parameters() if not name.startswith(UNUSED)),
             trained_scales=self.trained_scales,
             stochastic=False,
             weights="; ".join((f"{self.path.name}, SHA-256 {sha256}", *self.notes)),
-            licence=known.licence if known else header.get("licence", "not recorded in the file"),
-            source=known.source if known else header.get("source", "not recorded in the file"),
+            licence=known.licence if known else fact(header, "licence"),
+            source=known.source if known else fact(header, "source"),
         )
 
     def to(self, device: str) -> LIIF:
@@ -100,8 +115,7 @@ def liif(weights: str = "edsr-baseline-div2k", *, chunk: int | None = None) -> L
     check_chunk(chunk)
     checkpoint = read_checkpoint(packaged_weights("liif", weights) or find_weights(weights))
     spec, state = _spec_and_state(checkpoint)
-    network = build_network(spec, checkpoint.path)
-    load_strict(network, state.tensors, checkpoint.path)
+    network = load_new(lambda: build_network(spec, checkpoint.path), state.tensors, checkpoint.path)
     return LIIF(network, checkpoint, chunk, state.notes)
 
 
@@ -131,21 +145,25 @@ def build_network(spec: Mapping[str, Any], path: Path) -> LIIFNetwork:
     """
     args = dict(_args(spec, "liif", path))
     encoder_spec, imnet_spec = args.pop("encoder_spec", None), args.pop("imnet_spec", None)
-    flags = {name: bool(args.pop(name, True)) for name in FLAGS}
+    flags = {name: args.pop(name, True) for name in FLAGS}
+    if not all(isinstance(flag, bool | int) for flag in flags.values()):
+        raise CasarbiError(f"{path} has {quote(flags)}, wanted each true or false.")
     _refuse_rest(args, "liif", path)
     mlp = dict(_args(imnet_spec, "mlp", path))
     hidden, outputs = mlp.pop("hidden_list", None), mlp.pop("out_dim", None)
     mlp.pop("in_dim", None)  # follows from the encoder and the flags; strict loading checks it
     _refuse_rest(mlp, "mlp", path)
     if outputs != 3 or not isinstance(hidden, list) or not all(isinstance(n, int) and n > 0 for n in hidden):
-        raise CasarbiError(f"{path} has an unknown decoder (hidden_list {hidden}, out_dim {outputs}), wanted RGB.")
-    return LIIFNetwork(_encoder(encoder_spec, path), hidden, **flags)
+        raise CasarbiError(
+            f"{path} has an unknown decoder (hidden_list {quote(hidden)}, out_dim {quote(outputs)}), wanted RGB."
+        )
+    return LIIFNetwork(_encoder(encoder_spec, path), hidden, **{name: bool(flag) for name, flag in flags.items()})
 
 
 def _encoder(spec: Any, path: Path) -> EDSRBaseline | RDN:
     name = spec.get("name") if isinstance(spec, Mapping) else None
     if name not in ("edsr-baseline", "rdn"):
-        raise CasarbiError(f"{path} has the encoder '{name}', which is unknown here: wanted edsr-baseline or rdn.")
+        raise CasarbiError(f"{path} has the encoder {quote(name)}, which is unknown here: wanted edsr-baseline or rdn.")
     args = dict(_args(spec, name, path))
     if args.pop("no_upsampling", False) is not True:
         raise CasarbiError(f"{path} has an encoder that enlarges by itself: LIIF wants one with no_upsampling.")
@@ -155,44 +173,48 @@ def _encoder(spec: Any, path: Path) -> EDSRBaseline | RDN:
     sizes = {"blocks": args.pop("n_resblocks", 16), "features": args.pop("n_feats", 64)}
     res_scale = args.pop("res_scale", 1.0)
     _refuse_rest(args, "edsr-baseline", path)
-    if not all(isinstance(n, int) and n > 0 for n in sizes.values()) or not isinstance(res_scale, int | float):
-        raise CasarbiError(f"{path} has an encoder of impossible size: {sizes}, res_scale {res_scale}.")
+    whole = all(isinstance(n, int) and n > 0 for n in sizes.values())
+    if not whole or not isinstance(res_scale, int | float) or not math.isfinite(res_scale):
+        raise CasarbiError(f"{path} has an encoder of impossible size: {quote(sizes)}, res_scale {quote(res_scale)}.")
     return EDSRBaseline(**sizes, res_scale=res_scale)
 
 
 def _spec_and_state(checkpoint: Checkpoint) -> tuple[Mapping[str, Any], State]:
     """Spec and tensors: in a torch file under `model` and its `sd`, in safetensors the spec is in the header."""
     path, content = checkpoint.path, checkpoint.content
-    try:
-        spec = json.loads(checkpoint.metadata["model"]) if "model" in checkpoint.metadata else content.get("model")
-    except json.JSONDecodeError:
-        spec = None
+    spec = read_table(checkpoint, "model") if "model" in checkpoint.metadata else content.get("model")
     if not isinstance(spec, Mapping) or "name" not in spec:
-        keys = ", ".join(list(content)[:3]) or "nothing"
+        keys = examples(content) or "nothing"
         raise CasarbiError(f"{path} is not a LIIF checkpoint: it holds {keys}, wanted 'model' with name, args and sd.")
     tensors = spec.get("sd", content)
+    spec = {name: value for name, value in spec.items() if name != "sd"}
+    check_settings(spec, str(path))
     return spec, find_state(tensors if isinstance(tensors, Mapping) else {}, path)
 
 
 def _trained_scales(checkpoint: Checkpoint) -> tuple[float, float]:
     text = checkpoint.metadata.get("trained_scales", json.dumps(OFFICIAL_SCALES))
     try:
-        low, high = json.loads(text)
-        return float(low), float(high)
-    except (ValueError, TypeError):
+        low, high = map(float, json.loads(text))
+        if not 0 < low <= high < math.inf:
+            raise ValueError
+    except (ValueError, TypeError, OverflowError, RecursionError):
         raise CasarbiError(
-            f"{checkpoint.path} has trained_scales '{text}' in its header, wanted like [1, 4]."
+            f"{checkpoint.path} has trained_scales {quote(text)} in its header, wanted like [1, 4]."
         ) from None
+    return low, high
 
 
 def _args(spec: Any, name: str, path: Path) -> Mapping[str, Any]:
     found = spec.get("name") if isinstance(spec, Mapping) else None
     args = spec.get("args", {}) if isinstance(spec, Mapping) else None
     if found != name or not isinstance(args, Mapping):
-        raise CasarbiError(f"{path} has '{found}' where a spec of '{name}' with its args is wanted.")
+        raise CasarbiError(f"{path} has {quote(found)} where a spec of '{name}' with its args is wanted.")
     return args
 
 
 def _refuse_rest(args: Mapping[str, Any], name: str, path: Path) -> None:
     if args:
-        raise CasarbiError(f"{path} gives {name} the unknown settings {dict(args)}: this layout cannot be built here.")
+        raise CasarbiError(
+            f"{path} gives {name} the unknown settings {quote(dict(args))}: this layout cannot be built here."
+        )

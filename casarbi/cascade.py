@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 
 from casarbi.errors import CasarbiError
+from casarbi.plain import quote
 from casarbi.references import near_names
 from casarbi.scales import Size
 
@@ -25,6 +26,8 @@ STRATEGIES = {
     "single": "one stage for the whole scale (Table VII)",
 }
 
+LEAST_FACTOR = 1.01
+"""Smaller ones would give stages that add no pixel, and nearly endless cascades."""
 _EXACT = 1e-9
 """log_{s_fix} s this close to a whole number is that number: log 243 / log 3 is above 5 in some floating point."""
 
@@ -54,7 +57,7 @@ class CascadeConfig:
         """Refuse what no cascade can be made of."""
         check_strategy(self.strategy, self.s_fix)
         if self.scale_input not in ("nominal", "achieved"):
-            raise CasarbiError(f"scale_input is '{self.scale_input}', wanted nominal or achieved.")
+            raise CasarbiError(f"scale_input is {quote(self.scale_input)}, wanted nominal or achieved.")
         if not 0 <= self.p <= 1 or not self.max_scale > 1:
             raise CasarbiError(f"p={self.p} must be in 0..1 and max_scale={self.max_scale} above 1.")
 
@@ -75,9 +78,9 @@ class Stage:
 def check_strategy(strategy: str, s_fix: float) -> None:
     """Refuse an unknown strategy, or an s_fix with which a cascade would never end."""
     if strategy not in STRATEGIES:
-        raise CasarbiError(f"There is no cascade strategy '{strategy}': {near_names(strategy, STRATEGIES)}")
-    if not s_fix > 1 or not math.isfinite(s_fix):
-        raise CasarbiError(f"s_fix={s_fix} must be a finite number above 1.")
+        raise CasarbiError(f"There is no cascade strategy {quote(strategy)}: {near_names(strategy, STRATEGIES)}")
+    if not LEAST_FACTOR <= s_fix < math.inf:
+        raise CasarbiError(f"s_fix={s_fix} must be a finite number above 1, of at least {LEAST_FACTOR}.")
 
 
 def stage_count(scale: float, s_fix: float = 2.0) -> int:

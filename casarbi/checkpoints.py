@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import pickle
-import warnings
+import stat
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,8 +16,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from casarbi.bounds import check_settings, limited_modules
 from casarbi.errors import CasarbiError
 from casarbi.files import replacing
+from casarbi.pickles import TorchFileError, UnsafeFileError
+from casarbi.plain import quote, visible
+from casarbi.references import describe
+from casarbi.torch_files import read_torch_file
 from casarbi.weights import sha256_file
 
 __all__ = [
@@ -42,13 +47,12 @@ AVERAGED_KEYS = ("params_ema", "params-ema", "ema", "state_dict_ema", "model_ema
 PLAIN_KEYS = ("params", "state_dict", "model_state_dict", "model", "net", "generator")
 SNAPSHOT_AVERAGE, SNAPSHOT_PARTS = "average/", ("average/", "network/", "optimizer/")
 """Prefixes of the keys in a snapshot of casarbi train, which can be given as weights."""
-TRAINERS = ("pytorch_lightning", "lightning", "lightning_fabric", "omegaconf")
-"""Packages whose objects stand in checkpoints beside the tensors; they are read as `Inert`."""
-PLAIN_TYPES = (
-    *("typing.Any", "pathlib.Path", "builtins.bool", "builtins.int", "builtins.float", "builtins.str"),
-    *("builtins.bytes", "builtins.list", "builtins.dict", "builtins.tuple"),
-)
-"""What such objects name of Python itself; read as `Inert` too."""
+BOOKKEEPING = ("epoch", "iter", "step", "global_step", "scheduler", "schedulers", "lr_scheduler", "scaler")
+"""What trainers save beside an optimizer's state."""
+LONGEST_HEADER = 2**23
+"""Bytes of a safetensors header, which holds names, shapes and our texts, but no values."""
+USABLE = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+"""Types of floating-point numbers that torch computes with; float8 it only stores."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,7 @@ def find_state(content: Mapping[str, Any], path: Path) -> State:
             return State(averaged, ("averaged weights of a snapshot",))
         return strip_prefix(dict(content), path)
     raise CasarbiError(
-        f"{path} holds no dictionary of tensors: it has {_examples(content) or 'no keys'}, wanted one of "
+        f"{path} holds no dictionary of tensors: it has {examples(content) or 'no keys'}, wanted one of "
         f"{', '.join((*AVERAGED_KEYS, *PLAIN_KEYS))} or the tensors themselves."
     )
 
@@ -149,7 +153,7 @@ def strip_prefix(tensors: Mapping[str, Tensor], path: Path, prefix: str = "modul
         if len(with_prefix) < len(stripped):
             bare = [key for key in stripped if not key.startswith(prefix)]
             raise CasarbiError(
-                f"{path} mixes keys with and without '{prefix}': {_examples(with_prefix)} but {_examples(bare)}; "
+                f"{path} mixes keys with and without '{prefix}': {examples(with_prefix)} but {examples(bare)}; "
                 f"save the weights again from one model."
             )
         stripped = {key[len(prefix) :]: tensor for key, tensor in stripped.items()}
@@ -182,18 +186,22 @@ def _check_fit(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> 
         "of another type": [
             f"{key} {tensors[key].dtype}"
             for key in wanted
-            if key in tensors and tensors[key].is_floating_point() != wanted[key].is_floating_point()
+            if key in tensors and not _is_convertible(tensors[key].dtype, wanted[key].dtype)
         ],
         "with NaN or infinite values": [
-            key for key, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()
+            key for key, tensor in tensors.items() if tensor.dtype in USABLE and not tensor.isfinite().all()
         ],
     }
-    found = [f"{len(keys)} {kind} ({_examples(keys)})" for kind, keys in faults.items() if keys]
+    found = [f"{len(keys)} {kind} ({examples(keys)})" for kind, keys in faults.items() if keys]
     if found:
         raise CasarbiError(
             f"{path} does not fit {type(module).__name__} ({len(wanted)} tensors wanted, {len(tensors)} found): "
             f"{'; '.join(found)}."
         )
+
+
+def _is_convertible(found: torch.dtype, wanted: torch.dtype) -> bool:
+    return found in USABLE if wanted.is_floating_point else not (found.is_floating_point or found.is_complex)
 
 
 def write_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -207,13 +215,29 @@ def write_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], metadata: 
 
 def read_config(checkpoint: Checkpoint) -> Mapping[str, Any]:
     """Return the configuration that `write_weights` wrote into the header; raises CasarbiError where there is none."""
+    return read_table(checkpoint, "config")
+
+
+def read_table(checkpoint: Checkpoint, name: str) -> Mapping[str, Any]:
+    """Return the JSON table that stands in the header under a name, its values of any kind but within reason.
+
+    Raises:
+        CasarbiError: where there is none, or `casarbi.bounds.check_settings` refuses it.
+    """
     try:
-        config = json.loads(checkpoint.metadata.get("config", ""))
+        table = json.loads(checkpoint.metadata.get(name, ""), object_pairs_hook=_without_repetition)
     except (ValueError, RecursionError):  # no JSON, or a number or a nesting beyond all reason
-        config = None
-    if not isinstance(config, Mapping):
-        raise CasarbiError(f"{checkpoint.path} has no config in its header that is a JSON table: get the file again.")
-    return config
+        table = None
+    if not isinstance(table, Mapping):
+        raise CasarbiError(f"{checkpoint.path} has no {name} in its header that is a JSON table: get the file again.")
+    check_settings(table, str(checkpoint.path))
+    return table
+
+
+def fact(header: Mapping[str, str], name: str) -> str:
+    """What a header says of itself, such as its licence, as one line for reports; or that it does not."""
+    text = visible(header.get(name, "not recorded in the file"))
+    return text if len(text) <= 300 else f"{text[:300]}…"
 
 
 def write_weights(
@@ -246,8 +270,11 @@ def load_new(make: Callable[[], Network], tensors: Mapping[str, Tensor], path: P
     Raises:
         CasarbiError: as `load_strict`.
     """
-    with torch.device("meta"):
-        network = make()
+    try:
+        with torch.device("meta"), limited_modules(len(tensors), path):
+            network = make()
+    except (RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:  # sizes that torch cannot have
+        raise CasarbiError(f"{path} describes a network that cannot be built: {describe(error)}.") from None
     _check_fit(network, tensors, path)  # before memory is taken for whatever a header asks for
     network.to_empty(device="cpu")
     network.load_state_dict(dict(tensors))
@@ -256,6 +283,8 @@ def load_new(make: Callable[[], Network], tensors: Mapping[str, Tensor], path: P
 
 def _first_bytes(path: Path, count: int = 512) -> bytes:
     try:
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            raise CasarbiError(f"{path} is a device, pipe or socket, not a file of weights.")
         with path.open("rb") as file:
             start = file.read(count)
     except FileNotFoundError:
@@ -278,84 +307,69 @@ def _first_bytes(path: Path, count: int = 512) -> bytes:
 
 
 def _read_safetensors(path: Path) -> Checkpoint:
+    _check_safetensors_header(path)
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             return Checkpoint(path, {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {})  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise _damaged(path, error) from None
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        reason = visible((str(error).strip() or type(error).__name__)[:120])
+        raise _damaged(path, f"is damaged or is not a checkpoint ({reason})") from None
+
+
+def _check_safetensors_header(path: Path) -> None:
+    """Refuse a header that would cost much, or that two readers could read as two things."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > path.stat().st_size - 8:
+            raise _damaged(path, "is damaged or is not a checkpoint: it is shorter than its header says")
+        if length > LONGEST_HEADER:
+            raise CasarbiError(f"{_described(path)} has a header of {length:,} bytes, and weights need far fewer.")
+        text = file.read(length)
+    try:
+        json.loads(text, object_pairs_hook=_without_repetition)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(
+            path, f"is damaged or is not a checkpoint: its header is no JSON ({quote(str(error))})"
+        ) from None
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        raise ValueError("a name stands there twice")
+    return table
 
 
 def _read_torch(path: Path, start: bytes) -> Checkpoint:
-    if start.startswith(b"PK") and not zipfile.is_zipfile(path):
-        raise CasarbiError(f"{_described(path)} is cut off: its zip directory is missing; get the file again.")
     if not start.startswith((b"PK", b"\x80")):
         raise CasarbiError(f"{_described(path)} is not a checkpoint: wanted a safetensors or torch file.")
+    if start.startswith(b"PK") and not zipfile.is_zipfile(path):
+        raise CasarbiError(f"{_described(path)} is cut off: its zip directory is missing; get the file again.")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            content = _load_tensors(path, mmap=start.startswith(b"PK"))
-    except pickle.UnpicklingError as error:
-        raise _refused(path, error) from None
-    except Exception as error:  # torch raises many kinds here, some without a message; none is a bug of ours
-        raise _damaged(path, error) from None
+        content = read_torch_file(path)
+    except UnsafeFileError as error:
+        raise CasarbiError(
+            f"{_described(path)} holds more than tensors and plain values ({quote(error.name)}), so it was refused and "
+            f"nothing in it was run; if you trust it, load it yourself with torch.load(..., weights_only=False) and "
+            f"save its state_dict as safetensors."
+        ) from None
+    except TorchFileError as error:
+        raise _damaged(path, str(error)) from None
     if not isinstance(content, dict):
         raise CasarbiError(f"{path} holds a {type(content).__name__}, wanted a dictionary of tensors.")
+    if "param_groups" in content or (
+        any("optimizer" in str(key)[:40] for key in content)
+        and all(isinstance(key, str) and (key in BOOKKEEPING or "optimizer" in key) for key in content)
+    ):
+        raise CasarbiError(
+            f"{path} holds the state of an optimizer, not weights: name the file of weights beside it, such as "
+            f"PREFIX_gen.pth beside PREFIX_opt.pth."
+        )
     return Checkpoint(path, content)
 
 
-class Inert:
-    """Stands in for a trainer's class or object in a checkpoint: takes everything, keeps nothing, does nothing."""
-
-    def __init__(self, *_: Any) -> None: ...
-
-    def __new__(cls, *_: Any) -> Inert:
-        """Make one from any arguments."""
-        return super().__new__(cls)
-
-    def __setstate__(self, _: Any) -> None: ...
-
-
-def _load_tensors(path: Path, *, mmap: bool) -> Any:
-    """Load through torch's data-only unpickler, a trainer's objects replaced by `Inert`.
-
-    Lightning keys `callbacks` by classes, which that unpickler refuses. Here their names alone are read, without
-    importing anything, and where all are a trainer's, each is given the inert class for it; a name of anything else
-    has the file refused as ever. With `mmap` only tensors that are used are read from the disk: a trainer's checkpoint
-    holds optimizer states two times as large as the weights.
-    """
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
-    except pickle.UnpicklingError:
-        names = _foreign_names(path)
-        if not names or not all(name.partition(".")[0] in TRAINERS or name in PLAIN_TYPES for name in names):
-            raise
-    with torch.serialization.safe_globals([(Inert, name) for name in names]):
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
-
-
-def _foreign_names(path: Path) -> list[str]:
-    """Names of classes and functions in a file that are no tensors' business; none where torch cannot tell them."""
-    tell = getattr(torch.serialization, "get_unsafe_globals_in_checkpoint", None)  # since torch 2.6
-    try:
-        return [] if tell is None else tell(path)
-    except Exception:  # a damaged file, or one of the legacy format: the refusal stands
-        return []
-
-
-def _refused(path: Path, error: Exception) -> CasarbiError:
-    named = str(error).partition("GLOBAL ")[2].split()  # a cut-off pickle raises the same class, and names nothing
-    found = (
-        f"holds more than tensors and plain values ({named[0]})" if named else "is damaged or holds more than tensors"
-    )
-    return CasarbiError(
-        f"{_described(path)} {found}, so it was refused and nothing in it was run; if you trust it, load it yourself "
-        f"with torch.load(..., weights_only=False) and save its state_dict as safetensors."
-    )
-
-
-def _damaged(path: Path, error: Exception) -> CasarbiError:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
-    return CasarbiError(f"{_described(path)} is damaged or is not a checkpoint ({reason}): get the file again.")
+def _damaged(path: Path, reason: str) -> CasarbiError:
+    return CasarbiError(f"{_described(path)} {reason}: get the file again.")
 
 
 def _described(path: Path) -> str:
@@ -371,9 +385,10 @@ def _is_dense(value: Any) -> bool:
     return isinstance(value, Tensor) and value.layout is torch.strided and not (value.is_quantized or value.is_meta)
 
 
-def _examples(keys: Mapping[str, Any] | Sequence[str], count: int = 3) -> str:
-    shown = [str(key) for key in list(keys)[:count]]
-    return ", ".join(shown) + (", …" if len(keys) > count else "")
+def examples(keys: Iterable[object], count: int = 3) -> str:
+    """The first keys, each cut, for a sentence."""
+    shown = [visible(key[:60]) if isinstance(key, str) else quote(key, 60) for key in islice(keys, count + 1)]
+    return ", ".join(shown[:count]) + (", …" if len(shown) > count else "")
 
 
 def _shape(tensor: Tensor) -> str:

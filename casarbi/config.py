@@ -14,6 +14,7 @@ from casarbi.diffusion import ShiftConfig
 from casarbi.errors import CasarbiError
 from casarbi.guidance import GuidanceConfig
 from casarbi.network import Denoiser, NetworkConfig
+from casarbi.plain import quote, visible
 from casarbi.references import near_names
 from casarbi.residuals import ResidualConfig
 from casarbi.tiling import TileConfig
@@ -44,7 +45,7 @@ class SamplingConfig:
         """Refuse unknown words."""
         for name, value, known in (("clamp", self.clamp, CLAMPS), ("precision", self.precision, PRECISIONS)):
             if value not in known:
-                raise CasarbiError(f"{name} is '{value}', wanted {' or '.join(known)}.")
+                raise CasarbiError(f"{name} is {quote(value)}, wanted {' or '.join(known)}.")
 
 
 @dataclass(frozen=True)
@@ -82,14 +83,14 @@ class CasArbiConfig:
 
 def _read(kind: type[T], settings: Any, where: str, path: str) -> T:
     if not isinstance(settings, Mapping):
-        raise CasarbiError(f"{where} has {path or 'its settings'} = {settings!r}, wanted a table.")
+        raise CasarbiError(f"{where} has {path or 'its settings'} = {quote(settings)}, wanted a table.")
     defaults = kind()
     known = {f.name: getattr(defaults, f.name) for f in fields(kind)}  # type: ignore[arg-type]
     values = {}
     for name, value in settings.items():
         full = f"{path}.{name}" if path else name
         if name not in known:
-            raise CasarbiError(f"{where} has the unknown setting {full}: {near_names(name, known)}")
+            raise CasarbiError(f"{where} has the unknown setting {visible(full[:100])}: {near_names(name, known)}")
         default = known[name]
         if is_dataclass(default):
             values[name] = _read(type(default), value, where, full)
@@ -116,7 +117,7 @@ def _value(value: Any, default: Any, where: str, name: str) -> Any:
         fits = type(value) is type(default)
     if not fits:
         wanted = "a whole number" if default is None else f"a value like {json.dumps(default)}"
-        raise CasarbiError(f"{where} has {name} = {value!r}, wanted {wanted}.")
+        raise CasarbiError(f"{where} has {name} = {quote(value)}, wanted {wanted}.")
     return value
 
 
@@ -143,10 +144,11 @@ def load_weights(path: Path) -> tuple[Denoiser, CasArbiConfig, Checkpoint]:
         CasarbiError: where the file is missing, damaged, or not of CasArbi.
     """
     checkpoint = read_checkpoint(path)
-    if checkpoint.metadata.get("method") != METHOD or "config" not in checkpoint.metadata:
+    header = checkpoint.metadata
+    if header.get("method") != METHOD or "config" not in header:
         raise CasarbiError(
-            f"{path} holds no CasArbi weights: its header has the method '{checkpoint.metadata.get('method')}' and "
-            f"{'a' if 'config' in checkpoint.metadata else 'no'} config; wanted a file that casarbi train wrote."
+            f"{path} holds no CasArbi weights: its header has the method {quote(header.get('method'))} and "
+            f"{'a' if 'config' in header else 'no'} config; wanted a file that casarbi train wrote."
         )
     config = CasArbiConfig.from_json(read_config(checkpoint), str(path))
     network = load_new(lambda: Denoiser(config.network), find_state(checkpoint.content, path).tensors, path)

@@ -20,7 +20,10 @@ import torch
 from torch import Tensor
 
 from casarbi.errors import CasarbiError
+from casarbi.plain import quote
 
+LONGEST_CHAIN = 10_000
+"""Far beyond any in use; a file that asks for more is damaged, and would be obeyed for minutes."""
 INPUT_SCALINGS = ("none", "unit_variance", "pixel")
 
 
@@ -48,10 +51,10 @@ class ShiftConfig:
 
     def __post_init__(self) -> None:
         """Refuse values that give no increasing schedule."""
-        if self.T < 1:
-            raise CasarbiError(f"T={self.T} must be at least 1 sampling step.")
+        if not 1 <= self.T <= LONGEST_CHAIN:
+            raise CasarbiError(f"T={self.T} must be from 1 to {LONGEST_CHAIN:,} sampling steps.")
         if self.input_scaling not in INPUT_SCALINGS:
-            raise CasarbiError(f"input_scaling is '{self.input_scaling}', wanted {', '.join(INPUT_SCALINGS)}.")
+            raise CasarbiError(f"input_scaling is {quote(self.input_scaling)}, wanted {', '.join(INPUT_SCALINGS)}.")
         first = min(self.m / self.kappa, self.m) if self.kappa > 0 else 0.0
         if not 0 < first < self.sqrt_eta_T <= 1 or not self.p > 0:
             raise CasarbiError(

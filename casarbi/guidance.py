@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from casarbi.errors import CasarbiError
+from casarbi.plain import quote
 from casarbi.resize import resize
 
 REFERENCES = {
@@ -42,9 +43,9 @@ class GuidanceConfig:
     def __post_init__(self) -> None:
         """Refuse unknown references and strengths that are none."""
         if self.scg not in REFERENCES:
-            raise CasarbiError(f"scg is '{self.scg}', wanted {', '.join(REFERENCES)}.")
+            raise CasarbiError(f"scg is {quote(self.scg)}, wanted {', '.join(REFERENCES)}.")
         if not self.gamma or not all(0 <= gamma < float("inf") for gamma in self.gamma):
-            raise CasarbiError(f"gamma={self.gamma} must be one or more finite numbers of at least 0.")
+            raise CasarbiError(f"gamma={quote(self.gamma)} must be one or more finite numbers of at least 0.")
 
     def strength(self, index: int) -> float:
         """Gamma of stage `index` (0 is the first); 0 where there is no guidance."""

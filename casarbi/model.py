@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from casarbi.cascade import Stage, plan_stages, stage_factors
+from casarbi.checkpoints import fact
 from casarbi.config import CasArbiConfig, load_weights
 from casarbi.diffusion import sample, scale_input, timesteps
 from casarbi.errors import CasarbiError
@@ -105,8 +106,8 @@ class CasArbi(SRModel):
             trained_scales=(1.0, self.config.cascade.max_scale),
             stochastic=True,
             weights=f"{self.weights}, SHA-256 {self.sha256}",
-            licence=self.header.get("licence", "not recorded in the file"),
-            source=self.header.get("source", "not recorded in the file"),
+            licence=fact(self.header, "licence"),
+            source=fact(self.header, "source"),
             warning=self._warning(),
         )
 
@@ -115,7 +116,7 @@ class CasArbi(SRModel):
         trained = self.header.get(BASE_KEY)
         if self.liif is None or trained is None or trained == json.dumps(self.liif.identity):
             return ""
-        return f"CasArbi: its LIIF base is not the one that it was trained on, {trained}."
+        return f"CasArbi: its LIIF base is not the one that it was trained on, {fact(self.header, BASE_KEY)}."
 
     def to(self, device: str) -> CasArbi:
         """Move the networks to a device; returns self."""

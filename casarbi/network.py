@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from casarbi.errors import CasarbiError
 from casarbi.layers import EDSR, NORMS, Attention, Embedding, ResidualBlock, conv3, zeroed
+from casarbi.plain import quote
 from casarbi.residuals import StageInputs
 from casarbi.resize import resize
 
@@ -70,13 +71,13 @@ class NetworkConfig:
         """Refuse what cannot be built."""
         counts = (self.width, self.blocks, self.embedding, self.octaves, *self.levels)
         if not self.levels or min(counts) < 1 or min(self.middle_blocks, self.lr_blocks, self.hr_blocks) < 0:
-            raise CasarbiError(f"A network needs positive widths, levels and blocks, not {self}.")
+            raise CasarbiError(f"A network needs positive widths, levels and blocks, not {quote(counts)}.")
         if self.levels[0] != 1:
-            raise CasarbiError(f"levels={self.levels} must begin with 1: the width is that of the finest level.")
+            raise CasarbiError(f"levels={quote(self.levels)} must begin with 1: the width is that of the finest level.")
         if self.embedding % 2 or self.coordinates not in COORDINATES or self.norm not in NORMS:
             raise CasarbiError(
-                f"embedding={self.embedding} must be even, coordinates={self.coordinates} one of "
-                f"{', '.join(COORDINATES)}, norm={self.norm} one of {', '.join(NORMS)}."
+                f"embedding={self.embedding} must be even, coordinates={quote(self.coordinates)} one of "
+                f"{', '.join(COORDINATES)}, norm={quote(self.norm)} one of {', '.join(NORMS)}."
             )
 
     @property

@@ -51,9 +51,9 @@ class ResidualConfig:
         """Refuse unknown words and a gain that is not positive."""
         for name, value, known in (("residual_base", self.residual_base, BASES), ("lr_up", self.lr_up, UPS)):
             if value not in known:
-                raise CasarbiError(f"{name} is '{value}', wanted {', '.join(known)}.")
-        if not self.residual_gain > 0:
-            raise CasarbiError(f"residual_gain={self.residual_gain} must be positive.")
+                raise CasarbiError(f"{name} is {quote(value)}, wanted {', '.join(known)}.")
+        if not 0 < self.residual_gain < float("inf"):
+            raise CasarbiError(f"residual_gain={self.residual_gain} must be positive and finite.")
         if self.liif:
             _check_base(self.liif)
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from casarbi.checkpoints import Inert, load_strict, read_checkpoint, read_state, sha256_file, write_checkpoint
+from casarbi.checkpoints import load_strict, read_checkpoint, read_state, sha256_file, write_checkpoint
 from casarbi.errors import CasarbiError
+from casarbi.pickles import Inert
 
 
 def weights() -> dict[str, torch.Tensor]:
@@ -197,11 +198,3 @@ def test_classes_of_anything_else_are_refused(tmp_path, trainer_class, monkeypat
     path = saved(tmp_path / "w.ckpt", {"state_dict": weights(), "x": trainer_class(f"{package}.a", "Thing")})
     gone(monkeypatch, package)
     assert f"{package}.a.Thing" in refusal(path)
-
-
-def test_trainers_classes_are_refused_where_torch_cannot_name_them(tmp_path, trainer_class, monkeypatch):
-    """Before torch 2.6."""
-    callback = trainer_class("pytorch_lightning.callbacks", "ModelCheckpoint")
-    path = saved(tmp_path / "w.ckpt", {"state_dict": weights(), "callbacks": {callback: 1}})
-    monkeypatch.delattr(torch.serialization, "get_unsafe_globals_in_checkpoint")
-    assert "ModelCheckpoint" in refusal(path)

@@ -59,7 +59,7 @@ def test_wrong_settings_are_named(settings, words):
 @pytest.mark.parametrize(
     ("header", "words"),
     [
-        ({}, "holds no CasArbi weights: its header has the method 'None' and no config"),
+        ({}, "holds no CasArbi weights: its header has the method None and no config"),
         ({"method": "liif", "config": "{}"}, "the method 'liif'"),
         ({"method": "casarbi", "config": "{"}, "that is a JSON table"),
         ({"method": "casarbi", "config": '{"network": {"depth": 3}}'}, "unknown setting network.depth"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from casarbi.errors import CasarbiError
+from casarbi.plain import quote
 from casarbi.references import near_names
 
 if sys.version_info >= (3, 11):
@@ -57,7 +58,7 @@ def build(cls: type[T], table: Mapping[str, Any], where: str) -> T:
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for name in table:
         if name not in fields:
-            raise CasarbiError(f"{where} has no setting '{name}': {near_names(name, fields)}")
+            raise CasarbiError(f"{where} has no setting {quote(name)}: {near_names(name, fields)}")
     hints = get_type_hints(cls)
     missing = [
         name
@@ -74,11 +75,11 @@ def _convert(value: Any, kind: Any, where: str) -> Any:
         kind = next(choice for choice in get_args(kind) if choice is not type(None))
     if get_origin(kind) is tuple:
         if not isinstance(value, list | tuple):
-            raise CasarbiError(f"{where} = {value!r} is not a list.")
+            raise CasarbiError(f"{where} = {quote(value)} is not a list.")
         return tuple(_convert(part, get_args(kind)[0], where) for part in value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not kind:
         words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
-        raise CasarbiError(f"{where} = {value!r} is not {words[kind]}.")
+        raise CasarbiError(f"{where} = {quote(value)} is not {words[kind]}.")
     return value

@@ -104,7 +104,10 @@ def test_missing_file_is_never_random_weights(tmp_path, name):
         (lambda s: s | {WIDTH_KEY: s[WIDTH_KEY].to(torch.int8)}, "1 of another type .*torch.int8"),
         (lambda s: s | {WIDTH_KEY: s[WIDTH_KEY].to_sparse()}, "holds no dictionary of tensors"),
         (lambda s: dict(enumerate(s.values())), "holds no dictionary of tensors: it has 0, 1"),
-        (lambda s: {"iter": 5, "epoch": 1, "scheduler": None, "optimizer": {}}, "name the PREFIX_gen.pth beside it"),
+        (
+            lambda s: {"iter": 5, "epoch": 1, "scheduler": None, "optimizer": {}},
+            "state of an optimizer, not weights: name .* PREFIX_gen.pth beside PREFIX_opt.pth",
+        ),
         (lambda s: {"epoch": 3}, "holds no dictionary of tensors: it has epoch"),
         (lambda s: [1, 2], "holds a list, wanted a dictionary"),
     ],

@@ -1,0 +1,70 @@
+"""Keeps what a file asks for in proportion to what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+
+from casarbi.errors import CasarbiError
+from casarbi.plain import quote
+
+MOST_VALUES, DEEPEST, LONGEST_TEXT, LARGEST_NUMBER = 10_000, 8, 2000, 10**12
+"""Far beyond any settings in use."""
+
+
+def check_settings(settings: Any, where: str) -> None:
+    """Refuse settings that no network has: very many values, deep nesting, long texts, or whole numbers of any size.
+
+    What passes can be read, computed with and printed at once; whether it can be built is for others to say.
+
+    Raises:
+        CasarbiError: naming the file and what is too much.
+    """
+    left, found = MOST_VALUES, [(settings, 0)]
+    while found:
+        value, depth = found.pop()
+        left -= 1
+        if left < 0 or depth > DEEPEST:
+            raise CasarbiError(f"{where} has settings of over {MOST_VALUES:,} values, or nested over {DEEPEST} deep.")
+        if isinstance(value, Mapping | list | tuple):
+            if len(value) > left:
+                raise CasarbiError(f"{where} has settings of over {MOST_VALUES:,} values.")
+            inner = [*value, *value.values()] if isinstance(value, Mapping) else value
+            found += [(item, depth + 1) for item in inner]
+        elif isinstance(value, str | bytes) and len(value) > LONGEST_TEXT:
+            raise CasarbiError(f"{where} has a setting of {len(value):,} characters: {quote(value)}.")
+        elif isinstance(value, int) and abs(value) > LARGEST_NUMBER:
+            raise CasarbiError(f"{where} has the number {quote(value)} in its settings, which nothing here can be.")
+
+
+@contextmanager
+def limited_modules(tensors: int, path: Path) -> Iterator[None]:
+    """Stop the building of a network as soon as it has far more parameters than the file has tensors.
+
+    A network that fits has as many, so nothing is lost, and no count in a header or in a key can ask for more work than
+    the file holds. One that has some more is built, to say which are missing.
+
+    Raises:
+        CasarbiError: in the midst of the building.
+    """
+    left = 2 * tensors + 256
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise CasarbiError(
+                f"{path} describes a network of over {2 * tensors + 256:,} tensors, but it holds {tensors:,}: get the "
+                f"file again."
+            )
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()
