@@ -179,7 +179,9 @@ def save_options(facts: Facts, format_name: str, size: Size) -> tuple[dict[str, 
     elif format_name == "JPEG" and len(exif) > _MAX_MARKER:
         dropped.append("EXIF (too long for JPEG)")
     elif exif:
-        options["exif"] = exif
+        options["exif"] = _with_texts_as_bytes(exif) if format_name == "TIFF" else exif
+        if format_name == "TIFF" and (facts.camera or facts.place):
+            options["compression"] = "raw"  # Pillow cannot compress a TIFF with directories inside its directory
     if format_name == "PNG":
         options["pnginfo"] = _png_texts(facts.texts, xmp)
     elif xmp and format_name == "JPEG" and len(xmp) > _MAX_MARKER - 29:
@@ -219,12 +221,22 @@ def _exif_bytes(facts: Facts, format_name: str, size: Size, xmp: bytes | None) -
         return b""
     exif = Image.Exif()
     exif.update(first)
-    exif.get_ifd(Ifd.Exif).update(camera)
-    exif.get_ifd(Ifd.GPSInfo).update(facts.place)
+    for tag, found in ((Ifd.Exif, camera), (Ifd.GPSInfo, facts.place)):
+        if found:
+            exif.get_ifd(tag).update(found)
     try:
         return exif.tobytes()
     except _DAMAGE:
         return None
+
+
+def _with_texts_as_bytes(data: bytes) -> Image.Exif:
+    """EXIF data in the form in which Pillow's TIFF writer keeps texts that are not ASCII."""
+    exif = Image.Exif()
+    exif.load(data)
+    for part in (exif, exif.get_ifd(Ifd.Exif)):
+        part.update({tag: _text_bytes(value) for tag, value in part.items()})
+    return exif
 
 
 def _png_texts(texts: Mapping[str, str], xmp: bytes | None) -> PngImagePlugin.PngInfo:

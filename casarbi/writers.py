@@ -17,10 +17,11 @@ from torch import Tensor
 from casarbi.errors import CasarbiError, PlaceError
 from casarbi.facts import Facts, save_options
 from casarbi.files import replacing
+from casarbi.nativewords import native_words
 from casarbi.pixels import to_uint8
 
 # What Pillow raises if it cannot store a fact it has read.
-_ODD_FACTS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, struct.error)
+_ODD_FACTS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, struct.error)
 
 FORMATS = ("png", "jpg", "webp", "tif", "bmp")
 """Formats that can be written, by the suffix a result gets."""
@@ -138,10 +139,11 @@ def write_image(
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as draft:
             try:
-                image.save(draft, writer.name, **options, **stored)
+                with native_words([], listen=writer.name == "TIFF"):
+                    image.save(draft, writer.name, **{**options, **stored})
             except _ODD_FACTS:
                 image.save(draft, writer.name, **options)
-                dropped = ("all facts, which are damaged",)
+                dropped = ("all facts, some of which are damaged",)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         kind = PlaceError if getattr(error, "errno", None) not in (None, errno.ENAMETOOLONG) else CasarbiError
