@@ -176,8 +176,8 @@ def _open(file: IO[bytes], path: Path) -> Image.Image:
 
 
 def _is_unknown_make(error: Exception) -> bool:
-    """Whether Pillow read the tags of a TIFF and has no mode (SyntaxError) or no decompressor (KeyError) for them."""
-    return isinstance(error, KeyError) or "unknown" in str(error)
+    """Whether Pillow read the tags of a TIFF and has no mode, or no decompressor (a KeyError inside), for them."""
+    return "unknown" in str(error) or isinstance(error.__cause__, KeyError)
 
 
 def _stranger(path: Path, head: bytes) -> str:

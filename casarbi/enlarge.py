@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from casarbi.errors import CasarbiError
-from casarbi.images import MAX_INPUT_PIXELS, Picture, keeps_alpha, read_picture, unblend, write_image
+from casarbi.images import MAX_INPUT_PIXELS, Picture, enlarge_alpha, keeps_alpha, read_picture, unblend, write_image
 from casarbi.inspection import check_batch, look
 from casarbi.naming import printable_name
-from casarbi.resize import resize
 from casarbi.scales import Size
 from casarbi.sr import SRModel
 from casarbi.wanted import WantedSize
@@ -89,7 +88,7 @@ def _run(
 def _write(target: Path, rgb: Tensor, picture: Picture, notes: list[str], quality: int | None) -> None:
     alpha = None
     if picture.alpha is not None and keeps_alpha(target):
-        alpha = resize(picture.alpha, (rgb.shape[1], rgb.shape[2])).clamp(0, 1)
+        alpha = enlarge_alpha(picture.alpha, (rgb.shape[1], rgb.shape[2]))
         rgb = unblend(rgb, alpha, picture.background)
         notes[:] = [note for note in notes if not note.startswith("see-through")] + ["see-through parts kept"]
     dropped = write_image(target, rgb, alpha=alpha, icc=picture.icc, facts=picture.facts, quality=quality)

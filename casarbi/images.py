@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageColor, ImageOps
 from torch import Tensor
+from torch.nn.functional import interpolate, max_pool2d
 
 from casarbi.colours import TROUBLE, conversion, profile_space
 from casarbi.containers import MAX_FRAMES, count_frames
@@ -19,6 +20,8 @@ from casarbi.errors import CasarbiError
 from casarbi.facts import Facts, read_facts
 from casarbi.folders import Listing, list_images
 from casarbi.pixels import Packing, channels, from_uint8, to_uint8
+from casarbi.resize import resize
+from casarbi.scales import Size
 from casarbi.writers import FORMATS, can_write, keeps_alpha, result_suffix, write_image
 
 __all__ = [
@@ -28,6 +31,7 @@ __all__ = [
     "Listing",
     "Picture",
     "can_write",
+    "enlarge_alpha",
     "follows_profile",
     "from_uint8",
     "keeps_alpha",
@@ -97,8 +101,10 @@ def read_picture(
         decode(image, notes)
         facts = read_facts(image)
         _turn_upright(image, notes)
-        profile = image.info.get("icc_profile") if keep_profile else None
         rgb, alpha = channels(image, packing, ground, notes, keep_rgb=keep_profile)
+        profile = image.info.get("icc_profile") if keep_profile else None
+        if profile and (profile_space(profile) != "RGB" or any(note.startswith(TROUBLE) for note in notes)):
+            profile = None
     if frames > 1:
         notes.append(f"first of {frames}{' or more' if frames == MAX_FRAMES else ''} frames used")
     if alpha is not None:
@@ -106,7 +112,7 @@ def read_picture(
     return Picture(
         rgb=torch.from_numpy(rgb),
         alpha=None if alpha is None else torch.from_numpy(alpha[None]),
-        icc=profile if profile and profile_space(profile) == "RGB" else None,
+        icc=profile,
         notes=tuple(notes),
         background=torch.from_numpy(ground),
         facts=facts,
@@ -149,6 +155,21 @@ def _colour(name: str) -> np.ndarray:
         return np.array(ImageColor.getrgb(name)[:3], np.float32) / 255
     except ValueError:
         raise CasarbiError(f"'{name}' is no colour: write a name such as white, or #rrggbb.") from None
+
+
+def enlarge_alpha(alpha: Tensor, size: Size) -> Tensor:
+    """Enlarge alpha by bicubic without its overshoot: a flat part stays as it is up to its edge.
+
+    Args:
+        alpha: (1, h, w) in [0, 1].
+        size: (height, width), no smaller than those of `alpha`.
+
+    Returns:
+        (1, *size), each value between those of the 3x3 pixels it lies in.
+    """
+    low, high = (sign * max_pool2d(sign * alpha, 3, stride=1, padding=1) for sign in (-1, 1))
+    bounds = [interpolate(bound[None], size, mode="nearest-exact")[0] for bound in (low, high)]
+    return resize(alpha, size).clamp(*bounds)
 
 
 def unblend(rgb: Tensor, alpha: Tensor, background: Tensor) -> Tensor:

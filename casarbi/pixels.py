@@ -17,7 +17,7 @@ _WHITE_IS_ZERO = 0
 _PHOTOMETRIC = 262
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 _ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
-_STRIP_PIXELS = 2**20
+_STRIP_PIXELS = 2**18
 
 
 @dataclass(frozen=True)

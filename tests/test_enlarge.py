@@ -54,6 +54,15 @@ def test_alpha_is_kept_and_hidden_colours_stay_hidden(tmp_path):
     assert (clear <= opaque + 0.08).all()
 
 
+def test_flat_alpha_stays_flat_up_to_its_edge(tmp_path):
+    """Bicubic overshoots by an eighth at an edge, and 200 became 230 there: a rim."""
+    rgba = np.dstack([RAMP, np.full((24, 36), 200, np.uint8)])
+    rgba[:, 18:, 3] = 0
+    enlarge(picture(tmp_path / "a.png", rgba), tmp_path / "b.png", bicubic(), WantedSize.parse(scale="3.7"))
+    alpha = np.asarray(Image.open(tmp_path / "b.png"))[..., 3]
+    assert alpha.max() == 200 and (alpha[:, :60] == 200).all() and (alpha[:, 74:] == 0).all()
+
+
 def test_alpha_is_flattened_where_the_format_has_none(tmp_path):
     source = picture(tmp_path / "a.png", rgba((0, 0, 0)))
     done = enlarge(source, tmp_path / "b.bmp", bicubic(), WantedSize.parse(scale="2"), background="red")
