@@ -23,6 +23,8 @@ _MOST_PIXELS_PER_BYTE = 2**15  # flat WebP has 26,000, one-bit PNG 8,256
 
 _MAX_SCANS = 500  # of a progressive JPEG, which has about ten; each costs time and may have no data
 _MAX_ICON_SIDE = 1024
+MAX_TAGS = 4096  # of a TIFF or of EXIF data, as libtiff has it; Pillow reads each several times
+_MAX_EXIFS = 8
 
 _SAMPLE_KINDS = {1: "", 2: "signed ", 3: "floating-point ", 4: "untyped ", 5: "complex ", 6: "complex "}
 _PHOTOMETRICS = {0: "grey", 1: "grey", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "Lab", 32803: "camera raw"}
@@ -50,24 +52,31 @@ def check_before_opening(name: str, file: IO[bytes]) -> None:
         file: the file, at its start.
 
     Raises:
-        ValueError: if a JPEG has hundreds of scans, an icon is larger than icons are, or a tile of a TIFF is larger
-            than its picture and than tiles are.
+        ValueError: if a JPEG has hundreds of scans or many segments of EXIF data, an icon is larger than icons are,
+            or a TIFF has thousands of tags or a tile larger than its picture and than tiles are.
     """
-    if name == "JPEG" and (scans := _count_scans(file)) > _MAX_SCANS:
-        raise ValueError(f"it has {scans} scans, and a JPEG has about ten")
+    if name == "JPEG":
+        scans, exifs = _count(file, b"\xff\xda", b"Exif\0\0")
+        if scans > _MAX_SCANS:
+            raise ValueError(f"it has {scans} scans, and a JPEG has about ten")
+        if exifs > _MAX_EXIFS:
+            raise ValueError(f"it has {exifs} segments of EXIF data, and a JPEG has one")
     if name == "ICO" and (side := _icon_side(file)) > _MAX_ICON_SIDE:
         raise ValueError(f"it holds an icon of {side} px, and icons have up to {_MAX_ICON_SIDE}")
     if name == "TIFF":
         _check_tile(read_tiff_tags(file))
+        if (count := count_tags(file)) > MAX_TAGS:
+            raise ValueError(f"it declares {count:,} tags, and a TIFF has a few dozen")
 
 
-def _count_scans(file: IO[bytes]) -> int:
-    """How often a scan starts: in compressed data the two bytes never stand for anything else."""
-    count, last = 0, b""
+def _count(file: IO[bytes], *signs: bytes) -> list[int]:
+    """How often short signs occur in a file: in compressed data that of a scan never stands for anything else."""
+    counts, last = [0] * len(signs), b""
     while block := file.read(2**20):
-        count += (last + block).count(b"\xff\xda")
-        last = block[-1:]
-    return count
+        for at, sign in enumerate(signs):
+            counts[at] += (last[1 - len(sign) :] + block).count(sign)
+        last = block[-8:]
+    return counts
 
 
 def _icon_side(file: IO[bytes]) -> int:
@@ -115,11 +124,24 @@ def _tiff_header(file: IO[bytes]) -> tuple[str, bool, int]:
     return order, wide, struct.unpack(order + "Q", head[8:16])[0] if wide else struct.unpack(order + "L", head[4:8])[0]
 
 
-def _read_tags(file: IO[bytes], order: str, wide: bool, offset: int) -> dict[int, tuple[int, ...]]:
+def _seek_entries(file: IO[bytes], order: str, wide: bool, offset: int) -> int:
+    """Go to the entries of a directory; returns their number."""
     file.seek(offset)
+    length = 8 if wide else 2
+    return int(struct.unpack(order + ("Q" if wide else "H"), file.read(length))[0])
+
+
+def count_tags(file: IO[bytes]) -> int:
+    """How many tags the first directory of a TIFF or of EXIF data declares; 0 if that cannot be read."""
+    try:
+        return _seek_entries(file, *_tiff_header(file))
+    except (struct.error, OSError, ValueError, OverflowError):
+        return 0
+
+
+def _read_tags(file: IO[bytes], order: str, wide: bool, offset: int) -> dict[int, tuple[int, ...]]:
     entry = order + ("HHQ8s" if wide else "HHL4s")
-    count = struct.unpack(order + "Q", file.read(8))[0] if wide else struct.unpack(order + "H", file.read(2))[0]
-    entries = file.read(min(count, 4096) * struct.calcsize(entry))
+    entries = file.read(min(_seek_entries(file, order, wide, offset), MAX_TAGS) * struct.calcsize(entry))
     tags: dict[int, tuple[int, ...]] = {}
     for tag, kind, values, data in struct.iter_unpack(
         entry, entries[: len(entries) // struct.calcsize(entry) * struct.calcsize(entry)]
@@ -170,9 +192,7 @@ def _directories(file: IO[bytes]) -> Iterator[int]:
         while offset and offset not in seen and len(seen) < MAX_FRAMES:
             seen.add(offset)
             yield offset
-            file.seek(offset)
-            count = struct.unpack(order + "Q", file.read(8))[0] if wide else struct.unpack(order + "H", file.read(2))[0]
-            file.seek(count * (20 if wide else 12), 1)
+            file.seek(_seek_entries(file, order, wide, offset) * (20 if wide else 12), 1)
             offset = (
                 struct.unpack(order + "Q", file.read(8))[0] if wide else struct.unpack(order + "L", file.read(4))[0]
             )

@@ -6,6 +6,7 @@ above the limit on pixels, or beyond what the bytes of the file can hold (`casar
 
 from __future__ import annotations
 
+import io
 import struct
 import threading
 import warnings
@@ -16,7 +17,7 @@ from typing import IO
 
 from PIL import Image, ImageFile
 
-from casarbi.containers import check_before_opening, describe_tiff, least_bytes
+from casarbi.containers import MAX_TAGS, check_before_opening, count_tags, describe_tiff, least_bytes
 from casarbi.errors import CasarbiError
 from casarbi.nativewords import native_words
 from casarbi.plain import visible
@@ -76,6 +77,7 @@ def open_picture(path: Path, max_pixels: int | None = None, notes: list[str] | N
         with path.open("rb") as file, _strict_pillow(), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             image = _open(file, path)
+            _leave_out_odd_exif(image)
             if max_pixels is not None:
                 _check_size(image, path, max_pixels)
             yield image
@@ -173,6 +175,13 @@ def _open(file: IO[bytes], path: Path) -> Image.Image:
         raise _damaged(path, failure)
     file.seek(0)
     raise CasarbiError(_stranger(path, file.read(64)))
+
+
+def _leave_out_odd_exif(image: Image.Image) -> None:
+    exif = image.info.get("exif")
+    if exif and count_tags(io.BytesIO(exif.removeprefix(b"Exif\0\0"))) > MAX_TAGS:
+        del image.info["exif"]
+        warnings.warn("EXIF data of thousands of tags left out", stacklevel=2)
 
 
 def _is_unknown_make(error: Exception) -> bool:
