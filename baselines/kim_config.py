@@ -57,7 +57,7 @@ class FirstStageConfig:
     def from_json(cls, settings: Mapping[str, Any], where: str) -> FirstStageConfig:
         """Read the table `first_stage` of a configuration; raises as `KimConfig.from_json`."""
         try:
-            return _part("first_stage", settings.get("first_stage", {}))
+            return build(FirstStageConfig, settings.get("first_stage", {}), "first_stage")
         except CasarbiError as error:
             raise CasarbiError(f"{where}: {error}") from None
 
@@ -251,29 +251,10 @@ class KimConfig:
         Raises:
             CasarbiError: naming the setting that is unknown, of another type or impossible.
         """
-        if not isinstance(settings, Mapping):
-            raise CasarbiError(f"{where} has the configuration {quote(settings)}, wanted a table.")
         try:
-            parts = {name: _part(name, value) for name, value in settings.items()}
-            return build(cls, parts, "the configuration")
+            return build(cls, settings, "the configuration")
         except CasarbiError as error:
             raise CasarbiError(f"{where}: {error}") from None
-
-
-PARTS: dict[str, Any] = {
-    "first_stage": FirstStageConfig,
-    "unet": UNetConfig,
-    "diffusion": DiffusionConfig,
-    "sampling": SamplingConfig,
-}
-
-
-def _part(name: str, value: Any) -> Any:
-    if name not in PARTS:
-        return value
-    if not isinstance(value, Mapping):
-        raise CasarbiError(f"{name} = {quote(value)} is not a table.")
-    return build(PARTS[name], value, name)
 
 
 def _check_widths(name: str, channels: int, multipliers: tuple[int, ...], groups: int) -> None:

@@ -15,7 +15,7 @@ from casarbi.errors import CasarbiError
 from casarbi.guidance import GuidanceConfig
 from casarbi.network import Denoiser, NetworkConfig
 from casarbi.plain import quote, visible
-from casarbi.references import near_names
+from casarbi.references import near_names, whole
 from casarbi.residuals import ResidualConfig
 from casarbi.tiling import TileConfig
 
@@ -103,13 +103,17 @@ def _read(kind: type[T], settings: Any, where: str, path: str) -> T:
 
 
 def _value(value: Any, default: Any, where: str, name: str) -> Any:
+    if default is None or isinstance(default, int):
+        value = whole(value)
     if default is None:  # the one such setting is a number of steps
         fits = value is None or (isinstance(value, int) and not isinstance(value, bool))
     elif isinstance(default, tuple):
         fits = isinstance(value, list | tuple) and all(_is_number(item) for item in value)
-        whole = not default or isinstance(default[0], int)
-        fits = fits and not (whole and any(isinstance(item, float) for item in value))
-        value = tuple(value) if fits and whole else tuple(float(item) for item in value) if fits else value
+        if fits and default and isinstance(default[0], float):
+            value = tuple(float(item) for item in value)
+        elif fits:
+            value = tuple(map(whole, value))
+            fits = not any(isinstance(item, float) for item in value)
     elif isinstance(default, float):
         fits = _is_number(value)
         value = float(value) if fits else value

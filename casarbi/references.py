@@ -51,7 +51,8 @@ class Reference:
 def near_names(name: str, known: Iterable[str]) -> str:
     """Say which known names a mistyped one is near to, or list them all: the tail of an error sentence."""
     known, name = sorted(known), name[:100]  # the time for comparing grows with the square of the length
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    lower = {known_name.lower(): known_name for known_name in known}
+    near = [lower[found] for found in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}."
 
 
@@ -168,11 +169,26 @@ def _convert(name: str, value: str, kind: Any) -> Any:
         if bool in choices:
             return words[value.lower()]
         if int in choices and float not in choices:
-            return int(value)
+            return _whole_number(value)
         return float(value) if float in choices else value
     except (KeyError, ValueError):
         wanted = "true or false" if bool in choices else "a number" if float in choices else "a whole number"
         raise CasarbiError(f"Option {name}={value} is not {wanted}.") from None
+
+
+def whole(value: Any) -> Any:
+    """A whole number that was written as a decimal, such as 1e1, as an int; anything else as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
+
+
+def _whole_number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        number = whole(float(text))
+        if isinstance(number, float):
+            raise
+        return number
 
 
 def _is_importable(module: str) -> bool:

@@ -125,7 +125,7 @@ def test_a_panel_may_name_models_of_its_own(bench):
     wanted = {"t/squares": ("LIIF", "Mine"), "t/own": ("LIIF", "Ours", "Mine")}
     assert measured == {(panel, method) for panel, methods in wanted.items() for method in methods}
     Path("t.toml").write_text((TOML + "[[presets.mini.panels]]" + second).replace("Ours =", "Our ="))
-    assert "names models for Our" in bench("run", "t.toml").output
+    assert "no row in methods 'Our': did you mean Ours" in bench("run", "t.toml").output
 
 
 def test_a_second_run_measures_nothing_and_gives_the_same_bytes(bench):

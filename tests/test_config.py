@@ -34,6 +34,12 @@ def test_what_is_not_given_has_its_default():
     assert config == CasArbiConfig(process=ShiftConfig(kappa=1.0), guidance=GuidanceConfig(gamma=(1.0,)))
 
 
+def test_whole_numbers_may_be_written_as_decimals():
+    """As 1e1 is in a TOML file."""
+    config = CasArbiConfig.from_json({"process": {"T": 1e1}, "sampling": {"steps": 4.0}}, "here")
+    assert repr((config.process.T, config.sampling.steps)) == "(10, 4)"
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -41,7 +47,7 @@ def test_what_is_not_given_has_its_default():
         ({"process": {"kapa": 2.0}}, "unknown setting process.kapa: did you mean kappa"),
         ({"process": 3}, "process = 3, wanted a table"),
         ({"process": {"kappa": "2"}}, "process.kappa = '2', wanted a value like 2.0"),
-        ({"process": {"T": 4.0}}, "process.T = 4.0, wanted a value like 15"),
+        ({"process": {"T": 4.5}}, "process.T = 4.5, wanted a value like 15"),
         ({"network": {"embed_unet": 1}}, "network.embed_unet = 1, wanted a value like false"),
         ({"network": {"levels": [1, 1.5]}}, "network.levels = .* wanted a value like"),
         ({"sampling": {"steps": "all"}}, "sampling.steps = 'all', wanted a whole number"),

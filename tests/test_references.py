@@ -24,6 +24,7 @@ def call(text, made=factory):
 
 def test_options_are_converted_to_their_types():
     assert call("m:w.pth?chunk=7&gain=4&fast=yes&name=3") == ("w.pth", 7, 4.0, True, "3")
+    assert call("m?chunk=1e1")[1] == 10 == call("m?chunk=10.0")[1]
     assert call("m") == ("small", 100, 1.0, False, "x")
 
 
@@ -31,6 +32,8 @@ def test_options_are_converted_to_their_types():
     ("text", "made", "words"),
     [
         ("m?chunk=1.5", factory, "chunk=1.5 is not a whole number"),
+        ("m?chunk=inf", factory, "chunk=inf is not a whole number"),
+        ("m?chunk=1e99", factory, "chunk=1e99 is not a whole number"),
         ("m?gain=big", factory, "gain=big is not a number"),
         ("m?fast=maybe", factory, "fast=maybe is not true or false"),
         ("m?chnk=1", factory, "no option 'chnk': did you mean chunk"),

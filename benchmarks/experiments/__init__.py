@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from benchmarks.experiments.declaration import Declaration, PanelTable, PaperTable, RowTable, read_declaration
 from benchmarks.job import Job
-from benchmarks.metrics import METRIC_NAMES
 from benchmarks.protocol import Protocol, default_protocol, get_protocol
 from casarbi.errors import CasarbiError
 from casarbi.plain import quote
 from casarbi.references import DATASETS, MODELS, Reference, near_names
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 FOLDER = Path(__file__).parent
-PAPER = FOLDER.parent / "paper"
 
 
 @dataclass(frozen=True)
@@ -64,36 +55,6 @@ class PanelSpec:
     cite: bool = False
     samples: int = 0
     sample_scale: float = 0.0
-
-
-@dataclass(frozen=True)
-class PaperTable:
-    """A table of the paper.
-
-    Attributes:
-        file: CSV in benchmarks/paper.
-        columns: metric name to the CSV's column.
-        note: what the paper measured on.
-    """
-
-    file: str
-    columns: Mapping[str, str]
-    note: str = ""
-
-    def value(self, method: str, scale: float, metric: str, reference_scale: float | None = None) -> float | None:
-        """The paper's number, or None where it prints none."""
-        column = self.columns.get(metric)
-        if column is None:
-            return None
-        with open(PAPER / self.file, newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                at = float(row.get("scale") or row.get("generated_scale") or scale)
-                towards = float(row["reference_scale"]) if "reference_scale" in row else reference_scale
-                # Table III has a method once for each training set.
-                name = f"{row['method']} ({row['datasets']})" if "datasets" in row else row["method"]
-                if (name, at, towards) == (method, scale, reference_scale) and row[column]:
-                    return float(row[column])
-        return None
 
 
 @dataclass(frozen=True)
@@ -171,68 +132,63 @@ def load_experiment(name: str, preset: str = "mini") -> Experiment:
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
     if not path.exists():
         raise CasarbiError(f"There is no experiment '{name}': {near_names(name, experiment_names())}")
+    declared = read_declaration(path)
+    if preset not in declared.presets:
+        raise CasarbiError(f"{path} has no preset {quote(preset)}: {near_names(preset, declared.presets)}")
     try:
-        with open(path, "rb") as file:
-            declared = tomllib.load(file)
-        if preset not in declared["presets"]:
-            raise CasarbiError(f"{path.name} has no preset '{preset}': {near_names(preset, declared['presets'])}")
         experiment = _experiment(path.stem, declared, preset)
-    except tomllib.TOMLDecodeError as error:
-        raise CasarbiError(f"{path} is not valid TOML: {error}.") from None
-    except (KeyError, TypeError) as error:
-        raise CasarbiError(f"{path} is no full declaration: {error}.") from None
+    except CasarbiError as error:  # an unknown protocol
+        raise CasarbiError(f"{path}: {error}") from None
     _check_references(experiment, path)
     return experiment
 
 
 def _check_references(experiment: Experiment, path: Path) -> None:
-    """Text in a file names nothing but what is registered, and no file but the paper's tables."""
+    """Text in a file names nothing but what is registered."""
     for panel in experiment.panels:
         DATASETS.check_from_file(panel.data, path)
         for method in panel.methods:
             if method.model:
                 MODELS.check_from_file(method.model, path)
-    tables = [table.name for table in PAPER.glob("*.csv")]
-    if experiment.paper and experiment.paper.file not in tables:
-        file = experiment.paper.file
-        raise CasarbiError(f"{path}: the paper has no table {quote(file)}: {near_names(str(file), tables)}")
 
 
-def _experiment(name: str, declared: Mapping[str, Any], preset: str) -> Experiment:
-    chosen = declared["presets"][preset]
-    for metric in (*chosen["metrics"], *chosen.get("optional", ())):
-        if metric not in METRIC_NAMES:
-            raise CasarbiError(f"{name}.toml: there is no metric '{metric}': {near_names(metric, METRIC_NAMES)}")
-    panels = tuple(_panel(name, panel, declared["methods"], chosen.get("models", {})) for panel in chosen["panels"])
+def _experiment(name: str, declared: Declaration, preset: str) -> Experiment:
+    chosen = declared.presets[preset]
     return Experiment(
         name=name,
-        title=declared["title"],
-        summary=declared.get("summary", ""),
+        title=_folded(declared.title),
+        summary=_folded(declared.summary),
         preset=preset,
-        panels=panels,
-        scales=tuple(float(scale) for scale in chosen["scales"]),
-        metrics=tuple(chosen["metrics"]),
-        optional=tuple(chosen.get("optional", ())),
-        seed=chosen.get("seed", 0),
-        split=declared.get("split"),
-        small_n=chosen.get("small_n", False),
-        paper=PaperTable(**declared["paper"]) if "paper" in declared else None,
-        needs=tuple(chosen.get("needs", ())),
+        panels=tuple(_panel(panel, declared.methods, chosen.models) for panel in chosen.panels),
+        scales=chosen.scales,
+        metrics=chosen.metrics,
+        optional=chosen.optional,
+        seed=chosen.seed,
+        split=declared.split,
+        small_n=chosen.small_n,
+        paper=declared.paper and replace(declared.paper, note=_folded(declared.paper.note)),
+        needs=tuple(map(_folded, chosen.needs)),
     )
 
 
-def _panel(
-    name: str, declared: Mapping[str, Any], rows: Sequence[Mapping[str, str]], models: Mapping[str, str]
-) -> PanelSpec:
-    """A panel; a `models` table of its own goes before the preset's, row by row."""
-    settings = dict(declared)
-    models = {**models, **settings.pop("models", {})}
-    unknown = set(models) - {row["name"] for row in rows}
-    if unknown:
-        raise CasarbiError(f"{name}.toml names models for {', '.join(sorted(unknown))}, not in methods.")
-    methods = tuple(MethodRow(row["name"], group=row.get("group", ""), reason=row.get("reason", "")) for row in rows)
-    panel = PanelSpec(**{**settings, "protocol": get_protocol(settings["protocol"]), "methods": methods})
-    return _with_models(panel, models)
+def _panel(panel: PanelTable, rows: Sequence[RowTable], models: Mapping[str, str]) -> PanelSpec:
+    methods = tuple(MethodRow(row.name, group=_folded(row.group), reason=_folded(row.reason)) for row in rows)
+    spec = PanelSpec(
+        name=panel.name,
+        data=panel.data,
+        protocol=get_protocol(panel.protocol),
+        methods=methods,
+        caption=_folded(panel.caption),
+        cite=panel.cite,
+        samples=panel.samples,
+        sample_scale=panel.sample_scale,
+    )
+    return _with_models(spec, {**models, **panel.models})
+
+
+def _folded(prose: str) -> str:
+    """A text that may run over several lines of the file, as one line."""
+    return " ".join(prose.split())
 
 
 def grid_experiment(

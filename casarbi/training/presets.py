@@ -144,25 +144,14 @@ def load_preset(name: str, changes: Sequence[str] = ()) -> Preset:
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
     if not name.endswith(".toml") and not path.is_file():
         raise CasarbiError(f"There is no preset '{name}': {near_names(name, preset_names())}")
-    tables = read_toml(path)
-    known = ("description", "task", "assumed", "data", "run", "settings")
-    for key in tables:
-        if key not in known:
-            raise CasarbiError(f"{path.name} has the unknown part '{key}': {near_names(key, known)}")
+    tables: dict[str, Any] = {"description": "", "task": "", "data": {}, "run": {}, "settings": {}}
+    tables |= read_toml(path)
+    if "name" in tables:
+        raise CasarbiError(f"{path.name} has no setting 'name': a preset is called as its file is.")
     _check_references(tables, path)
     for change in changes:
         _apply(tables, change)
-    tables.setdefault("settings", {})
-    where = f"{path.name}:"
-    return Preset(
-        name=path.stem,
-        description=str(tables.get("description", "")),
-        task=str(tables.get("task", "")),
-        data=build(DataSettings, tables.get("data", {}), f"{where} [data]"),
-        run=build(RunSettings, tables.get("run", {}), f"{where} [run]"),
-        settings=tables["settings"],
-        assumed=tuple(map(str, tables.get("assumed", ()))),
-    )
+    return build(Preset, tables | {"name": path.stem}, path.name)
 
 
 def _check_references(tables: Mapping[str, Any], path: Path) -> None:

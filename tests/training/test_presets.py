@@ -73,6 +73,7 @@ def test_changes_are_typed(tmp_path):
     path.write_text(GOOD)
     preset = load_preset(str(path), ["run.batch=8", "run.drops=[0.5]", "settings.width=3", "data.train=folder:/a b"])
     assert (preset.name, preset.run.batch, preset.run.drops, preset.settings) == ("toy", 8, (0.5,), {"width": 3})
+    assert load_preset(str(path), ["run.batch=1e1"]).run.batch == 10
     assert preset.data.train == "folder:/a b" and preset.assumed == ("run.batch",)
 
 
@@ -81,7 +82,8 @@ def test_changes_are_typed(tmp_path):
     [
         (["run.bacth=8"], r"\[run\] has no setting 'bacth': did you mean batch"),
         (["run.batch=many"], "batch = 'many' is not a whole number"),
-        (["run.batch=2.5"], "is not a whole number"),
+        (["run.batch=2.5"], "batch = 2.5 is not a whole number"),
+        (["run.batch=1e999"], "batch = inf is not a whole number"),
         (["run.batch=true"], "is not a whole number"),
         (["run.drops=0.5"], "is not a list"),
         (["run.drops=[1.5]"], "must lie between 0 and 1"),
@@ -105,8 +107,12 @@ def test_mistakes_are_named(tmp_path, changes, words):
     ("text", "words"),
     [
         ("[run", "no valid TOML"),
+        ("a = " + "[" * 9999, "no valid TOML"),
+        ("run = 5\n" + GOOD.replace("[run]", "[data.x]"), "has no setting 'x'|is not a table"),
+        ("name = 'x'\n" + GOOD, "has no setting 'name': a preset is called as its file is"),
+        (GOOD.replace("assumed = [", "assumed = 5 #"), "assumed = 5 is not a list"),
         (GOOD.replace("batch = 2\n", ""), "lacks the setting 'batch'"),
-        (GOOD.replace("assumed", "asumed"), "unknown part 'asumed': did you mean assumed"),
+        (GOOD.replace("assumed", "asumed"), "has no setting 'asumed': did you mean assumed"),
     ],
 )
 def test_bad_files_are_named(tmp_path, text, words):

@@ -1,0 +1,156 @@
+"""What a TOML declaration of an experiment may hold: every setting with its type, and nothing else."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.metrics import METRIC_NAMES
+from casarbi.errors import CasarbiError
+from casarbi.plain import quote
+from casarbi.references import near_names
+from casarbi.training.tables import build, read_toml
+
+PAPER = Path(__file__).parents[1] / "paper"
+
+
+@dataclass(frozen=True)
+class RowTable:
+    """`[[methods]]`: a row of every panel; see `MethodRow`."""
+
+    name: str
+    group: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class PanelTable:
+    """`[[presets.NAME.panels]]`; see `PanelSpec`. `models` goes before the preset's, row by row."""
+
+    name: str
+    data: str
+    protocol: str
+    caption: str = ""
+    cite: bool = False
+    samples: int = 0
+    sample_scale: float = 0.0
+    models: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PresetTable:
+    """`[presets.NAME]`; see `Experiment`. `models` maps the names of rows to model references."""
+
+    scales: tuple[float, ...]
+    metrics: tuple[str, ...]
+    panels: tuple[PanelTable, ...]
+    optional: tuple[str, ...] = ()
+    seed: int = 0
+    small_n: bool = False
+    models: Mapping[str, str] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """A table of the paper.
+
+    Attributes:
+        file: CSV in benchmarks/paper.
+        columns: metric name to the CSV's column.
+        note: what the paper measured on.
+    """
+
+    file: str
+    columns: Mapping[str, str]
+    note: str = ""
+
+    def value(self, method: str, scale: float, metric: str, reference_scale: float | None = None) -> float | None:
+        """The paper's number, or None where it prints none."""
+        column = self.columns.get(metric)
+        if column is None:
+            return None
+        with open(PAPER / self.file, newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                at = float(row.get("scale") or row.get("generated_scale") or scale)
+                towards = float(row["reference_scale"]) if "reference_scale" in row else reference_scale
+                # Table III has a method once for each training set.
+                name = f"{row['method']} ({row['datasets']})" if "datasets" in row else row["method"]
+                if (name, at, towards) == (method, scale, reference_scale) and row[column]:
+                    return float(row[column])
+        return None
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """The whole file."""
+
+    title: str
+    methods: tuple[RowTable, ...]
+    presets: Mapping[str, PresetTable]
+    summary: str = ""
+    split: float | None = None
+    paper: PaperTable | None = None
+
+
+def read_declaration(path: Path) -> Declaration:
+    """Read a declaration.
+
+    Raises:
+        CasarbiError: naming the file and the setting that is unknown, missing, of another type or impossible.
+    """
+    declared = build(Declaration, read_toml(path), str(path))
+    try:
+        _check(declared)
+    except CasarbiError as error:
+        raise CasarbiError(f"{path}: {error}") from None
+    return declared
+
+
+def _check(declared: Declaration) -> None:
+    rows = [row.name for row in declared.methods]
+    _check_once("[[methods]]", rows)
+    if declared.paper:
+        _check_paper(declared.paper)
+    for name, preset in declared.presets.items():
+        where = f"[presets.{name}]"
+        _check_known("metric", (*preset.metrics, *preset.optional), METRIC_NAMES)
+        _check_once(f"{where} panels", [panel.name for panel in preset.panels])
+        _check_once(f"{where} scales", preset.scales)
+        _check_once(f"{where} metrics", preset.metrics)
+        for scale in preset.scales:
+            if not (math.isfinite(scale) and scale >= 1):
+                raise CasarbiError(f"{where} scales holds {scale:g}, expected finite numbers of at least 1.")
+        for panel in preset.panels:
+            _check_known("row in methods", (*preset.models, *panel.models), rows)
+            if panel.samples < 0 or (panel.samples and not 1 <= panel.sample_scale < math.inf):
+                raise CasarbiError(
+                    f"{where} panel {quote(panel.name)} has samples = {panel.samples} at sample_scale = "
+                    f"{panel.sample_scale:g}, expected none or more, at a scale of at least 1."
+                )
+
+
+def _check_paper(paper: PaperTable) -> None:
+    tables = sorted(table.name for table in PAPER.glob("*.csv"))
+    _check_known("table of the paper", (paper.file,), tables)
+    _check_known("metric", paper.columns, METRIC_NAMES)
+    with open(PAPER / paper.file, newline="", encoding="utf-8") as file:
+        columns = next(csv.reader(file))
+    _check_known(f"column in {paper.file}", paper.columns.values(), columns)
+
+
+def _check_known(kind: str, names: Iterable[str], known: Sequence[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise CasarbiError(f"there is no {kind} {quote(name)}: {near_names(name, known)}")
+
+
+def _check_once(what: str, values: Sequence[object]) -> None:
+    if not values:
+        raise CasarbiError(f"{what} is empty, expected at least one.")
+    for value in values:
+        if values.count(value) > 1:
+            raise CasarbiError(f"{what} has {quote(value)} twice: give each once.")
