@@ -30,6 +30,7 @@ class Settings:
     nan_until: int = 10**9  # … and up to this one
     kill_at: int = -1  # SIGKILL to the own process when this step's loss is wanted
     interrupt_at: int = -1
+    terminate_at: int = -1
     kill_workers_at: int = -1
     record: str = ""  # file that gets a line for each item seen
     nan_metric_from: int = 10**9
@@ -78,7 +79,12 @@ class Toy(Task):
         return self.config.nan_from <= self.calls - 1 <= self.config.nan_until
 
     def _play_tricks(self, batch):
-        for step, number in ((self.config.kill_at, signal.SIGKILL), (self.config.interrupt_at, signal.SIGINT)):
+        tricks = self.config
+        for step, number in (
+            (tricks.kill_at, signal.SIGKILL),
+            (tricks.interrupt_at, signal.SIGINT),
+            (tricks.terminate_at, signal.SIGTERM),
+        ):
             if self.calls == step:
                 os.kill(os.getpid(), number)
         if self.calls == self.config.kill_workers_at:

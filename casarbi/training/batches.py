@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from casarbi.errors import CasarbiError
-from casarbi.training.cache import UnusablePicture, refusal
+from casarbi.training.cache import CachedImages, UnusablePicture, refusal
 from casarbi.training.seeds import Purpose, numpy_generator
 from casarbi.training.task import Batch, Recipe
 
@@ -84,6 +84,7 @@ class Batches(Dataset):
             try:
                 return self.images[index], passed
             except UnusablePicture as error:
+                assert isinstance(self.images, CachedImages)  # no others are unusable
                 passed.add(index)
                 if too_many := refusal(self.images, len(passed), error):
                     raise too_many from None

@@ -81,7 +81,8 @@ class CachedImages(Sequence[Tensor]):
         names: ids of the pictures, in order.
         digests: SHA-256 of what decides each picture's pixels, when the data set was opened.
         fingerprint: of the whole data set.
-        skipped: ids of pictures that are left out, each with the reason.
+        total: pictures of the whole data set.
+        skipped: ids of its pictures that are left out, each with the reason.
     """
 
     reference: str
@@ -89,6 +90,7 @@ class CachedImages(Sequence[Tensor]):
     names: tuple[str, ...]
     digests: tuple[str, ...]
     fingerprint: str
+    total: int
     skipped: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -179,7 +181,7 @@ def open_images(reference: str, cut: Cut) -> CachedImages:
     skipped = tuple(f"{name}: {fault}" for name, fault in faults.items() if fault)
     names = tuple(name for name, fault in faults.items() if not fault)
     digests = tuple(dataset.digest(name) for name in names)
-    return _checked(CachedImages(reference, cut, names, digests, dataset.fingerprint, skipped))
+    return _checked(CachedImages(reference, cut, names, digests, dataset.fingerprint, len(dataset.ids), skipped))
 
 
 def _checked(images: CachedImages) -> CachedImages:
@@ -222,20 +224,18 @@ def pictures_folder() -> Path:
     return cache_folder().parent / "training"
 
 
-def refusal(images: Sequence[Tensor], unusable: int, example: object) -> CasarbiError | None:
-    """The error if more than one in twenty pictures cannot be used, or None.
+def refusal(images: CachedImages, unusable: int, example: object) -> CasarbiError | None:
+    """The error if more than one in twenty pictures of a data set cannot be used, or none is left; else None.
 
     Args:
-        images: the pictures, those that are left out already not among them.
-        unusable: how many of them cannot be used.
+        images: pictures of the data set.
+        unusable: how many of them cannot be used, beside those that are left out already.
         example: one of these, with the reason.
     """
-    left_out = len(images.skipped) if isinstance(images, CachedImages) else 0
-    total = len(images) + left_out
-    if (unusable + left_out) * 20 <= total:
+    count = unusable + len(images.skipped)
+    if count * 20 <= images.total and len(images):
         return None
-    whose = f" of {images.reference}" if isinstance(images, CachedImages) else ""
-    return CasarbiError(f"{unusable + left_out} of {total} pictures{whose} cannot be trained on: {example}")
+    return CasarbiError(f"{count} of {images.total} pictures of {images.reference} cannot be trained on: {example}")
 
 
 def _fault(dataset: Any, name: str, cut: Cut) -> str:

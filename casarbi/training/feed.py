@@ -80,6 +80,7 @@ class Feed(Iterator[Batch]):
 
     def _note_unusable(self, indices: list[int]) -> None:
         images, known = self.batches.images, self.state.unusable
+        assert isinstance(images, CachedImages)
         for index in sorted({*indices} - {*known}):
             known.append(index)
             try:

@@ -190,7 +190,7 @@ def _left_out(images: CachedImages) -> str:
     if not count:
         return ""
     some = "; ".join(text.rstrip(".") for text in images.skipped[:NAMED]) + (" …" if count > NAMED else "")
-    return f"{count:,} of {count + len(images):,} pictures of {images.reference} are left out: {some}."
+    return f"{count:,} of {images.total:,} pictures of {images.reference} are left out: {some}."
 
 
 def _find_snapshot(folder: Path, start: Start, reporter: Reporter) -> Snapshot | None:
