@@ -138,15 +138,19 @@ class CachedImages(Sequence[Tensor]):
         return made.numel()
 
     def usable(self, report: Report | None = None) -> CachedImages:
-        """Make all pictures; those that cannot be used are left out and named."""
-        kept, skipped = [], []
+        """Make all pictures; those that cannot be used are left out and named.
+
+        Args:
+            report: told of the progress if any has to be made.
+        """
+        kept, skipped, news = [], [], bool(self.missing())
         for index in range(len(self)):
             try:
                 self[index]
                 kept.append(index)
             except UnusablePicture as error:
                 skipped.append(str(error))
-            if report:
+            if report and news:
                 report(index + 1, len(self))
         names, digests = (tuple(values[i] for i in kept) for values in (self.names, self.digests))
         return _checked(replace(self, names=names, digests=digests, skipped=(*self.skipped, *skipped)))

@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-SHARE = 0.1
-"""Part of the limit that is kept for the pictures of a stop."""
-LONGEST_SECONDS = 30.0
-"""Kept for them at most, until a validation has shown how long one takes."""
+SHARE = 0.25
+"""Part of the limit that is kept for the pictures of a stop, at most."""
+PICTURE_STEPS = 4
+"""A validation picture takes as long as one to five steps, measured over the presets here."""
 LEAVING_SECONDS = 3.0
 """Ending a process that has loaded torch takes so long on a busy machine; at most a twentieth of the limit is kept."""
 
@@ -41,13 +41,20 @@ class Clock:
         seconds = time.monotonic() - self._began
         # Steps vary with the batch they wait for; the other parts do not.
         smooth = part == "step" and part in self.took
-        self.took[part] = 0.8 * self.took[part] + 0.2 * seconds if smooth else seconds
+        self.took[part] = (self.took[part] + seconds) / 2 if smooth else seconds
+
+    def picture_seconds(self, count: int) -> float:
+        """About how long one of `count` validation pictures takes."""
+        validation = self.took.get("validation")
+        return PICTURE_STEPS * self._step_seconds() if validation is None else validation / count
+
+    def _step_seconds(self) -> float:
+        return self.took.get("step") or time.monotonic() - self._began
 
     def is_up(self) -> bool:
         """Asked in a step: whether another one, and then what a stop writes, would go beyond the limit."""
         if self.limit == math.inf:
             return False
-        step = max(self.took.get("step", 0.0), time.monotonic() - self._began)
-        pictures = min(SHARE * self.limit, 1.2 * self.took.get("validation", LONGEST_SECONDS))
+        pictures = min(SHARE * self.limit, 1.2 * self.picture_seconds(1))
         # The weights of a stop take no longer than its snapshot, which holds them four times.
-        return self.left() < step + 2 * self.took.get("snapshot", 0.0) + pictures
+        return self.left() < self._step_seconds() + 2 * self.took.get("snapshot", 0.0) + pictures

@@ -297,11 +297,8 @@ class Trainer:
 
     def _show_some(self, step: int, until: float) -> None:
         """Show as many validation pictures as there is time for: all or one; neither log nor best weights change."""
-        # One picture takes the time of a few steps; with this guess a limit is kept until one is timed.
-        total, each = len(self.validation), 10 * self.clock.took["step"]
-        if "validation" in self.clock.took:
-            each = self.clock.took["validation"] / total
-        found, shown = None, 0
+        total, found, shown = len(self.validation), None, 0
+        each = self.clock.picture_seconds(total)
         for count in (1, total) if total * each > until - time.monotonic() else (total,):
             began = time.monotonic()
             if count > shown and count * each <= until - began:

@@ -85,14 +85,18 @@ def test_clock_keeps_time_for_what_a_stop_writes(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(clock.time, "monotonic", lambda: now[0])
     watch = Clock(0.0, 10.0)  # 600 s, of which 3 are for leaving: 497 are left
-    assert watch.left() == 497 and not watch.is_up()
+    assert watch.left() == 497
     watch.took = {"step": 5.0, "snapshot": 10.0, "validation": 20.0}
     now[0] = 547.0
     watch._began = 546.0
     assert not watch.is_up()  # 50 s are left: a step, two files and 24 s of pictures
     now[0] = 549.0
     assert watch.is_up()
+    now[0] = 420.0
     watch.took["validation"] = 1000.0
+    assert not watch.is_up()  # pictures get a quarter of the limit at most
+    now[0] = 423.0
+    assert watch.is_up()
     assert Clock(0.0, None).left() == math.inf and not Clock(0.0, None).is_up()
 
 
