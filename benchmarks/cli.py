@@ -379,18 +379,20 @@ def _print_times(outcome: Outcome, wall: float, processes: int) -> None:
 def _write(session: Session, folder: Path, spreadsheet: str | None, bars: Bars) -> None:
     import datetime
 
+    from reports.replaced import lost_values
     from reports.tables import to_text, write_report
 
     command = shlex.join(["casarbi-bench", *sys.argv[1:]])
     date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     document = session.document(date, command)
     # Files first: a console that cannot print a sign must not lose the work.
+    lost = lost_values(document, folder)
     paths = write_report(document, folder, spreadsheet)
     bars.clear()
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     click.echo(to_text(document, sys.stdout.encoding, width))
-    for path in paths:
-        echo(str(path))
+    for line in (*map(str, paths), *([f"Note: {lost}"] if lost else [])):
+        echo(line)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ def write_report(document: Document, out_dir: str | Path, spreadsheet: str | Non
 
     Everything is drawn before the first file is touched, and each file is moved into place whole; equal documents
     give equal bytes. With `spreadsheet`, "." or ",", there is EXPERIMENT-spreadsheet.csv with that decimal sign too.
+    What an earlier report of that name had and this one has not is removed, so that all files are of one report.
     """
     contents = {
         ".html": to_html(document).encode(errors="backslashreplace"),
@@ -39,6 +40,9 @@ def write_report(document: Document, out_dir: str | Path, spreadsheet: str | Non
         path = folder / f"{document.experiment}{ending}"
         write_whole(path, content)
         paths.append(path)
+    for ending in ("-images.csv", "-spreadsheet.csv"):
+        if ending not in contents:
+            (folder / f"{document.experiment}{ending}").unlink(missing_ok=True)
     return paths
 
 

@@ -194,6 +194,23 @@ def test_rows_of_equal_keys_hold_equal_values(bench, put):
     assert found[1]["size"] == "80x80" and found[2]["size"] == "96x80" and found[0]["data"] == "folder:hr"
 
 
+def test_a_report_that_replaces_another_says_so(bench, put, monkeypatch):
+    put("in", {"a.png": (24, 24)})
+    words = ["grid", "--models", "bicubic", "--data", "folder:in", "--metrics", "psnr"]
+    monkeypatch.setattr(sys, "argv", ["casarbi-bench", *words, "--scales", "2,3", '"&<'])
+    bench(*words, "--scales", "2,3", "--spreadsheet", ",")
+    said = "The report in reports/out/grid was that of another command and is replaced"
+    more = bench(*words, "--scales", "2,3,4")
+    assert more.exit_code == 0 and said not in more.output  # all values of the first are in it
+    assert not Path("reports/out/grid/grid-spreadsheet.csv").exists()  # it held the first report's
+    less = bench(*words, "--scales", "3")
+    assert f"Note: {said}: 2 of its 3 values are not in this one. They are still in the store" in less.output
+    assert (
+        "casarbi-bench grid --models bicubic --data folder:in --metrics psnr --scales 2,3 '\"&<' (--out" in less.output
+    )
+    assert said not in bench(*words, "--scales", "3").output
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
 def test_f78_a_run_ends_well_on_a_poor_code_page(put, encoding):
     put("图", {"é图.png": (24, 24)})
