@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from casarbi.errors import CasarbiError
+from casarbi.plain import quote
 
 KEY = "training"
 CURVE_POINTS = 40
+DEEPEST, LONGEST = 8, 1000
+"""Tables in tables, and characters of a value, that are printed of a header."""
 
 TRAINED_HERE = {"licence": "MIT", "source": "trained by this project: casarbi info prints how"}
 """What every file that is trained by a task of this project says of itself beside its training."""
@@ -58,17 +61,36 @@ def header_lines(header: Mapping[str, Any], assumed: Sequence[str] = (), indent:
     """
     margin = "  " * indent
     for name, value in header.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and indent < DEEPEST:
             inner = [mark.removeprefix(f"{name}.") for mark in assumed if mark.startswith(f"{name}.")]
             yield f"{margin}{name}"
-            yield from header_lines(value, value["assumed"] if name == "preset" else inner, indent + 1)
-        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+            yield from header_lines(value, _texts(value.get("assumed")) if name == "preset" else inner, indent + 1)
+        elif _is_curve(value):
             yield f"{margin}{name}"
             yield from (f"{margin}  {'  '.join(f'{key} {number:g}' for key, number in row.items())}" for row in value)
         elif name != "assumed":
             mark = "  (not the paper's)" if name in assumed else ""
-            shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else value
-            yield f"{margin + name:<24} {shown}{mark}"
+            yield f"{margin + name:<24} {_shown(value)}{mark}"
+
+
+def _is_curve(value: Any) -> bool:
+    """Whether a value is rows of numbers; a file may hold anything else under any name."""
+    if not (isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value)):
+        return False
+    return all(isinstance(number, int | float) for row in value for number in row.values())
+
+
+def _texts(value: Any) -> list[str]:
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list | tuple) else []
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    if isinstance(value, str):
+        return value if len(value) <= LONGEST else f"{value[:LONGEST]}…"
+    flat = isinstance(value, list | tuple) and not any(isinstance(item, list | Mapping) for item in value)
+    return str(value) if flat and len(value) < LONGEST // 10 else quote(value, LONGEST)
 
 
 def describe_file(path: Path) -> list[str]:
