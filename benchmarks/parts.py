@@ -30,7 +30,7 @@ import numpy as np
 from casarbi.files import replacing
 from casarbi.references import describe
 
-ROWS_BYTES, FEATURES_BYTES = 2**24, 2**28
+ROWS_BYTES, FEATURES_BYTES = 2**23, 2**28
 """Sizes that no part reaches: a row takes about 500 bytes of JSON, and about 8 KB of features."""
 
 _LARGEST = 1e12  # of any value of a metric, and of seconds

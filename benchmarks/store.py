@@ -29,6 +29,9 @@ from casarbi.files import sweep_drafts, write_json
 FORMAT = 1
 """Raised when stored files come to mean something else; older cells are then measured again."""
 
+KEY_BYTES = 2**20
+"""Size that no cell.json reaches."""
+
 SOURCE = "source_sha256"
 """Field of a model's identity as stored: the hash of the source behind a typed `module:factory`."""
 
@@ -132,6 +135,8 @@ class Store:
         known = self._parts.get(path)
         if known and not (with_features and known.has_features):
             return known
+        if path in self.damaged:
+            return None
         try:
             part = read_part(path, cell, with_features)
         except DamagedPart as damage:
@@ -148,7 +153,7 @@ class Store:
 def _read_key(path: Path) -> CellKey | None:
     """The key in a cell.json; None unless it is the one that the folder is named after."""
     try:
-        plain = read_object(path)["key"]
+        plain = read_object(path, KEY_BYTES)["key"]
         key = CellKey(**{name: plain[name] for name in ("model", "dataset", "protocol", "scale", "seed")})
         return key if key.hash == path.parent.name else None
     except (OSError, ValueError, KeyError, TypeError):
