@@ -212,9 +212,9 @@ def status(experiment: str | None, preset: str, data: str | None, models: tuple[
       casarbi-bench status
       casarbi-bench status table1
     """
-    from benchmarks.experiments import load_experiment
-
     if experiment is None:
+        from benchmarks.experiments import load_experiment
+
         for name in known_experiments():
             echo(f"{name}: {load_experiment(name).title}")
         return
@@ -348,7 +348,7 @@ def _tell_store(store: Store, states: Sequence[CellState], again: bool) -> None:
         when = f", measured {span(dates)}" if dates else ""
         echo(f"  {held} of {values} values are from the store{when}; --again measures them again.")
     for method, why in {state.method: state.changed for state in states if state.changed}.items():
-        echo(f"Warning: {method} is measured again; {why}.", err=True)
+        echo(f"Warning: {method}: {why}; it is measured again.", err=True)
     _tell_damaged(store)
 
 

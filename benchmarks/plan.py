@@ -124,8 +124,7 @@ def _survey_cell(
 def _note_changed_source(state: CellState, store: Store) -> None:
     dates = {header.when[:10] for cell in store.with_other_source(state.cell.key) for header in cell.headers()}
     if dates:
-        when = span(dates)
-        state.changed = f"file changed: the source of {state.method} is another than when it was measured ({when})"
+        state.changed = f"file changed since it was measured ({span(dates)})"
 
 
 def span(dates: Collection[str]) -> str:
