@@ -56,18 +56,18 @@ class ToSrgb:
         return np.asarray(self.apply(ramp), np.float32)[0, :, 0] / 255
 
 
-def conversion(mode: str, profile: bytes | None, *, keep_rgb: bool) -> tuple[ToSrgb | None, str]:
+def conversion(image: Image.Image, *, keep_rgb: bool) -> tuple[ToSrgb | None, str]:
     """The conversion that the values of a picture need, and what a reader of a result might want to know of it.
 
     Args:
-        mode: Pillow's mode of the picture.
-        profile: its ICC profile, if it has one.
+        image: an open picture.
         keep_rgb: leave colours whose RGB profile can be stored beside them.
 
     Returns:
         The conversion or None, and a sentence or "". A grey picture may have a profile for RGB, never one for grey a
         picture in colours.
     """
+    mode, profile = image.mode, stored_profile(image)
     if not profile:
         return None, "CMYK without a profile turned into RGB" if mode == "CMYK" else ""
     found = to_srgb(profile)
@@ -123,6 +123,12 @@ def lab_to_srgb(image: Image.Image) -> Image.Image:
     converted = ImageCms.applyTransform(image, _lab())
     assert converted is not None  # only an image changed in place gives None
     return converted
+
+
+def stored_profile(image: Image.Image) -> bytes | None:
+    """The ICC profile in a picture's file, if there is one; a TIFF can hold anything in its place."""
+    profile = image.info.get("icc_profile")
+    return profile if isinstance(profile, bytes) and profile else None
 
 
 def profile_space(profile: bytes) -> str:

@@ -7,6 +7,7 @@ above the limit on pixels, or beyond what the bytes of the file can hold (`casar
 from __future__ import annotations
 
 import io
+import logging
 import struct
 import threading
 import warnings
@@ -53,6 +54,7 @@ _STRANGERS = {
 }
 _HEIF_BRANDS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypheif", b"ftyphevc")
 _REASON_LENGTH = 200
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # it raises what it logs, and then we say it
 ODD = "odd file"
 """How the note begins that a picture was read in spite of damage."""
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageColor, ImageOps
 from torch import Tensor
 from torch.nn.functional import interpolate, max_pool2d
 
-from casarbi.colours import TROUBLE, conversion, profile_space
+from casarbi.colours import TROUBLE, conversion, profile_space, stored_profile
 from casarbi.containers import MAX_FRAMES, count_frames
 from casarbi.decoders import DAMAGE, ODD, decode, open_picture
 from casarbi.errors import CasarbiError
@@ -102,7 +102,7 @@ def read_picture(
         facts = read_facts(image)
         _turn_upright(image, notes)
         rgb, alpha = channels(image, packing, ground, notes, keep_rgb=keep_profile)
-        profile = image.info.get("icc_profile") if keep_profile else None
+        profile = stored_profile(image) if keep_profile else None
         if profile and (profile_space(profile) != "RGB" or any(note.startswith(TROUBLE) for note in notes)):
             profile = None
     if frames > 1:
@@ -145,7 +145,7 @@ def follows_profile(path: str | os.PathLike[str]) -> bool:
     """Whether `read_image` follows a colour profile, so that the file alone does not decide the values it gives."""
     try:
         with open_picture(Path(path)) as image:
-            return conversion(image.mode, image.info.get("icc_profile"), keep_rgb=False)[0] is not None
+            return conversion(image, keep_rgb=False)[0] is not None
     except CasarbiError:
         return False
 

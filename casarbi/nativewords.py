@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 
 # libtiff begins its lines with the name of a function of its own, or of the file.
 _LIBTIFF = re.compile(
-    r"(_?TIFF|Fax|LZW|JPEG|OJPEG|ZIP|ZSTD|LZMA|LERC|PackBits|WebP|PixarLog|Log|Thunder|NeXT|Dump|Missing|Unknown)\w*: "
+    r"(_?TIFF|Fax|LZW|JPEG|OJPEG|ZIP|ZSTD|LZMA|LERC|PackBits|WebP|Pixar|Log|Predictor|Thunder|NeXT|Dump|Missing)\w*: "
     r"|(tempfile|filename)\.tif: |.*compression support is not configured"
 )
 _descriptor_lock = threading.Lock()

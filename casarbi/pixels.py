@@ -61,7 +61,7 @@ def channels(
     Raises:
         CasarbiError: if the values have no meaning as a picture: negative or not finite.
     """
-    change, said = conversion(image.mode, image.info.get("icc_profile"), keep_rgb=keep_rgb)
+    change, said = conversion(image, keep_rgb=keep_rgb)
     notes += [said] if said else []
     if image.mode in _DEEP_MODES:
         colours, alphas = _deep_grey(image, packing, change, notes)

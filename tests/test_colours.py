@@ -144,3 +144,13 @@ def test_upscale_keeps_the_look_of_a_grey_file(tmp_path):
 def test_studying_a_profile():
     assert to_srgb(SRGB).is_srgb and not to_srgb(WIDE).is_srgb and to_srgb(SRGB[:99]).trouble
     assert profile_space(LINEAR_GREY) == "GRAY" and np.allclose(to_srgb(LINEAR_GREY).curve()[[0, 255]], [0, 1])
+
+
+def test_a_number_in_the_place_of_a_profile_is_no_profile(tmp_path):
+    Image.fromarray(RAMP).save(tmp_path / "a.tif", icc_profile=SRGB)
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    entry = data.index(struct.pack("<HH", 34675, 7))
+    data[entry : entry + 12] = struct.pack("<HHII", 34675, 4, 1, 7)
+    (tmp_path / "a.tif").write_bytes(data)
+    assert not isinstance(Image.open(tmp_path / "a.tif").info["icc_profile"], bytes)
+    assert read_picture(tmp_path / "a.tif").icc is None

@@ -77,7 +77,7 @@ def is_converted(path: Path) -> bool:
 def _kinds(image: Image.Image, frames: int) -> Iterable[str]:
     if image.mode in GREY_MODES:
         yield "grey"
-    change, said = conversion(image.mode, image.info.get("icc_profile"), keep_rgb=False)
+    change, said = conversion(image, keep_rgb=False)
     if said:
         yield "cmyk" if image.mode == "CMYK" and change is None else "profile" if change else "odd profile"
     packed = str([tile[3] for tile in getattr(image, "tile", [])])
