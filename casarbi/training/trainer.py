@@ -33,7 +33,7 @@ from casarbi.training.snapshots import RunState, SafetensorError, Snapshot, writ
 from casarbi.training.task import Batch, Task, Validation
 
 PATIENCE_SECONDS = 5.0
-"""Whoever interrupts a run waits so long for pictures."""
+"""Whoever interrupts a run waits so long for all pictures, or for one."""
 
 
 class LossModule(nn.Module):
@@ -157,7 +157,7 @@ class Trainer:
                 if stop or step % settings.snapshot_every == 0 or step == total:
                     self._snapshot(last=stop or step == total)
                 if stop and step < total:
-                    self._leave(self.clock.left() if wish.signal is None else PATIENCE_SECONDS)
+                    self._leave(interrupted=wish.signal is not None)
                     break
         self.stopped_by = wish.signal
         return self.state.step >= total
@@ -279,29 +279,33 @@ class Trainer:
         words = ", ".join(f"{name} {value:.4g}" for name, value in found.metrics.items())
         self.reporter.note(f"step {step:,}: {words}{of_how_many}")
 
-    def _leave(self, seconds: float) -> None:
-        """Leave usable weights, the log so far and pictures, though the run is not done.
-
-        Args:
-            seconds: time that the pictures may take.
-        """
+    def _leave(self, interrupted: bool) -> None:
+        """Leave usable weights, the log so far and pictures, though the run is not done."""
         step, path = self.state.step, self.place.last_weights
         self.feed.close()
         if self.accelerator.is_main_process:
             self._log_row(step)
             self._writing(lambda: self.save(path), "the weights")
             if self.measured_at != step:
-                with suppress(KeyboardInterrupt):  # a second Ctrl-C: all but the pictures is written
-                    self._show_some(step, time.monotonic() + seconds)
+                if interrupted:
+                    self.reporter.note("weights and log are written, a picture follows: Ctrl-C again leaves it out.")
+                with suppress(KeyboardInterrupt):
+                    self._show_some(step, interrupted)
         self.accelerator.wait_for_everyone()
 
-    def _show_some(self, step: int, until: float) -> None:
-        """Show as many validation pictures as there is time for: all or one; neither log nor best weights change."""
+    def _show_some(self, step: int, interrupted: bool) -> None:
+        """Show as many validation pictures as there is time for; neither log nor best weights change.
+
+        These are all, one, or none if a limit is near; whoever interrupted the run gets one in any case.
+        """
+        until = time.monotonic() + (PATIENCE_SECONDS if interrupted else self.clock.left())
         total, found, shown = len(self.validation), None, 0
         each = self.clock.picture_seconds(total)
-        for count in (1, total) if total * each > until - time.monotonic() else (total,):
+        # One picture shows how long all would take, unless a validation has shown it and all fit.
+        timed = "validation" in self.clock.took and total * each <= until - time.monotonic()
+        for count in dict.fromkeys((total,) if timed else (1, total)):
             began = time.monotonic()
-            if count > shown and count * each <= until - began:
+            if count * each <= until - began or (interrupted and not shown):
                 found, shown = self._measure(self.validation[:count]), count
                 each = (time.monotonic() - began) / count
         if found:
