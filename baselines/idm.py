@@ -154,7 +154,9 @@ class IDM(SRModel):
             return torch.randn(1, 3, *size, generator=generator).to(features.device)
 
         def predict(x: Tensor, level: float) -> Tensor:
-            return self.network.denoise_fn(x, x.new_tensor([level]), condition)
+            eps = self.network.denoise_fn(x, x.new_tensor([level]), condition)
+            self.report(1 / len(self.steps))
+            return eps
 
         x = noise()
         if self.config.sampling.start:

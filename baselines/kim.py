@@ -31,6 +31,9 @@ REVISION = 1
 
 WANTED = "a checkpoint file, of the published code's training or of casarbi train"
 
+CHAIN_SHARE = 0.5
+"""Share of the work that the chain is; the decoder is the rest. For progress alone."""
+
 Noise = Callable[[tuple[int, ...]], Tensor]
 """Standard normal values of a shape."""
 
@@ -132,7 +135,7 @@ class Kim(SRModel):
             for i, seed in enumerate(one_an_image(seeds, lr)):
                 features = self.features(self.latent(lr[i : i + 1], draws(seed, str(device))))
                 for output, size in zip(outputs, sizes, strict=True):
-                    made = self.network.first_stage.render(features, size, chunk)
+                    made = self.network.first_stage.render(features, size, chunk, self._painted)
                     output[i] = made[0].mul_(0.5).add_(0.5).clamp_(0, 1)
         return outputs
 
@@ -159,14 +162,22 @@ class Kim(SRModel):
             for tile in tiles
         ]
 
+        def denoise(x: Tensor, step: Tensor, i: int) -> Tensor:
+            made = network.unet(tiles[i].cut(x), conditions[i], step)
+            self.report(CHAIN_SHARE / (len(self.steps) * len(tiles)))
+            return made
+
         def predict(x: Tensor, t: int) -> Tensor:
             step = torch.tensor([t], device=x.device)
-            return blend(tiles, size, lambda i: network.unet(tiles[i].cut(x), conditions[i], step))
+            return blend(tiles, size, lambda i: denoise(x, step, i))
 
         start = blend(tiles, size, conditions.__getitem__) if config.sampling.start else None
         last_noise = config.sampling.last_noise
         z = sample(predict, lambda: noise(shape), self.steps, last_noise=last_noise, start=start)
         return z[..., : lr.shape[-2] * config.cells, : lr.shape[-1] * config.cells]
+
+    def _painted(self, share: float) -> None:
+        self.report((1 - CHAIN_SHARE) * share)
 
     def features(self, z: Tensor) -> Tensor:
         """Feature map (1, channels, h, w) that every size is asked of, from a scaled latent (1, latent, h, w)."""

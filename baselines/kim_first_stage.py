@@ -5,6 +5,8 @@ Images are RGB in [-1, 1]; nothing clamps the output. Parameters carry the publi
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -202,15 +204,22 @@ class FirstStage(nn.Module):
         """Feature map (B, channels, h, w) of a latent (B, latent, h, w)."""
         return self.decoder.decoder(z)
 
-    def render(self, features: Tensor, size: Size, chunk: int = TRAINING_CHUNK) -> Tensor:
+    def render(
+        self,
+        features: Tensor,
+        size: Size,
+        chunk: int = TRAINING_CHUNK,
+        report: Callable[[float], None] | None = None,
+    ) -> Tensor:
         """Images (B, 3, H, W) of any size from feature maps; differentiable.
 
         Args:
             features: (B, channels, h, w).
             size: (H, W).
             chunk: predictions at once, which bounds memory where no gradients are kept.
+            report: told the share of an image that has just been painted.
         """
-        return torch.stack([self.decoder.inr.render(each, [size], chunk)[0] for each in features])
+        return torch.stack([self.decoder.inr.render(each, [size], chunk, report=report)[0] for each in features])
 
     def decode(self, z: Tensor, size: Size, chunk: int = TRAINING_CHUNK) -> Tensor:
         """Images (B, 3, H, W), about in [-1, 1], from a latent (B, latent, h, w); differentiable."""

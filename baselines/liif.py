@@ -96,7 +96,8 @@ class LIIF(SRModel):
         with torch.no_grad():
             for i, image in enumerate(lr):
                 normalised = (image.to(device) - 0.5) / 0.5
-                for output, made in zip(outputs, self.network.render(normalised, sizes, chunk), strict=True):
+                rendered = self.network.render(normalised, sizes, chunk, report=self.report)
+                for output, made in zip(outputs, rendered, strict=True):
                     output[i] = made.mul_(0.5).add_(0.5).clamp_(0, 1)
         return outputs
 

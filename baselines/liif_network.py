@@ -5,7 +5,7 @@ Parameters carry the published names, so that official checkpoints load as they 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from math import isqrt
 
@@ -200,7 +200,14 @@ class LIIFNetwork(nn.Module):
         weighted = [f * (a / total)[..., None] for f, a in zip(predictions, reversed(areas), strict=True)]
         return torch.stack(weighted).sum(dim=0)
 
-    def render(self, image: Tensor, sizes: Sequence[Size], chunk: int, region: int | None = None) -> list[Tensor]:
+    def render(
+        self,
+        image: Tensor,
+        sizes: Sequence[Size],
+        chunk: int,
+        region: int | None = None,
+        report: Callable[[float], None] | None = None,
+    ) -> list[Tensor]:
         """Enlarge one image to whole grids of any sizes, encoding it once.
 
         A picture larger than `region` is encoded in pieces whose margins are the encoder's reach, so that its memory
@@ -211,6 +218,7 @@ class LIIFNetwork(nn.Module):
             sizes: (H, W) of each output.
             chunk: predictions made at once, which bounds the decoder's memory.
             region: side of the pieces in pixels; by default the encoder's.
+            report: told the share of an output that has just been painted, chunk by chunk.
 
         Returns:
             A (3, H, W) for each size.
@@ -233,7 +241,10 @@ class LIIFNetwork(nn.Module):
                 x0, x1 = x_axis.queries_from(*columns)
                 if y1 > y0 and x1 > x0:
                     grid = Grid(self, folded, (top, left), (height, width), size)
-                    grid.paint(output[:, y0:y1, x0:x1], y_axis.part(y0, y1), x_axis.part(x0, x1), chunk)
+                    part = output[:, y0:y1, x0:x1]
+                    for pixels in grid.paint(part, y_axis.part(y0, y1), x_axis.part(x0, x1), chunk):
+                        if report:
+                            report(pixels / (size[0] * size[1]))
         return outputs
 
     def _fold_window(self, image: Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
@@ -255,11 +266,12 @@ class Grid:
         cell = weight.new_tensor([2 / m for m in size]) * weight.new_tensor(features)
         self.cell = weight[:, 2:] @ cell if network.cell_decode else torch.zeros_like(self.weight_y)
 
-    def paint(self, output: Tensor, y_axis: Axis, x_axis: Axis, chunk: int) -> None:
-        """Fill `output` (3, H, W) with the queries of two axes."""
+    def paint(self, output: Tensor, y_axis: Axis, x_axis: Axis, chunk: int) -> Iterator[int]:
+        """Fill `output` (3, H, W) with the queries of two axes; yields the number of pixels after each chunk."""
         height, width = output.shape[-2:]
         for y0, y1, x0, x1 in tiles(height, width, max(1, chunk // (y_axis.index.shape[1] * x_axis.index.shape[1]))):
             output[:, y0:y1, x0:x1] = self._tile(y_axis.part(y0, y1), x_axis.part(x0, x1)).permute(2, 0, 1)
+            yield (y1 - y0) * (x1 - x0)
 
     def _tile(self, y_axis: Axis, x_axis: Axis) -> Tensor:
         """Colours (H, W, 3) of a tile."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from benchmarks.parameters import Name, known_datasets, known_weights
+from casarbi.completion import SHELLS, completion_script
 from casarbi.console import CasarbiGroup, echo
 from casarbi.errors import CasarbiError
 
@@ -103,7 +104,7 @@ def datasets(reference: str | None) -> None:
 
 
 @click.command()
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", type=click.Choice(SHELLS))
 def completion(shell: str) -> None:
     """Print a script that completes commands, models, data sets and experiments.
 
@@ -111,9 +112,4 @@ def completion(shell: str) -> None:
     Example:
       casarbi-bench completion bash >> ~/.bashrc
     """
-    from click.shell_completion import get_completion_class
-
-    found = get_completion_class(shell)
-    main = click.get_current_context().find_root().command
-    assert found is not None
-    click.echo(found(main, {}, "casarbi-bench", "_CASARBI_BENCH_COMPLETE").source())
+    click.echo(completion_script(click.get_current_context().find_root().command, "casarbi-bench", shell))

@@ -98,9 +98,9 @@ class Name(click.ParamType):
 
 def known_models() -> list[str]:
     """Names of models, for completion."""
-    from casarbi.sr import MODELS
+    from casarbi.known_models import known_references
 
-    return MODELS.names()
+    return known_references()
 
 
 def known_datasets() -> list[str]:

@@ -1,16 +1,15 @@
-"""`casarbi`: enlarge photographs, and say what a model is. Heavy imports stay in the bodies: `--help` is instant."""
+"""`casarbi`: enlarge photographs, train, tell what there is. Heavy imports stay in the bodies: `--help` is instant."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from casarbi.console import CasarbiGroup, make_console, make_consoles, make_progress, say
 from casarbi.errors import CasarbiError, PlaceError
+from casarbi.inventory import complete_model, completion, info, models
 from casarbi.training.command import train
 
 if TYPE_CHECKING:
@@ -37,21 +36,16 @@ def main() -> None:
     Examples, all offline:
       casarbi upscale photo.jpg --scale 3.7
       casarbi upscale holiday/ --width 3840 -o large/
-      casarbi info bicubic
+      casarbi models
+      casarbi completion bash >> ~/.bashrc
     """
-
-
-def _model_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from casarbi.sr import MODELS
-
-    return [CompletionItem(name) for name in MODELS.names() if name.startswith(incomplete)]
 
 
 @main.command()
 @click.argument("photos", metavar="PHOTO…", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "-m", "--model", metavar="REF", default=DEFAULT_MODEL, show_default=True, shell_complete=_model_names,
-    help="Method and weights: NAME[:WEIGHTS][?option=value&…]."
+    "-m", "--model", metavar="REF", default=DEFAULT_MODEL, show_default=True, shell_complete=complete_model,
+    help="Method and weights: NAME[:WEIGHTS][?option=value&…]; see casarbi models."
 )  # fmt: skip
 @click.option("-s", "--scale", metavar="FACTOR", help="Factor for both sides, at least 1, such as 3.7.  [default: 4]")
 @click.option("--size", metavar="WxH", help="Exact size in pixels, WIDTH first: 640x480 is wider than high.")
@@ -211,55 +205,8 @@ def _warn(errors: Console, text: str) -> None:
     say(errors, f"Warning: {text}", style="yellow")
 
 
-main.add_command(train)
-
-
-@main.command()
-@click.argument("reference", metavar="[REF]", required=False, shell_complete=_model_names)
-def info(reference: str | None) -> None:
-    """Say what a model is: weights, trained scales, licence, and what decides its output.
-
-    Without REF the names of all methods are listed; for a weights file, its header is printed: settings, training data,
-    curve, metrics and the command that trained it.
-
-    \b
-    Examples, all offline:
-      casarbi info
-      casarbi info bicubic
-      casarbi info runs/mini-liif-face/best.safetensors
-    """
-    from casarbi.sr import MODELS, create_model
-
-    console = make_console()
-    if reference is None:
-        for name in MODELS.names():
-            say(console, name)
-        return
-    if Path(reference).is_file():
-        from casarbi.training.header import describe_file
-
-        if not reference.endswith(".safetensors"):
-            raise CasarbiError(f"{reference} has no header to print: name its method too, as in idm:{reference}.")
-        for line in describe_file(Path(reference)):
-            say(console, line)
-        return
-    model = create_model(reference)
-    facts = model.info
-    trained = "none" if facts.trained_scales is None else "x{:g} to x{:g}".format(*facts.trained_scales)
-    lines = {
-        "model": reference,
-        "parameters": f"{facts.parameters:,}",
-        "trained scales": trained,
-        "stochastic": "yes, by --seed" if facts.stochastic else "no",
-        "weights": facts.weights,
-        "licence": facts.licence,
-        "source": facts.source,
-        "identity": json.dumps(model.identity, ensure_ascii=False, sort_keys=True),
-    }
-    if facts.warning:
-        lines["warning"] = facts.warning
-    for name, value in lines.items():
-        say(console, f"{name:<15}{value}")
+for command in (train, models, info, completion):
+    main.add_command(command)
 
 
 if __name__ == "__main__":

@@ -170,15 +170,19 @@ class CasArbi(SRModel):
         if not plan:
             return [resize(u_0, size).clamp(-1, 1)]
         results: list[Tensor] = []
+        pixels = [stage.size[0] * stage.size[1] for stage in plan]
         for i, stage in enumerate(plan):
             path = plan[: i + 1]
+            share = pixels[i] / sum(pixels)
             if path not in done:
-                done[path] = self._stage(results[-1] if results else u_0, u_0, stage, i, seed)
+                done[path] = self._stage(results[-1] if results else u_0, u_0, stage, i, seed, share)
+            else:
+                self.report(share)
             results.append(done[path])
         return results
 
-    def _stage(self, u_prev: Tensor, u_0: Tensor, stage: Stage, index: int, seed: int) -> Tensor:
-        """Run one stage: u_i (1, 3, H, W) in [-1, 1] from u_{i-1} (Algorithm 2, inner loop)."""
+    def _stage(self, u_prev: Tensor, u_0: Tensor, stage: Stage, index: int, seed: int, share: float) -> Tensor:
+        """Run one stage, a share of the work: u_i (1, 3, H, W) in [-1, 1] from u_{i-1} (Algorithm 2, inner loop)."""
         generator = torch.Generator().manual_seed(image_seed(f"stage {index}", seed))
 
         def noise(t: int) -> Tensor:
@@ -193,7 +197,8 @@ class CasArbi(SRModel):
             regressor=None if self.liif is None else _as_regressor(self.liif),
         )
         guide = self._guide(inputs, u_0 if self.config.guidance.scg == "initial" else u_prev, index)
-        x0 = sample(inputs.y, self._predictor(inputs), noise, self.config.process, guide=guide, steps=self.timesteps)
+        predict = self._predictor(inputs, share / len(self.timesteps))
+        x0 = sample(inputs.y, predict, noise, self.config.process, guide=guide, steps=self.timesteps)
         return inputs.compose(x0)
 
     def _scale(self, stage: Stage, u_prev: Tensor) -> float:
@@ -202,8 +207,11 @@ class CasArbi(SRModel):
             return stage.scale
         return (stage.size[0] * stage.size[1] / (u_prev.shape[-2] * u_prev.shape[-1])) ** 0.5
 
-    def _predictor(self, inputs: StageInputs) -> Callable[[Tensor, int], Tensor]:
-        """x_t and t to x̂_0; what does not depend on t is computed here, once, unless the stage is cut into tiles."""
+    def _predictor(self, inputs: StageInputs, share: float) -> Callable[[Tensor, int], Tensor]:
+        """x_t and t to x̂_0, each time a share of the work.
+
+        What does not depend on t is computed here, once, unless the stage is cut into tiles.
+        """
         process, tiles = self.config.process, self.config.tiles
         whole = None if tiles.needed((inputs.up.shape[-2], inputs.up.shape[-1])) else self.network.encode(inputs)
 
@@ -211,8 +219,10 @@ class CasArbi(SRModel):
             step = torch.tensor([t], device=x_t.device)
             x_t = scale_input(x_t, step, process)
             if whole is None:
-                return predict_tiled(self.network, inputs, x_t, step, tiles)
-            return self.network(x_t, step, whole)
+                return predict_tiled(self.network, inputs, x_t, step, tiles, lambda part: self.report(part * share))
+            x0 = self.network(x_t, step, whole)
+            self.report(share)
+            return x0
 
         return predict
 

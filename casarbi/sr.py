@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +45,18 @@ class SRModel(ABC):
 
     Images are float32 RGB of shape (B, 3, H, W) with values in [0, 1]; outputs are clamped to that range. A model that
     wants [-1, 1] maps inside itself.
+
+    Attributes:
+        progress: told the share of one image at one size that has just been done, step by step or tile by tile; the
+            shares add up to 1. Whoever runs the model sets it; a model need not call it.
     """
+
+    progress: Callable[[float], None] | None = None
+
+    def report(self, share: float) -> None:
+        """Tell whoever listens that another share of the image in hand is done."""
+        if self.progress:
+            self.progress(share)
 
     @property
     @abstractmethod

