@@ -119,6 +119,10 @@ class IDM(SRModel):
         """Steps of the chain, the same at every scale."""
         return len(self.steps)
 
+    def memory_bytes(self, lr_size: Size, size: Size) -> int:
+        """The activations at full size; the figure was measured on a CPU."""
+        return 75 * self.config.network.channels[0] * size[0] * size[1]
+
     def upscale(self, lr: Tensor, size: Size, seeds: Sequence[int]) -> Tensor:
         """Enlarge (B, 3, h, w) in [0, 1] to one size; see `upscale_many`."""
         return self.upscale_many(lr, [size], seeds)[0]

@@ -117,6 +117,12 @@ class Kim(SRModel):
         """Steps of the chain, whatever the scale: as published, one fewer than asked for."""
         return len(self.steps)
 
+    def memory_bytes(self, lr_size: Size, size: Size) -> int:
+        """The activations of one latent tile, the feature map and the output; figures measured on a CPU."""
+        cells = lr_size[0] * lr_size[1] * self.config.cells**2
+        tile = min(cells, self.config.tile_side**2)
+        return 540 * self.config.unet.channels * tile + 1200 * cells + 24 * size[0] * size[1]
+
     def upscale(self, lr: Tensor, size: Size, seeds: Sequence[int]) -> Tensor:
         """Enlarge (B, 3, h, w) in [0, 1] to any size."""
         return self.upscale_many(lr, [size], seeds)[0]

@@ -106,6 +106,7 @@ def upscale(photos: tuple[Path, ...], model: str, out: Path | None, recursive: b
     if method.info.warning:
         _warn(make_consoles()[1], method.info.warning)
     settings = {name: options[name] for name in ("background", "max_pixels", "seed", "quality")} | {"device": device}
+    _foretell(todo, method, device)
     _run_all(todo, method, wanted, settings)
 
 
@@ -148,6 +149,33 @@ def _describe(reference: str, model: SRModel) -> str:
     return f"model {reference} · weights {info.weights} · {info.parameters:,} parameters · {info.licence}"
 
 
+def _foretell(todo: Plan, model: SRModel, device: str) -> None:
+    """Say what will take long or much, and fail pictures that cannot fit into memory.
+
+    A forecast of memory is right within a factor of two, so a picture is only refused beyond that.
+    """
+    from casarbi.forecast import SAFETY, available_bytes, forecast, gigabytes, memory_bytes, resident_bytes
+
+    errors = make_consoles()[1]
+    free = available_bytes() if device == "cpu" else None
+    for job in [job for job in todo.jobs if job.sizes and free is not None]:
+        needed = memory_bytes(model, *job.sizes) - resident_bytes()
+        height, width = job.sizes[1]
+        text = f"{job.source} as {width}x{height} px needs about {gigabytes(needed)}, and {gigabytes(free)} are free"
+        mend = "ask for a smaller size, or take a model that needs less, such as -m bicubic"
+        if needed > SAFETY * free:
+            todo.jobs.remove(job)
+            todo.failed.append((job.source, f"{text}: {mend}."))
+        elif needed > free:
+            _warn(errors, f"{text}: it may not fit; {mend}.")
+    sizes = [job.sizes for job in todo.jobs if job.sizes]
+    if sizes:
+        foretold = forecast(model, sizes, device)
+        if foretold.is_worth_a_line:
+            count = f"{len(todo.jobs)} pictures: " if len(todo.jobs) > 1 else ""
+            say(errors, f"{count}{foretold}")
+
+
 def _run_all(todo: Plan, model: SRModel, wanted: WantedSize, settings: dict[str, Any]) -> None:
     """Enlarge picture by picture; raises CasarbiError at the end if any failed, at once if the disk refuses."""
     from casarbi.enlarge import enlarge
@@ -155,8 +183,13 @@ def _run_all(todo: Plan, model: SRModel, wanted: WantedSize, settings: dict[str,
     console, errors = make_consoles()
     failed: list[tuple[Path, str]] = []
     warned: set[str] = set()
-    with make_progress(errors, disable=len(todo.jobs) < 2) as progress:
-        for number, job in enumerate(progress.track(todo.jobs, description="enlarging")):
+    # A picture counts by the pixels to be made; one whose header does not say will hardly be made at all.
+    works = [job.sizes[1][0] * job.sizes[1][1] if job.sizes else 1 for job in todo.jobs]
+    with make_progress(errors, percent=True) as progress:
+        task = progress.add_task("enlarging", total=sum(works))
+        for number, (job, work) in enumerate(zip(todo.jobs, works, strict=True)):
+            progress.update(task, description=f"enlarging {job.source.name}", completed=sum(works[:number]))
+            model.progress = lambda share, work=work: progress.advance(task, share * work)
             try:
                 done = enlarge(job.source, job.target, model, wanted, **settings)
             except PlaceError as error:

@@ -208,13 +208,14 @@ def echo(text: str, *, err: bool = False) -> None:
     click.echo(visible(text), err=err)
 
 
-def make_progress(console: Console, *, disable: bool = False) -> Progress:
-    """A progress bar with count and time left; silent where the console is no terminal."""
+def make_progress(console: Console, *, disable: bool = False, percent: bool = False) -> Progress:
+    """A progress bar with count, or percentage, and time left; silent where the console is no terminal."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
         Progress,
         Task,
+        TaskProgressColumn,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
@@ -228,7 +229,7 @@ def make_progress(console: Console, *, disable: bool = False) -> Progress:
     columns = (
         Description("", markup=False),
         BarColumn(),
-        MofNCompleteColumn(),
+        TaskProgressColumn() if percent else MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )

@@ -130,6 +130,12 @@ class CasArbi(SRModel):
         cascade = self.config.cascade
         return len(self.timesteps) * len(stage_factors(scale, cascade.strategy, cascade.s_fix))
 
+    def memory_bytes(self, lr_size: Size, size: Size) -> int:
+        """The activations of one tile and the images of a stage; figures measured on a CPU in float32."""
+        pixels = size[0] * size[1]
+        tile = min(pixels, self.config.tiles.tile**2)
+        return 77 * self.config.network.width * tile + 90 * pixels
+
     def upscale(self, lr: Tensor, size: Size, seeds: Sequence[int]) -> Tensor:
         """Enlarge (B, 3, h, w) in [0, 1] to one size; see `upscale_many`."""
         return self.upscale_many(lr, [size], seeds)[0]

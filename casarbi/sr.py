@@ -92,6 +92,13 @@ class SRModel(ABC):
         """Network evaluations for one image at a scale: 1, or the sampling steps of all stages."""
         return 1
 
+    def memory_bytes(self, lr_size: Size, size: Size) -> int | None:
+        """Memory that `upscale` takes at its peak for one image, beside the weights, right within a factor of two.
+
+        None if nobody knows, as of a plug-in that does not say.
+        """
+        return None
+
     def bind(self, image_ids: Sequence[str]) -> SRModel:
         """Tell the model which images the next batch holds; only `outputs:DIR`, which looks results up, needs it."""
         return self

@@ -1,0 +1,139 @@
+"""How long `casarbi upscale` will take and how much memory it will need, told before the first picture."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from casarbi.scales import Size
+from casarbi.sr import SRModel
+
+LONG_SECONDS, MUCH_BYTES = 10.0, 2 * 10**9
+"""From here on a forecast is worth a line."""
+FIRST_SIDE = 48
+"""Side in pixels of what the first probe makes; each further one has twice the side."""
+PROBE_SECONDS, PROBE_SHARE = 0.4, 0.03
+"""A probe that took this long, or this share of the forecast but at most `LONGEST_PROBE`, tells enough."""
+LONGEST_PROBE = 1.5
+PICTURE_BYTES = 40
+"""Per pixel of a result while it is rounded and written: three copies as float32 and one as bytes."""
+SAFETY = 2
+"""Forecasts of memory are right within this factor."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What enlarging some pictures will cost.
+
+    Attributes:
+        seconds: for all of them; None if nobody knows.
+        memory_bytes: of the process while the most demanding one is made.
+    """
+
+    seconds: float | None
+    memory_bytes: int
+
+    @property
+    def is_worth_a_line(self) -> bool:
+        """Whether it takes so long or so much that a person wants to know."""
+        return (self.seconds or 0) > LONG_SECONDS or self.memory_bytes > MUCH_BYTES
+
+    def __str__(self) -> str:
+        """For people, such as `about 50 s, 1.2 GB of memory`."""
+        time_text = "" if self.seconds is None else f"{duration(self.seconds)}, "
+        return f"about {time_text}{gigabytes(self.memory_bytes)} of memory"
+
+
+def forecast(model: SRModel, sizes: Sequence[tuple[Size, Size]], device: str) -> Forecast:
+    """Foretell what a model costs on pictures, by trying it on small ones of noise.
+
+    Args:
+        model: the method, already on the device.
+        sizes: (height, width) of each picture and of its result.
+        device: where the model is.
+    """
+    largest = max(sizes, key=lambda pair: _pixels(pair[1]))
+    total = sum(_pixels(size) for _, size in sizes)
+    return Forecast(_seconds(model, largest, total, device), max(memory_bytes(model, *pair) for pair in sizes))
+
+
+def memory_bytes(model: SRModel, lr_size: Size, size: Size) -> int:
+    """Memory of the process while one picture is enlarged: what it takes now, and what the model or writing adds."""
+    pictures = PICTURE_BYTES * (_pixels(size) + _pixels(lr_size))
+    return resident_bytes() + max(pictures, model.memory_bytes(lr_size, size) or 0)
+
+
+def _seconds(model: SRModel, largest: tuple[Size, Size], total: int, device: str) -> float | None:
+    """Seconds for `total` pixels of results at the scale of the largest picture, by probes of growing size."""
+    lr_size, size = largest
+    scale = max(side / n for n, side in zip(lr_size, size, strict=True))
+    side = FIRST_SIDE
+    while True:
+        n = max(2, round(side / scale))
+        probe = (min(n, lr_size[0]), min(n, lr_size[1]))
+        made = (round(probe[0] * scale), round(probe[1] * scale))
+        lr = torch.rand(1, 3, *probe, generator=torch.Generator().manual_seed(0)).to(device)
+        started = time.perf_counter()
+        try:
+            with torch.inference_mode():
+                model.upscale(lr, made, [0]).cpu()
+        except Exception:  # a plug-in may refuse so small a picture: then nobody knows
+            return None
+        spent = time.perf_counter() - started
+        guess = spent / _pixels(made) * total
+        told = spent >= min(LONGEST_PROBE, max(PROBE_SECONDS, PROBE_SHARE * guess))
+        if guess < LONG_SECONDS / 2 or told or probe == lr_size:
+            return guess
+        side *= 2
+
+
+def _pixels(size: Size) -> int:
+    return size[0] * size[1]
+
+
+def resident_bytes() -> int:
+    """Memory that this process takes now; 0 where the system does not say."""
+    with suppress(OSError, ValueError, IndexError):
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
+def available_bytes() -> int | None:
+    """Memory that this process may still take, by the system or by its control group; None where nobody says."""
+    found = []
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        found.append(int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) * 1024)
+    with suppress(OSError, ValueError):
+        group = Path("/sys/fs/cgroup")
+        limit = int((group / "memory.max").read_text())
+        found.append(limit - int((group / "memory.current").read_text()))
+    return min(found) if found else None
+
+
+def duration(seconds: float) -> str:
+    """A time for people.
+
+    Example:
+        >>> duration(50), duration(700), duration(9000)
+        ('50 s', '12 min', '2.5 h')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def gigabytes(size: int) -> str:
+    """A size for people, in 10^9 bytes.
+
+    Example:
+        >>> gigabytes(1_230_000_000), gigabytes(17_000_000_000)
+        ('1.2 GB', '17 GB')
+    """
+    return f"{size / 1e9:.1f} GB" if size < 10**10 else f"{size / 1e9:.0f} GB"
