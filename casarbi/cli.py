@@ -150,24 +150,17 @@ def _describe(reference: str, model: SRModel) -> str:
 
 
 def _foretell(todo: Plan, model: SRModel, device: str) -> None:
-    """Say what will take long or much, and fail pictures that cannot fit into memory.
-
-    A forecast of memory is right within a factor of two, so a picture is only refused beyond that.
-    """
-    from casarbi.forecast import SAFETY, available_bytes, forecast, gigabytes, memory_bytes, resident_bytes
+    """Say what will take long or much, and fail pictures that cannot fit into memory."""
+    from casarbi.forecast import forecast, shortage
 
     errors = make_consoles()[1]
-    free = available_bytes() if device == "cpu" else None
-    for job in [job for job in todo.jobs if job.sizes and free is not None]:
-        needed = memory_bytes(model, *job.sizes) - resident_bytes()
-        height, width = job.sizes[1]
-        text = f"{job.source} as {width}x{height} px needs about {gigabytes(needed)}, and {gigabytes(free)} are free"
-        mend = "ask for a smaller size, or take a model that needs less, such as -m bicubic"
-        if needed > SAFETY * free:
+    for job in tuple(todo.jobs):
+        lack = shortage(model, *job.sizes) if job.sizes and device == "cpu" else None
+        if lack and lack.is_certain:
             todo.jobs.remove(job)
-            todo.failed.append((job.source, f"{text}: {mend}."))
-        elif needed > free:
-            _warn(errors, f"{text}: it may not fit; {mend}.")
+            todo.failed.append((job.source, f"{job.source} {lack}."))
+        elif lack:
+            _warn(errors, f"{job.source} may not fit: it {lack}.")
     sizes = [job.sizes for job in todo.jobs if job.sizes]
     if sizes:
         foretold = forecast(model, sizes, device)

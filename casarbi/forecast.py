@@ -50,6 +50,34 @@ class Forecast:
         return f"about {time_text}{gigabytes(self.memory_bytes)} of memory"
 
 
+@dataclass(frozen=True)
+class Shortage:
+    """A picture that needs more memory than there is; as text, the end of a sentence that begins with its name."""
+
+    size: Size
+    needed_bytes: int
+    free_bytes: int
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether it cannot fit even if the forecast is as wrong as it may be."""
+        return self.needed_bytes > SAFETY * self.free_bytes
+
+    def __str__(self) -> str:
+        return (
+            f"needs about {gigabytes(self.needed_bytes)} to become {self.size[1]}x{self.size[0]} px, and "
+            f"{gigabytes(self.free_bytes)} are free: ask for a smaller size, or take a model that needs less, such as "
+            "-m bicubic"
+        )
+
+
+def shortage(model: SRModel, lr_size: Size, size: Size) -> Shortage | None:
+    """Whether one picture needs more of the machine's memory than is free; None if not, or if nobody knows."""
+    free = available_bytes()
+    needed = memory_bytes(model, lr_size, size) - resident_bytes()
+    return Shortage(size, needed, free) if free is not None and needed > free else None
+
+
 def forecast(model: SRModel, sizes: Sequence[tuple[Size, Size]], device: str) -> Forecast:
     """Foretell what a model costs on pictures, by trying it on small ones of noise.
 
