@@ -21,10 +21,12 @@ _PIXELS_PER_BYTE = {
 }
 _MOST_PIXELS_PER_BYTE = 2**15  # flat WebP has 26,000, one-bit PNG 8,256
 
-_MAX_SCANS = 500  # of a progressive JPEG, which has about ten; each costs time and may have no data
-_MAX_ICON_SIDE = 1024
-MAX_TAGS = 4096  # of a TIFF or of EXIF data, as libtiff has it; Pillow reads each several times
+# Of a progressive JPEG, which has about ten; each costs time over the whole picture. Longer ones cost what they weigh.
+_MAX_SCANS, _SCAN_BYTES = 500, 2**14
 _MAX_EXIFS = 8
+_MAX_ICON_SIDE = 1024
+MAX_TAGS = 4096
+"""Tags of a TIFF or of EXIF data, the limit of libtiff too: Pillow reads each of them several times."""
 
 _SAMPLE_KINDS = {1: "", 2: "signed ", 3: "floating-point ", 4: "untyped ", 5: "complex ", 6: "complex "}
 _PHOTOMETRICS = {0: "grey", 1: "grey", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "Lab", 32803: "camera raw"}
@@ -56,11 +58,10 @@ def check_before_opening(name: str, file: IO[bytes]) -> None:
             or a TIFF has thousands of tags or a tile larger than its picture and than tiles are.
     """
     if name == "JPEG":
-        scans, exifs = _count(file, b"\xff\xda", b"Exif\0\0")
-        if scans > _MAX_SCANS:
-            raise ValueError(f"it has {scans} scans, and a JPEG has about ten")
-        if exifs > _MAX_EXIFS:
+        if (exifs := _count_exif(file)) > _MAX_EXIFS:
             raise ValueError(f"it has {exifs} segments of EXIF data, and a JPEG has one")
+        if (scans := _count_scans(file)) > max(_MAX_SCANS, file.tell() // _SCAN_BYTES):
+            raise ValueError(f"it has {scans} scans, and a JPEG has about ten")
     if name == "ICO" and (side := _icon_side(file)) > _MAX_ICON_SIDE:
         raise ValueError(f"it holds an icon of {side} px, and icons have up to {_MAX_ICON_SIDE}")
     if name == "TIFF":
@@ -69,14 +70,24 @@ def check_before_opening(name: str, file: IO[bytes]) -> None:
             raise ValueError(f"it declares {count:,} tags, and a TIFF has a few dozen")
 
 
-def _count(file: IO[bytes], *signs: bytes) -> list[int]:
-    """How often short signs occur in a file: in compressed data that of a scan never stands for anything else."""
-    counts, last = [0] * len(signs), b""
+def _count_scans(file: IO[bytes]) -> int:
+    """How often a scan begins; in what cameras append, such as a video, the two bytes also occur by chance."""
+    file.seek(0)
+    count, last = 0, b""
     while block := file.read(2**20):
-        for at, sign in enumerate(signs):
-            counts[at] += (last[1 - len(sign) :] + block).count(sign)
-        last = block[-8:]
-    return counts
+        count += (last + block).count(b"\xff\xda")
+        last = block[-1:]
+    return count
+
+
+def _count_exif(file: IO[bytes]) -> int:
+    """Segments of EXIF data before a JPEG's first scan, which Pillow joins to one."""
+    count = 0
+    file.seek(2)
+    while (head := file.read(10))[:1] == b"\xff" and head[1:2] != b"\xda" and len(head) == 10:
+        count += head[1:2] == b"\xe1" and head[4:8] == b"Exif"
+        file.seek(int.from_bytes(head[2:4], "big") - 8, 1)
+    return count
 
 
 def _icon_side(file: IO[bytes]) -> int:
@@ -143,9 +154,8 @@ def _read_tags(file: IO[bytes], order: str, wide: bool, offset: int) -> dict[int
     entry = order + ("HHQ8s" if wide else "HHL4s")
     entries = file.read(min(_seek_entries(file, order, wide, offset), MAX_TAGS) * struct.calcsize(entry))
     tags: dict[int, tuple[int, ...]] = {}
-    for tag, kind, values, data in struct.iter_unpack(
-        entry, entries[: len(entries) // struct.calcsize(entry) * struct.calcsize(entry)]
-    ):
+    whole = len(entries) - len(entries) % struct.calcsize(entry)
+    for tag, kind, values, data in struct.iter_unpack(entry, entries[:whole]):
         if kind not in _TIFF_TYPES or not values:
             continue
         layout = order + str(min(values, 16)) + _TIFF_TYPES[kind]

@@ -114,6 +114,28 @@ def test_a_jpeg_of_empty_scans_is_refused(tmp_path):
         read_picture(path)
 
 
+def test_a_video_behind_a_photograph_is_no_heap_of_scans(tmp_path):
+    path = save(tmp_path / "a.jpg")
+    path.write_bytes(path.read_bytes() + (b"\xff\xda" + bytes(40_000)) * 600)
+    assert read_picture(path).rgb.shape == (3, 24, 36)
+
+
+def test_exif_data_of_many_segments_is_refused(tmp_path):
+    """Pillow joins them, and reads their tens of thousands of tags several times."""
+    path = save(tmp_path / "a.jpg")
+    data = path.read_bytes()
+    segment = b"\xff\xe1" + struct.pack(">H", 60_000) + b"Exif\0\0" + bytes(59_992)
+    path.write_bytes(data[:2] + segment * 9 + data[2:])
+    with pytest.raises(CasarbiError, match="it has 9 segments of EXIF data, and a JPEG has one"):
+        read_picture(path)
+
+
+def test_exif_data_of_thousands_of_tags_is_left_out(tmp_path):
+    tags = b"MM\0*" + struct.pack(">IH", 8, 5000) + struct.pack(">HHII", 700, 7, 4, 0) * 5000 + bytes(4)
+    picture = read_picture(save(tmp_path / "a.png", exif=b"Exif\0\0" + tags))
+    assert picture.notes == ("odd file: EXIF data of thousands of tags left out",)
+
+
 def test_an_icon_cannot_hide_a_large_picture(tmp_path):
     Image.new("1", (5000, 5000)).save(tmp_path / "inner.png")
     inner = (tmp_path / "inner.png").read_bytes()
