@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -146,9 +147,9 @@ def find_idm(weights: str) -> Path:
     Raises:
         CasarbiError: where there are none; no network is ever made without weights.
     """
-    prefix, generator = (Path(text).expanduser() for text in (weights, f"{weights}_gen.pth"))
-    if packaged_weights(METHOD, weights) is None and not prefix.exists() and generator.is_file():
-        return generator
+    given, generator = (os.path.expanduser(text) for text in (weights, f"{weights}_gen.pth"))
+    if packaged_weights(METHOD, weights) is None and not os.path.lexists(given) and os.path.isfile(generator):
+        return Path(generator)
     wanted = "a PREFIX_gen.pth of Ree1s/IDM or a file that casarbi train wrote"
     return find_trained(METHOD, "IDM", weights, wanted)
 

@@ -10,8 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from casarbi.bounds import limited_modules
 from casarbi.checkpoints import find_state, read_checkpoint, sha256_file, strip_prefix
 from casarbi.errors import CasarbiError
+from casarbi.references import describe
 from casarbi.resize import resize
 from casarbi.scales import Size
 from casarbi.sr import ModelInfo, SRModel
@@ -93,14 +95,19 @@ def spandrel(file: str) -> FixedScale:
     state = find_state(read_checkpoint(path).content, path)
     bare = strip_prefix(state.tensors, path, "netG.")
     try:
-        network = ModelLoader().load_from_state_dict(bare.tensors)
+        # Spandrel counts blocks by the numbers in keys, and one key can name a block of any number.
+        with limited_modules(len(bare.tensors), path):
+            network = ModelLoader().load_from_state_dict(bare.tensors)
+    except CasarbiError:
+        raise
     except UnsupportedModelError:
         raise CasarbiError(
             f"{path} holds no network that spandrel knows: its tensors fit none of its layouts."
         ) from None
     except Exception as error:  # a known layout with odd parts fails in as many ways as there are layouts
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
-        raise CasarbiError(f"{path} looks like a network that spandrel knows, but does not load: {reason}.") from None
+        raise CasarbiError(
+            f"{path} looks like a network that spandrel knows, but does not load: {describe(error)[:160]}."
+        ) from None
     if not isinstance(network, ImageModelDescriptor) or (network.input_channels, network.output_channels) != (3, 3):
         raise CasarbiError(f"{path} ({network.architecture.name}) does not map RGB to RGB, so it cannot be used here.")
     return FixedScale(network, path, (*state.notes, *bare.notes))

@@ -307,17 +307,18 @@ def _first_bytes(path: Path, count: int = 512) -> bytes:
 
 
 def _read_safetensors(path: Path) -> Checkpoint:
-    _check_safetensors_header(path)
+    header = _safetensors_header(path)
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            return Checkpoint(path, {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {})  # noqa: SIM118
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            return Checkpoint(path, tensors, header.get("__metadata__") or {})  # the library would shuffle it
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         reason = visible((str(error).strip() or type(error).__name__)[:120])
         raise _damaged(path, f"is damaged or is not a checkpoint ({reason})") from None
 
 
-def _check_safetensors_header(path: Path) -> None:
-    """Refuse a header that would cost much, or that two readers could read as two things."""
+def _safetensors_header(path: Path) -> dict[str, Any]:
+    """Read the header; refuse one that would cost much, or that two readers could read as two things."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if length > path.stat().st_size - 8:
@@ -326,7 +327,7 @@ def _check_safetensors_header(path: Path) -> None:
             raise CasarbiError(f"{_described(path)} has a header of {length:,} bytes, and weights need far fewer.")
         text = file.read(length)
     try:
-        json.loads(text, object_pairs_hook=_without_repetition)
+        return json.loads(text, object_pairs_hook=_without_repetition)
     except (ValueError, RecursionError) as error:
         raise _damaged(
             path, f"is damaged or is not a checkpoint: its header is no JSON ({quote(str(error))})"

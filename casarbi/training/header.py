@@ -61,6 +61,7 @@ def header_lines(header: Mapping[str, Any], assumed: Sequence[str] = (), indent:
     """
     margin = "  " * indent
     for name, value in header.items():
+        name = name[:LONGEST]
         if isinstance(value, Mapping) and indent < DEEPEST:
             inner = [mark.removeprefix(f"{name}.") for mark in assumed if mark.startswith(f"{name}.")]
             yield f"{margin}{name}"
@@ -77,7 +78,8 @@ def _is_curve(value: Any) -> bool:
     """Whether a value is rows of numbers; a file may hold anything else under any name."""
     if not (isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value)):
         return False
-    return all(isinstance(number, int | float) for row in value for number in row.values())
+    numbers = (number for row in value for number in row.values())
+    return all(isinstance(number, float) or (isinstance(number, int) and abs(number) < 1e300) for number in numbers)
 
 
 def _texts(value: Any) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from casarbi.errors import CasarbiError
+from casarbi.plain import quote
 from casarbi.references import near_names
 from casarbi.weights.catalogue import CATALOGUE, WeightFile, Wheel
 from casarbi.weights.hashing import sha256_file
@@ -37,15 +39,22 @@ def find_weights(text: str) -> Path:
     Raises:
         CasarbiError: where the text is neither, or the catalogued file is missing or damaged.
     """
-    path = Path(text).expanduser()
-    if path.is_file():
+    try:
+        path = Path(text).expanduser()
+        kind = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError, RuntimeError):  # no such file, or no such name or user
+        kind = 0
+    except OSError as error:  # such as a name that is too long
+        raise CasarbiError(f"The weights file {quote(text)} cannot be read: {error.strerror}.") from None
+    if stat.S_ISREG(kind):
         return path
-    if path.is_dir():
-        raise CasarbiError(f"'{text}' is a folder: name the weights file itself.")
+    if kind:
+        what = "folder" if stat.S_ISDIR(kind) else "device, pipe or socket"
+        raise CasarbiError(f"{quote(text)} is a {what}: name the weights file itself.")
     for weights in CATALOGUE.values():
         if text in (weights.name, weights.file):
             return weights_path(weights.name)
-    raise CasarbiError(f"There is no weights file '{text}', nor catalogued weights of that name: {_near(text)}")
+    raise CasarbiError(f"There is no weights file {quote(text)}, nor catalogued weights of that name: {_near(text)}")
 
 
 def fetch_weights(name: str, progress: Callable[[str], None] | None = None) -> Path:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from importlib.resources import files
 from pathlib import Path
 
 from casarbi.errors import CasarbiError
+from casarbi.plain import quote
 from casarbi.weights.fetch import find_weights
 
 
 def packaged_weights(method: str, name: str) -> Path | None:
     """Path of shipped weights: ("liif", "mini-face") is `liif-mini-face.safetensors`; None where there are none."""
-    path = Path(str(files("casarbi.weights"))) / f"{method}-{name}.safetensors"
-    return path if path.is_file() else None
+    return (
+        Path(str(files("casarbi.weights"))) / f"{method}-{name}.safetensors" if name in packaged_names(method) else None
+    )
 
 
 def packaged_names(method: str) -> list[str]:
@@ -36,8 +39,7 @@ def find_trained(method: str, title: str, weights: str, wanted: str) -> Path:
     packaged = packaged_weights(method, weights)
     if packaged is not None:
         return packaged
-    path = Path(weights).expanduser()
-    if path.suffix or path.exists():
+    if Path(weights).suffix or os.path.lexists(os.path.expanduser(weights)):
         return find_weights(weights)
     shipped = ", ".join(packaged_names(method)) or "none"
-    raise CasarbiError(f"There are no {title} weights '{weights}' (this package has {shipped}): name {wanted}.")
+    raise CasarbiError(f"There are no {title} weights {quote(weights)} (this package has {shipped}): name {wanted}.")
