@@ -20,7 +20,7 @@ from casarbi.plain import quote
 
 LONGEST_PICKLE = 2**23
 """Bytes of a pickle, which holds names and shapes, not values: 200 for each tensor."""
-MOST_OPERATIONS = 2**20
+MOST_OPERATIONS = 2**18
 MOST_AXES = 32
 LARGEST_CLAIM = 4
 """Tensors that share a storage may have so many times the bytes of the file."""

@@ -120,7 +120,8 @@ def _read_legacy(data: mmap.mmap) -> Any:
 
     content, at = run_pickle(Machine(storage, LARGEST_CLAIM * len(data)), pickles, at)
     keys, at = run_pickle(Machine(None), pickles, at)
-    if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(opened):
+    named = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
+    if not named or sorted(keys) != sorted(opened):
         raise TorchFileError("is damaged: it lists other storages than its tensors use")
     for key in keys:
         at = _fill(opened[key], data, at)
