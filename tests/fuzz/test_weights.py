@@ -27,10 +27,10 @@ def test_the_files_that_are_changed_load(tmp_path, name):
     open_weights(tmp_path / name.replace(".", "-0.", 1))
 
 
-def test_a_few_hundred_files(tmp_path):
-    counts = judge(cases(300, seed=1), open_weights, tmp_path)
+def test_some_files(tmp_path):
+    counts = judge(cases(120, seed=1), open_weights, tmp_path)
     assert counts.faults == [], counts
-    assert counts.loaded > 10 and counts.refused > 150, counts
+    assert counts.loaded > 5 and counts.refused > 60, counts
 
 
 @pytest.mark.slow
