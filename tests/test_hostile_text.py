@@ -138,25 +138,29 @@ def test_what_is_typed(tmp_path, monkeypatch, option):
     assert r"\x1b]0" in run(bench, "grid", *(word for pair in {**words, option: NAME}.items() for word in pair))
 
 
-def test_a_row_of_a_store(folder):
+PLUG_IN = """
+from toys import Noisy
+
+class Broken(Noisy):
+    def upscale(self, lr, size, seeds):
+        raise RuntimeError({text!r})
+
+def make():
+    return Broken(0.0)
+"""
+
+
+def test_a_reason_in_a_store(folder, monkeypatch):
+    """What a plug-in says of a failed picture is kept in the store and read back from it."""
     (folder / f"{NAME}bad.png").unlink()
-    words = (
-        "grid",
-        "--models",
-        "bicubic",
-        "--data",
-        "folder:in",
-        "--scales",
-        "2",
-        "--metrics",
-        "psnr",
-        "--workers",
-        "1",
+    Path("hostile_plug_in.py").write_text(PLUG_IN.format(text=HOSTILE), encoding="utf-8")
+    monkeypatch.syspath_prepend(folder.parent)
+    words = ("--data", "folder:in", "--scales", "2", "--metrics", "psnr", "--workers", "1")
+    for _ in range(2):
+        assert r"\x1b]0;title" in run(bench, "grid", "--models", "hostile_plug_in:make", *words)
+        harmless(Path("reports/out/grid/grid.html").read_text(encoding="utf-8"))
+        with open("reports/out/grid/grid-images.csv", newline="", encoding="utf-8") as file:
+            assert r"\x1b]0;title" in next(csv.DictReader(file))["reason"]
+    assert any(
+        "u001b" in part.read_text() or "\x1b" in part.read_text() for part in Path("results").rglob("parts/*.json")
     )
-    run(bench, *words)
-    for part in Path("results").rglob("*.json"):
-        part.write_text(
-            part.read_text(encoding="utf-8").replace('"cpu', json.dumps(f"cpu{HOSTILE}")[:-1]), encoding="utf-8"
-        )
-    run(bench, *words)
-    harmless(Path("reports/out/grid/grid.html").read_text(encoding="utf-8"))
