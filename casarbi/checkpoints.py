@@ -288,7 +288,7 @@ def _first_bytes(path: Path, count: int = 512) -> bytes:
         with path.open("rb") as file:
             start = file.read(count)
     except FileNotFoundError:
-        raise CasarbiError(f"There is no weights file {path}.") from None
+        raise CasarbiError(f"There is no weights file '{path}'.") from None
     except OSError as error:
         raise CasarbiError(f"The weights file {path} cannot be read: {error.strerror}.") from None
     if not start:

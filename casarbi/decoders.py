@@ -120,7 +120,7 @@ def _check_file(path: Path) -> None:
     if path.is_dir():
         raise CasarbiError(f"{path} is a folder where one picture is expected: name a file in it.")
     if not path.exists():
-        raise CasarbiError(f"There is no file {path}: check the name.")
+        raise CasarbiError(f"There is no file '{path}': check the name.")
     if not path.is_file():  # a pipe or a device could be waited for without end
         raise CasarbiError(f"{path} is not a regular file: save the picture to one first.")
     if path.stat().st_size == 0:

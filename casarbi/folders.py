@@ -55,7 +55,7 @@ def list_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> L
     if folder.is_file():
         raise CasarbiError(f"{folder} is a file where a folder of pictures is wanted: name the folder it lies in.")
     if not folder.is_dir():
-        raise CasarbiError(f"There is no folder {folder}: check the name.")
+        raise CasarbiError(f"There is no folder '{folder}': check the name.")
     paths, skipped = [], []
     for path in _files(folder, recursive):
         if _is_picture(path):

@@ -7,7 +7,6 @@ with one scale the metrics stand side by side in a single block.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,7 +30,7 @@ class Cell:
         paper: the paper's number beside a measured or missing one, or "".
         mark: "best", "second" or "".
         outside: whether the scale lies outside the method's trained range.
-        n: number of images where it differs from the panel's usual one, else 0.
+        n: number of images where it is below the panel's largest, else 0.
     """
 
     state: str
@@ -205,7 +204,7 @@ def _side_by_side(panel: Panel, rows: dict, footnotes: dict[str, int]) -> Block:
 
 def _rows(panel: Panel, keys: list[tuple[float, MetricColumn]], rows: dict, footnotes: dict[str, int]) -> tuple:
     marks = [_marks(panel, scale, metric, rows) for scale, metric in keys]
-    usual = _usual_n(panel)
+    most = _all_images(panel)
     digits = {metric.name: _cited_decimals(panel, metric) for _, metric in keys}
     built = []
     for series, method in enumerate(panel.methods):
@@ -213,7 +212,7 @@ def _rows(panel: Panel, keys: list[tuple[float, MetricColumn]], rows: dict, foot
         if not any(row is not None for row in found):
             continue
         cells = tuple(
-            _cell(row, method, scale, metric, marks[place].get(method.name, ""), usual, digits[metric.name])
+            _cell(row, method, scale, metric, marks[place].get(method.name, ""), most, digits[metric.name])
             for place, (row, (scale, metric)) in enumerate(zip(found, keys, strict=True))
         )
         states = {cell.state for cell in cells}
@@ -232,7 +231,7 @@ def _rows(panel: Panel, keys: list[tuple[float, MetricColumn]], rows: dict, foot
     return tuple(built)
 
 
-def _cell(row: Any, method: Method, scale: float, metric: MetricColumn, mark: str, usual_n: int, cited: int) -> Cell:
+def _cell(row: Any, method: Method, scale: float, metric: MetricColumn, mark: str, all_images: int, cited: int) -> Cell:
     if row is None:
         return Cell("missing", MISSING)
     paper = "" if math.isnan(row.paper_value) or not metric.paper_metric else fixed(row.paper_value, cited)
@@ -247,7 +246,7 @@ def _cell(row: Any, method: Method, scale: float, metric: MetricColumn, mark: st
     if not (math.isnan(row.ci_low) or math.isnan(row.ci_high)):
         interval = f"{fixed(row.ci_low, metric.decimals)}, {fixed(row.ci_high, metric.decimals)}"
         half = fixed(max(row.ci_high - row.value, row.value - row.ci_low), metric.decimals)
-    n = int(row.n) if row.n == row.n and row.n != usual_n else 0
+    n = int(row.n) if row.n == row.n and row.n != all_images else 0
     return Cell("measured", fixed(row.value, metric.decimals), interval, half, paper, mark, outside, n)
 
 
@@ -276,10 +275,10 @@ def _cited_decimals(panel: Panel, metric: MetricColumn) -> int:
     return min(metric.decimals, max(digits, default=0))
 
 
-def _usual_n(panel: Panel) -> int:
+def _all_images(panel: Panel) -> int:
+    """Most images behind a value of the panel: a value of fewer says so."""
     measured = panel.frame[panel.frame["source"] == "measured"]
-    counts = Counter(int(n) for n in measured["n"] if n == n)
-    return counts.most_common(1)[0][0] if counts else 0
+    return max((int(n) for n in measured["n"] if n == n), default=0)
 
 
 def _group(panel: Panel, scale: float) -> str:

@@ -100,7 +100,7 @@ def test_a_bad_picture_does_not_stop_the_others(folder):
     assert result.exit_code == 1
     assert sorted(os.listdir(folder / "out")) == ["a_x4.png", "c_x4.png"]
     assert "Error: 2 of 4 failed, the others are written:" in result.output
-    assert "b.png is cut off or damaged" in result.output and "gone.png: check the name" in result.output
+    assert "b.png is cut off or damaged" in result.output and "gone.png': check the name" in result.output
 
 
 @pytest.mark.parametrize(
@@ -108,6 +108,7 @@ def test_a_bad_picture_does_not_stop_the_others(folder):
     [
         (["b.png"], "b.png is cut off or damaged"),
         (["gone.png"], "There is no file"),
+        (["in "], "There is no file 'in ': check the name"),
         (["a.png", "-m", "bicubik"], "There is no model 'bicubik': did you mean bicubic?"),
         (["a.png", "-s", "0.5"], "at least 1"),
         (["a.png", "-s", "1250999896766"], "above the limit"),

@@ -98,5 +98,5 @@ def _shown(value: Any) -> str:
 def describe_file(path: Path) -> list[str]:
     """Lines that say what a weights file or a snapshot is; raises CasarbiError where it is neither."""
     if not path.is_file():
-        raise CasarbiError(f"There is no file {path}.")
+        raise CasarbiError(f"There is no file '{path}'.")
     return list(header_lines(read_header(path)))
