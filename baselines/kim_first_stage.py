@@ -93,8 +93,8 @@ class Level(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, blocks: int, groups: int, *, last: bool = True) -> None:
         super().__init__()
-        widths = [inputs] + [outputs] * blocks
-        self.block = nn.ModuleList(ResidualBlock(a, b, groups) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        # Made one by one, so that whoever counts them stops before a header's number of blocks fills the memory.
+        self.block = nn.ModuleList(ResidualBlock(outputs if i else inputs, outputs, groups) for i in range(blocks))
         if not last:
             self.downsample = Downsample(outputs)
 
