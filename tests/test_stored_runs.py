@@ -138,6 +138,25 @@ def test_a_damaged_part_is_said_in_a_run_and_in_status_and_measured_again(bench)
     assert again.stderr.count("is damaged") == 1 and "Measured 1 outputs" in again.output and again.exit_code == 0
 
 
+def test_the_paper_preset_measures_what_it_can_and_lists_the_rest(bench, pictures, monkeypatch):
+    monkeypatch.setattr("benchmarks.session._at_hand", lambda metric: metric not in ("lpips-alex", "fid"))
+    words = ("--preset", "paper", "--data", f"celebahq:{pictures}?n=1", "--model", "LIIF=liif:missing.pth")
+    result = bench("run", "table1", *words, "--workers", "1")
+    assert result.exit_code == 1 and "Error: liif:missing.pth was left out: " in result.stderr
+    with open("reports/out/table1/table1.csv", newline="", encoding="utf-8") as file:
+        found = {(row["method"], row["metric"]): row["source"] for row in csv.DictReader(file)}
+    assert found["Bicubic", "psnr"] == found["Bicubic", "ssim"] == "measured"
+    assert found["Bicubic", "fid"] == found["LIIF", "psnr"] == found["Ours", "lpips-alex"] == "cited"
+    text = Path("reports/out/table1/table1.md").read_text(encoding="utf-8")
+    assert "the weights of fid are not on this machine" in text and "no weights of it are here" in text
+
+
+def test_opening_a_model_does_not_import_the_compiler():
+    code = "import sys; from casarbi.sr import create_model; create_model('idm:mini-face')"
+    code += "; sys.exit('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=TESTS.parent).returncode == 0
+
+
 @pytest.mark.parametrize(
     "words",
     [("status", "table1"), ("run", "table1", "--dry-run"), ("selfssim", "--workers", "1"), ("report", "table1")],
