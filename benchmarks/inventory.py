@@ -81,6 +81,8 @@ def datasets(reference: str | None) -> None:
       casarbi-bench datasets photos
       casarbi-bench datasets "portraits?split=val&n=4"
     """
+    if reference:
+        echo(f"Opening {reference} …", err=True)
     from benchmarks.datasets import create_dataset
     from benchmarks.protocol import PROTOCOLS, default_protocol
 
