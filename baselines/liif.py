@@ -81,7 +81,7 @@ class LIIF(SRModel):
     def memory_bytes(self, lr_size: Size, size: Size) -> int:
         """Features of the part of the image that is encoded at once, one chunk and the output; measured on a CPU."""
         region = min(lr_size[0], self.network.encoder.region) * min(lr_size[1], self.network.encoder.region)
-        return 6 * self.network.feature_inputs * region + 4000 * (self.chunk or CPU_CHUNK) + 24 * size[0] * size[1]
+        return 4 * self.network.feature_inputs * region + 4000 * (self.chunk or CPU_CHUNK) + 24 * size[0] * size[1]
 
     def upscale(self, lr: Tensor, size: Size, seeds: Sequence[int]) -> Tensor:
         """Enlarge (B, 3, h, w) in [0, 1] to any size; nothing is drawn, so the seeds are not used."""
