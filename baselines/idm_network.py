@@ -24,6 +24,7 @@ from baselines.idm_layers import (
 )
 from baselines.idm_upsampling import ImplicitUpsampling, Upsampling
 from baselines.liif_network import EDSRBaseline
+from casarbi.bounds import without_values
 from casarbi.errors import CasarbiError
 from casarbi.layers import conv3
 from casarbi.plain import quote
@@ -241,7 +242,7 @@ class IDMNetwork(nn.Module):
 
 def never_used(config: NetworkConfig) -> tuple[str, ...]:
     """Keys of the parameters that no output depends on, in the order of the state dict."""
-    with torch.device("meta"):
+    with without_values():
         whole, lean = (IDMNetwork(replace(config, unused=unused)).state_dict() for unused in (True, False))
     return tuple(key for key in whole if key not in lean)
 

@@ -15,9 +15,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
-from casarbi.bounds import check_settings, limited_modules
+from casarbi.bounds import check_settings, limited_modules, without_values
 from casarbi.errors import CasarbiError
 from casarbi.files import replacing
 from casarbi.pickles import TorchFileError, UnsafeFileError
@@ -262,19 +261,6 @@ def weights_header(method: str, config: Mapping[str, Any]) -> dict[str, str]:
     return {"method": method, "config": json.dumps(dict(config))}
 
 
-class _Undrawn(TorchFunctionMode):
-    """Leaves out the drawing of initial weights, of which a network on the meta device keeps nothing.
-
-    To draw them there, torch would first import its compiler, which takes seconds.
-    """
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func in (Tensor.normal_, Tensor.uniform_) or getattr(func, "__module__", "") == "torch.nn.init":
-            return kwargs["tensor"] if "tensor" in kwargs else args[0]
-        return (torch.empty if func is torch.randn else func)(*args, **kwargs)
-
-
 def load_new(make: Callable[[], Network], tensors: Mapping[str, Tensor], path: Path) -> Network:
     """Make a network and load it strictly, without a moment of random weights or the time for drawing them.
 
@@ -285,7 +271,7 @@ def load_new(make: Callable[[], Network], tensors: Mapping[str, Tensor], path: P
         CasarbiError: as `load_strict`.
     """
     try:
-        with torch.device("meta"), _Undrawn(), limited_modules(len(tensors), path):
+        with without_values(), limited_modules(len(tensors), path):
             network = make()
     except (RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:  # sizes that torch cannot have
         raise CasarbiError(f"{path} describes a network that cannot be built: {describe(error)}.") from None

@@ -133,7 +133,15 @@ def cases(count: int, seed: int) -> Iterator[Case]:
             change = rng.choice(BY_SUFFIX[name.partition(".")[2] if "legacy" not in name else "legacy"])
             try:
                 content = change(rng, content, files)
-            except (ValueError, KeyError, IndexError, zipfile.BadZipFile, RecursionError, struct.error):
+            except (
+                ValueError,
+                TypeError,
+                AttributeError,
+                LookupError,
+                zipfile.BadZipFile,
+                RecursionError,
+                struct.error,
+            ):
                 continue  # what an earlier change broke cannot be taken apart
             done.append(change.__name__)
         stem, _, suffix = name.partition(".")
