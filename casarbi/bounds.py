@@ -77,7 +77,7 @@ class _Undrawn(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in (torch.Tensor.normal_, torch.Tensor.uniform_) or getattr(func, "__module__", "") == "torch.nn.init":
             return args[0] if args else kwargs["tensor"]
-        return func(*args, **kwargs)
+        return (torch.empty if func is torch.randn else func)(*args, **kwargs)
 
 
 @contextmanager
