@@ -293,7 +293,7 @@ def _first_bytes(path: Path, count: int = 512) -> bytes:
         raise CasarbiError(f"The weights file {path} cannot be read: {error.strerror}.") from None
     if not start:
         raise CasarbiError(f"{path} is empty (0 bytes), so it is no checkpoint: get the file again.")
-    if start.startswith(b"version https://git-lfs"):
+    if start.startswith(b"version ") and b"oid sha256:" in start:
         raise CasarbiError(
             f"{_described(path)} is a git-LFS pointer, not the weights it points to: run `git lfs pull` in its "
             f"repository, or download the file itself."

@@ -104,3 +104,11 @@ def test_missing_spandrel_or_file(path, monkeypatch):
     monkeypatch.setitem(sys.modules, "spandrel", None)
     with pytest.raises(CasarbiError, match=r"pip install 'casarbi\[spandrel\]'"):
         create_model(f"spandrel:{path}")
+
+
+def test_a_number_in_a_key_builds_no_more_than_the_file_holds(tmp_path, network):
+    state = network.state_dict()
+    state |= {f"body.4000000.{name}": state.pop(f"body.4.{name}") for name in ("weight", "bias")}
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(CasarbiError, match="network of over 272 tensors, but it holds 8"):
+        create_model(f"spandrel:{tmp_path / 'w.pth'}")

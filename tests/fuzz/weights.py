@@ -133,16 +133,8 @@ def cases(count: int, seed: int) -> Iterator[Case]:
             change = rng.choice(BY_SUFFIX[name.partition(".")[2] if "legacy" not in name else "legacy"])
             try:
                 content = change(rng, content, files)
-            except (
-                ValueError,
-                TypeError,
-                AttributeError,
-                LookupError,
-                zipfile.BadZipFile,
-                RecursionError,
-                struct.error,
-            ):
-                continue  # what an earlier change broke cannot be taken apart
+            except Exception:  # what an earlier change broke cannot be taken apart, in as many ways as there are
+                continue
             done.append(change.__name__)
         stem, _, suffix = name.partition(".")
         yield Case(f"{stem}-{index:05d}-{'-'.join(done) or 'whole'}.{suffix}", content)
@@ -372,7 +364,7 @@ def zip_changed(rng: random.Random, content: bytes, files: dict[str, bytes]) -> 
     )
     if kind in ("deflated", "bomb"):
         if kind == "bomb":
-            held[name] = b"]" * 30_000_000
+            held[name] = b"]" * 3_000_000
         return zipped(held, rng.choice((zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA)))
     if kind in ("gone", "renamed"):
         data = held.pop(name)
