@@ -144,7 +144,7 @@ class Stream(Iterator[Batch]):
     def close(self) -> None:
         """End the processes at once; what they were making is made again when it is needed."""
         for process in self._processes:
-            process.terminate()
+            process.kill()  # one that has only begun still has the trainer's handler, which merely notes a SIGTERM
         for process in self._processes:
             process.join()
         self._made = iter(())

@@ -21,7 +21,7 @@ TRAINED_HERE = {"licence": "MIT", "source": "trained by this project: casarbi in
 
 def as_text(content: Mapping[str, Any]) -> str:
     """JSON for a header."""
-    return json.dumps(dict(content), ensure_ascii=False)
+    return json.dumps(dict(content))  # ASCII: a name that is not UTF-8 is escaped, and read back as it was
 
 
 def thin_out(rows: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:

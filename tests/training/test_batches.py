@@ -1,12 +1,14 @@
 """Batches are functions of (seed, step)."""
 
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
 import torch
 from training_toys import Crops
 
-from casarbi.training.batches import Batches
+from casarbi.training.batches import Batches, Stream
 
 IMAGES = [torch.full((3, 40, 40), 10 * i, dtype=torch.uint8) for i in range(6)]
 
@@ -39,3 +41,16 @@ def test_seed_and_step_change_the_items():
     first = Batches(IMAGES, Crops(), 0, 4)
     tags = [batch["tag"].tolist() for batch in (first[0], first[1], Batches(IMAGES, Crops(), 1, 4)[0])]
     assert tags[0] != tags[1] and tags[0] != tags[2] and tags[0] == first[0]["tag"].tolist()
+
+
+def test_a_worker_that_has_only_begun_and_still_notes_signals_is_ended_too():
+    stubborn = [
+        sys.executable,
+        "-c",
+        "import signal, time; signal.signal(15, lambda *_: None); print(); time.sleep(60)",
+    ]
+    process = subprocess.Popen(stubborn, stdout=subprocess.PIPE)
+    process.stdout.readline()
+    process.join = process.wait
+    Stream(iter(()), [process]).close()
+    assert process.returncode == -9

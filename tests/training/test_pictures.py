@@ -2,6 +2,8 @@
 
 import errno
 import json
+import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -139,3 +141,15 @@ def test_snapshots_of_before_resume_too(runs):
     save_file(old.content, path, metadata=kept)
     after = weights(runs.resume("run"))
     assert all(torch.equal(tensor, after[name]) for name, tensor in weights(unbroken).items())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are bytes there alone")
+def test_names_that_are_not_utf8_train_stop_and_resume(runs, tmp_path):
+    place = os.fsencode(tmp_path) + b"/caf\xe9"
+    folder(Path(os.fsdecode(place)), 12)
+    for i in range(12):
+        os.rename(place + b"/p%02d.bmp" % i, place + b"/\xe9%02d.bmp" % i)
+    data = DataSettings(os.fsdecode(b"folder:" + place), held_out=2)
+    runs("run", data=data, toy={"interrupt_at": 3})
+    done = runs.resume("run", data=data)
+    assert json.loads(read_checkpoint(done.weights).metadata[KEY])["pictures"]["train"]["reference"] == data.train

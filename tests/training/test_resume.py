@@ -181,10 +181,11 @@ def test_two_snapshots_are_kept(runs):
     assert not list((runs.place / "run").rglob("*.tmp"))
 
 
-def test_finished_run_resumes_to_the_same_file(runs):
+@pytest.mark.parametrize("workers", [0, 2])
+def test_finished_run_resumes_to_the_same_file(runs, workers):
     weights = runs("run").weights
     before = read_checkpoint(weights).content
-    after = read_checkpoint(runs.resume("run").weights).content
+    after = read_checkpoint(runs.resume("run", workers=workers).weights).content
     assert all(torch.equal(before[key], after[key]) for key in before)
 
 
