@@ -136,7 +136,7 @@ def header_texts(name: str) -> Iterator[tuple[str, tuple]]:
 def test_texts_of_headers_run_nothing(tmp_path, hostile, name):
     file = tmp_path / name.replace(".", "-0.", 1)
     for key, path in header_texts(name):
-        for text in hostile:
+        for text in hostile[:2]:
             header, values = taken_apart(HEADERS[name])
             texts = header["__metadata__"]
             texts[key] = json.dumps(put(json.loads(texts[key]), path, text)) if path else text
