@@ -299,9 +299,9 @@ def test_bad_words_are_answered_in_one_sentence(bench, words, sentence, code):
 
 def test_bad_toml_is_named(bench):
     Path("t.toml").write_text("title = ")
-    assert "t.toml is not valid TOML" in bench("run", "t.toml").output
+    assert "t.toml is no valid TOML" in bench("run", "t.toml").output
     Path("t.toml").write_text(TOML.replace('title = "Table T"', ""))
-    assert "t.toml is no full declaration: 'title'" in bench("run", "t.toml").output
+    assert "t.toml lacks the setting 'title'" in bench("run", "t.toml").output
 
 
 def test_a_failed_picture_is_listed_and_ends_in_exit_code_1_with_the_rest_scored(bench):
