@@ -355,18 +355,23 @@ def _read_torch(path: Path, start: bytes) -> Checkpoint:
             f"save its state_dict as safetensors."
         ) from None
     except TorchFileError as error:
-        raise _damaged(path, str(error)) from None
+        raise CasarbiError(f"{_described(path)} {error}: {error.mend}.") from None
     if not isinstance(content, dict):
         raise CasarbiError(f"{path} holds a {type(content).__name__}, wanted a dictionary of tensors.")
-    if "param_groups" in content or (
-        any("optimizer" in str(key)[:40] for key in content)
-        and all(isinstance(key, str) and (key in BOOKKEEPING or "optimizer" in key) for key in content)
-    ):
+    if _is_optimizer(content):
         raise CasarbiError(
             f"{path} holds the state of an optimizer, not weights: name the file of weights beside it, such as "
             f"PREFIX_gen.pth beside PREFIX_opt.pth."
         )
     return Checkpoint(path, content)
+
+
+def _is_optimizer(content: Mapping[Any, Any]) -> bool:
+    """Whether a file holds an optimizer's state, as torch gives it or beside a trainer's counters, and no weights."""
+    names = [key if isinstance(key, str) else "" for key in content]
+    optimizer = ["optimizer" in name for name in names]
+    alone = all(found or name in BOOKKEEPING for found, name in zip(optimizer, names, strict=True))
+    return "param_groups" in content or (any(optimizer) and alone)
 
 
 def _damaged(path: Path, reason: str) -> CasarbiError:

@@ -44,7 +44,11 @@ _STORAGES = {
 
 
 class TorchFileError(Exception):
-    """Why a file is not read: the end of a sentence that begins with the file."""
+    """Why a file is not read: the end of a sentence that begins with the file, and what to do, its last words."""
+
+    def __init__(self, reason: str, mend: str = "get the file again") -> None:
+        super().__init__(reason)
+        self.mend = mend
 
 
 class UnsafeFileError(TorchFileError):

@@ -34,12 +34,12 @@ def _read_zip(path: Path, data: mmap.mmap) -> Any:
     members = dict(_members(path, data))
     tops = [name.removesuffix("/data.pkl") for name in members if name.count("/") == 1 and name.endswith("/data.pkl")]
     if any(name.endswith("/constants.pkl") or "/code/" in name for name in members):
-        raise TorchFileError("is a TorchScript program, not weights: save the state_dict of the model")
+        raise TorchFileError("is a TorchScript program, not weights", "save the state_dict of the model")
     if len(tops) != 1:
         raise TorchFileError(f"is a zip archive with {len(tops) or 'no'} data.pkl, so it is no torch file")
     top = tops[0]
     if data[slice(*members.get(f"{top}/byteorder", (0, 0)))] == b"big":
-        raise TorchFileError("was saved on a big-endian machine, which cannot be read here")
+        raise TorchFileError("was saved on a big-endian machine", "save it again on another one")
     opened: dict[str, Tensor] = {}
 
     def storage(dtype: torch.dtype, key: str, count: int) -> Tensor:
@@ -86,7 +86,7 @@ def _members(path: Path, data: mmap.mmap) -> Iterator[tuple[str, tuple[int, int]
         end = begin + member.file_size
         if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
             raise TorchFileError(
-                f"is a compressed zip archive ({quote(member.filename)}), and torch files are not: unpack it first"
+                f"is a compressed zip archive ({quote(member.filename)}), and torch files are not", "unpack it first"
             )
         if member.header_offset < before or head[:4] != b"PK\3\4" or end > len(data):
             raise TorchFileError("is damaged: the members of its zip archive overlap or lie outside the file")
@@ -103,7 +103,7 @@ def _read_legacy(data: mmap.mmap) -> Any:
     _, at = run_pickle(Machine(None), pickles, at)
     machine_facts, at = run_pickle(Machine(None), pickles, at)
     if not isinstance(machine_facts, Mapping) or machine_facts.get("little_endian") is not True:
-        raise TorchFileError("was saved on a big-endian machine, which cannot be read here")
+        raise TorchFileError("was saved on a big-endian machine", "save it again on another one")
     opened: dict[str, Tensor] = {}
     left = len(data)
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from casarbi.checkpoints import read_checkpoint
 from casarbi.errors import CasarbiError
 from casarbi.files import replacing
+from casarbi.plain import quote, visible
 from casarbi.training.optimizer import step_count
 
 FORMAT = 1
@@ -174,7 +175,10 @@ def check_identity(snapshot: Snapshot, identity: Mapping[str, Any], finished: Pa
     differing = {name: (before, now) for name, before, now in _differences("", snapshot.identity, dict(identity))}
     if not differing:
         return
-    folder, named = snapshot.path.parent.parent, [f"{name} {a!r}, now {b!r}" for name, (a, b) in differing.items()]
+    folder, named = (
+        snapshot.path.parent.parent,
+        [f"{visible(name[:100])} {quote(a)}, now {quote(b)}" for name, (a, b) in differing.items()],
+    )
     if list(differing) == ["run.iterations"]:
         weights = finished if finished.is_file() else snapshot.path
         raise CasarbiError(
