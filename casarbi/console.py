@@ -159,7 +159,8 @@ class CasarbiGroup(click.Group):
             if error.errno in (None, errno.EPIPE) or os.environ.get("CASARBI_TRACEBACK"):
                 raise
             trouble = visible(disk_trouble(error))
-            raise click.ClickException(f"{trouble}: make room, or name another place.") from None
+            mend = "shorten it" if error.errno == errno.ENAMETOOLONG else "make room, or name another place"
+            raise click.ClickException(f"{trouble}: {mend}.") from None
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,7 +79,7 @@ def info(reference: str | None) -> None:
         for name in MODELS.names():
             say(console, name)
         return
-    if Path(reference).is_file():
+    if os.path.isfile(reference):  # False for what can be no file name, too
         from casarbi.training.header import describe_file
 
         if not reference.endswith(".safetensors"):

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 from fuzz.runner import Case, Limits, judge
 from fuzz.weights import LIIF_SPEC, METHODS, bases, open_weights, put_together, taken_apart, torch_file, zipped
 
@@ -19,6 +20,7 @@ from baselines.liif import build_network
 from benchmarks.experiments import FOLDER as EXPERIMENTS
 from benchmarks.experiments import load_experiment
 from casarbi.checkpoints import read_checkpoint
+from casarbi.cli import main
 from casarbi.errors import CasarbiError
 from casarbi.training.presets import FOLDER as PRESETS
 from casarbi.training.presets import load_preset
@@ -295,3 +297,9 @@ def test_hostile_safetensors_headers(tmp_path, head, words):
     content = head if head == b"\xff" * 8 else len(head).to_bytes(8, "little") + head
     with pytest.raises(CasarbiError, match=words):
         read_checkpoint(Case("w.safetensors", content).write(tmp_path))
+
+
+@pytest.mark.parametrize("words", [["info", "{}"], ["info", "{}.safetensors"], ["info", "liif:{}"], ["train", "{}"]])
+def test_long_names_are_refused_in_a_sentence(words):
+    done = CliRunner().invoke(main, [word.format("x" * 300) for word in words], catch_exceptions=False)
+    assert done.exit_code == 1 and "make room" not in done.output and len(done.output) < 900, done.output

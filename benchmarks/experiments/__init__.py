@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -130,8 +131,8 @@ def load_experiment(name: str, preset: str = "mini") -> Experiment:
         CasarbiError: on an unknown name or preset, or a declaration that lacks or misspells something.
     """
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
-    if not path.exists():
-        raise CasarbiError(f"There is no experiment '{name}': {near_names(name, experiment_names())}")
+    if not os.path.exists(path):  # False for what can be no file name, too
+        raise CasarbiError(f"There is no experiment {quote(name)}: {near_names(name, experiment_names())}")
     declared = read_declaration(path)
     if preset not in declared.presets:
         raise CasarbiError(f"{path} has no preset {quote(preset)}: {near_names(preset, declared.presets)}")

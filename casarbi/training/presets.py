@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from casarbi.errors import CasarbiError
+from casarbi.plain import quote
 from casarbi.references import DATASETS, TASKS, near_names
 from casarbi.training.schedule import LearningRate
 from casarbi.training.tables import build, parse_value, read_toml
@@ -142,8 +144,8 @@ def load_preset(name: str, changes: Sequence[str] = ()) -> Preset:
             registered: only what was typed may be `module:factory`.
     """
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
-    if not name.endswith(".toml") and not path.is_file():
-        raise CasarbiError(f"There is no preset '{name}': {near_names(name, preset_names())}")
+    if not name.endswith(".toml") and not os.path.isfile(path):
+        raise CasarbiError(f"There is no preset {quote(name)}: {near_names(name, preset_names())}")
     tables: dict[str, Any] = {"description": "", "task": "", "data": {}, "run": {}, "settings": {}}
     tables |= read_toml(path)
     if "name" in tables:
