@@ -86,7 +86,7 @@ class PanelResults:
         column = stored_column(metric)
         if isinstance(metric, DistributionMetric):
             self._note_failures(model, rows, column)
-            return self._distance(rows, scale, metric, column)
+            return self._distance(model, rows, scale, metric, column)
         values = self._values(model, rows, column)
         if isinstance(metric, DerivedMetric):
             known = [value for value in values if not math.isnan(value)]
@@ -119,13 +119,19 @@ class PanelResults:
             if reason:
                 self.failures.setdefault((model, reason), set()).add(image)
 
-    def _distance(self, rows: Sequence[Row | None], scale: float, metric: DistributionMetric, column: str) -> Interval:
-        truth = self.rows(GROUND_TRUTH, scale)
-        both = [
-            (row.features[column], gt.features[column])
-            for row, gt in zip(rows, truth, strict=True)
-            if row and gt and column in row.features and column in gt.features
-        ]
+    def _distance(
+        self, model: str, rows: Sequence[Row | None], scale: float, metric: DistributionMetric, column: str
+    ) -> Interval:
+        both = []
+        for image, row, gt in zip(self.bench.digests, rows, self.rows(GROUND_TRUTH, scale), strict=True):
+            if not (row and gt and column in row.features and column in gt.features):
+                continue
+            lengths = {len(row.features[column]), len(gt.features[column])}
+            if lengths == {metric.dimensions}:
+                both.append((row.features[column], gt.features[column]))
+            else:  # only parts without a hash, from before there were hashes, can hold such
+                reason = f"the stored features of {metric.info.name} are not of {metric.dimensions} numbers: --again"
+                self.failures.setdefault((model, reason), set()).add(image)
         if len(both) < metric.fewest:
             return Interval(math.nan, math.nan, math.nan, len(both))
         sr, gt = (np.stack(vectors) for vectors in zip(*both, strict=True))

@@ -1,6 +1,7 @@
 """What a run takes from the store: it says so, notices what changed, measures again if told, and stops without loss."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -136,6 +138,20 @@ def test_a_damaged_part_is_said_in_a_run_and_in_status_and_measured_again(bench)
     assert "missing  bicubic x2: 1 of 2 images measured" in status.output
     again = bench("run", "t.toml", "--workers", "1")
     assert again.stderr.count("is damaged") == 1 and "Measured 1 outputs" in again.output and again.exit_code == 0
+
+
+def test_stored_features_of_another_length_make_no_distance(bench):
+    words = ("--data", "portraits?n=3", "--metrics", "fd-st-alex", "--small-n")
+    assert grid(bench, "bicubic", *words).exit_code == 0
+    for path in Path("results").glob("cells/*/parts/*.json"):
+        part = json.loads(path.read_text(encoding="utf-8"))
+        del part["sha256"], part["features"]  # as parts were before there were hashes
+        path.write_text(json.dumps(part), encoding="utf-8")
+        arrays = dict(np.load(path.with_suffix(".npz")))
+        np.savez(path.with_suffix(".npz"), **arrays | {"features0": arrays["features0"][:, :7]})
+    again = grid(bench, "bicubic", *words)
+    assert "the stored features of fd-st-alex are not of 256 numbers" in again.output
+    assert again.exception is None or isinstance(again.exception, SystemExit)
 
 
 def test_the_paper_preset_measures_what_it_can_and_lists_the_rest(bench, pictures, monkeypatch):

@@ -60,6 +60,8 @@ class DistributionMetric(ABC):
     info: MetricInfo
     features_name: str
     """Name of the features; metrics that share it share the stored vectors (FID and KID)."""
+    dimensions: int
+    """Numbers per feature vector."""
     needs: int
     """Images below which the distance is refused unless forced."""
     fewest: int = 2

@@ -52,9 +52,9 @@ class FeatureDistance(DistributionMetric):
     def __init__(self, name: str, network: InceptionFeatures | StFeatures) -> None:
         self.info = INFO[name]
         self.network = network
-        self.features_name = network.name
+        self.features_name, self.dimensions = network.name, network.dimensions
         self.is_kernel = name.startswith("kid")
-        self.needs = _KID_NEEDS if self.is_kernel else network.dimensions
+        self.needs = _KID_NEEDS if self.is_kernel else self.dimensions
         self.fewest = 3 if self.is_kernel else 2  # its standard error leaves one out, and pairs must be left
 
     @property
