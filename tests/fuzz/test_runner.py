@@ -8,7 +8,7 @@ import pytest
 from casarbi.errors import CasarbiError
 from fuzz.runner import TRAP, Case, Limits, judge
 
-LIMITS = Limits(seconds=0.5, growth_bytes=2**27)
+LIMITS = Limits(seconds=1.0, growth_bytes=2**25)
 
 
 def naughty(path):
