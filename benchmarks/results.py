@@ -123,18 +123,18 @@ class PanelResults:
         self, model: str, rows: Sequence[Row | None], scale: float, metric: DistributionMetric, column: str
     ) -> Interval:
         both = []
-        for image, row, gt in zip(self.bench.digests, rows, self.rows(GROUND_TRUTH, scale), strict=True):
-            if not (row and gt and column in row.features and column in gt.features):
+        for image, row, truth in zip(self.bench.digests, rows, self.rows(GROUND_TRUTH, scale), strict=True):
+            if not (row and truth and column in row.features and column in truth.features):
                 continue
-            lengths = {len(row.features[column]), len(gt.features[column])}
-            if lengths == {metric.dimensions}:
-                both.append((row.features[column], gt.features[column]))
+            vectors = row.features[column], truth.features[column]
+            if all(len(vector) == metric.dimensions for vector in vectors):
+                both.append(vectors)
             else:  # only parts without a hash, from before there were hashes, can hold such
                 reason = f"the stored features of {metric.info.name} are not of {metric.dimensions} numbers: --again"
                 self.failures.setdefault((model, reason), set()).add(image)
         if len(both) < metric.fewest:
             return Interval(math.nan, math.nan, math.nan, len(both))
-        sr, gt = (np.stack(vectors) for vectors in zip(*both, strict=True))
+        sr, gt = (np.stack(side) for side in zip(*both, strict=True))
         distance, error = metric.distance(sr, gt), metric.spread(sr, gt)
         half = math.nan if error is None else 1.96 * error
         return Interval(distance, distance - half, distance + half, len(both))
