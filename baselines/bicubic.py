@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from casarbi.images import from_uint8, to_uint8
-from casarbi.resize import resize
+from casarbi.pictures.images import from_uint8, to_uint8
+from casarbi.pictures.resize import resize
 from casarbi.scales import Size
 from casarbi.sr import ModelInfo, SRModel
 
@@ -33,7 +33,7 @@ class Bicubic(SRModel):
             stochastic=False,
             weights="none",
             licence="MIT",
-            source="casarbi.resize, equal to Pillow's bicubic on 8-bit images",
+            source="casarbi.pictures.resize, equal to Pillow's bicubic on 8-bit images",
         )
 
     def upscale(self, lr: Tensor, size: Size, seeds: Sequence[int]) -> Tensor:

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from casarbi.colours import INTENT
 from casarbi.errors import CasarbiError
-from casarbi.images import follows_profile, list_images, read_image
-from casarbi.naming import Label, folder_label, label_of_scale, printable_name, result_name, split_label
+from casarbi.pictures.colours import INTENT
+from casarbi.pictures.images import follows_profile, list_images, read_image
+from casarbi.pictures.naming import Label, folder_label, label_of_scale, printable_name, result_name, split_label
 from casarbi.scales import Size
 from casarbi.sr import ModelInfo, SRModel
 from casarbi.weights import sha256_file
@@ -42,7 +42,7 @@ class ResultFolder:
     A picture answers to its path in the folder without the suffix (and with it, as data sets do if two files share
     a name); folders named for a scale, such as `x5.3`, may be left out of the path. Only if no such picture has
     the expected size, one whose name ends in a label, such as `baby_x5.3.png`, answers to the name before it. A scale
-    in a name has to be the one that is asked for. `casarbi.naming` has the rules for names.
+    in a name has to be the one that is asked for. `casarbi.pictures.naming` has the rules for names.
 
     Attributes:
         folder: the folder.

@@ -10,21 +10,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from casarbi.bounds import limited_modules
-from casarbi.checkpoints import find_state, read_checkpoint, sha256_file, strip_prefix
+from casarbi.checkpoints import find_state, read_checkpoint, strip_prefix
+from casarbi.checkpoints.bounds import limited_modules
 from casarbi.errors import CasarbiError
+from casarbi.pictures.resize import resize
 from casarbi.references import describe
-from casarbi.resize import resize
 from casarbi.scales import Size
 from casarbi.sr import ModelInfo, SRModel
-from casarbi.weights import find_weights
+from casarbi.weights import find_weights, sha256_file
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor
 
 
 class FixedScale(SRModel):
-    """A network of one scale; its output is brought to the asked size by the antialiased bicubic of `casarbi.resize`.
+    """A network of one scale; its output is brought to the asked size by `casarbi.pictures.resize`.
 
     Images of a batch are enlarged one after another, as spandrel wants it.
     """

@@ -22,7 +22,7 @@ def training_target(images: Tensor, size: Size) -> Tensor:
     """Reduce HR images (B, 3, H, W), in any range, to a training target as the published environments did.
 
     Bicubic on the tensor without antialiasing, the default of torchvision 0.12 (later ones smooth), and not clamped:
-    it aliases. At half the size its PSNR against an antialiased one is 35 dB (spec/idm.md §6, spec/kim.md §7.1).
-    `casarbi.resize` is what everything else here uses.
+    it aliases. At half the size its PSNR against an antialiased one is 35 dB (docs/idm.md §6, docs/kim.md §7.1).
+    `casarbi.pictures.resize` is what everything else here uses.
     """
     return F.interpolate(images, size=size, mode="bicubic", align_corners=False, antialias=False)

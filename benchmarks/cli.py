@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmarks.inventory import completion, datasets, doctor, weights
-from benchmarks.parameters import (
+from benchmarks.commands import completion, datasets, doctor, weights
+from benchmarks.options import (
     OUT,
     SPREADSHEET,
     STORE,
@@ -36,9 +36,9 @@ from casarbi.scales import scale_label
 if TYPE_CHECKING:
     from benchmarks.evaluate import Outcome
     from benchmarks.experiments import Experiment
-    from benchmarks.plan import CellState
     from benchmarks.session import Bill, Session
     from benchmarks.store import Store
+    from benchmarks.survey import CellState
 
 PAPER_SCALES = "5.3,7,10,10.7,12"
 
@@ -337,7 +337,7 @@ def _announce(session: Session) -> None:
 
 def _tell_store(store: Store, states: Sequence[CellState], again: bool) -> None:
     """Say what is not measured now because it was before, and what was but does not count any more."""
-    from benchmarks.plan import span
+    from benchmarks.survey import span
 
     values = sum(state.values for state in states)
     held = values - sum(len(columns) for state in states for columns in state.todo.values())
@@ -379,8 +379,8 @@ def _print_times(outcome: Outcome, wall: float, processes: int) -> None:
 def _write(session: Session, folder: Path, spreadsheet: str | None, bars: Bars) -> None:
     import datetime
 
+    from reports.formats import to_text, write_report
     from reports.replaced import lost_values
-    from reports.tables import to_text, write_report
 
     command = shlex.join(["casarbi-bench", *sys.argv[1:]])
     date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")

@@ -12,7 +12,7 @@ from benchmarks.statistics import paired_difference
 from casarbi.scales import scale_label
 
 if TYPE_CHECKING:
-    from benchmarks.results import PanelResults
+    from benchmarks.collect import PanelResults
 
 
 def counted(results: PanelResults, model: str, scale: float, metric: Metric) -> frozenset[str]:

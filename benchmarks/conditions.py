@@ -13,7 +13,7 @@ from benchmarks.store import Row, hash_json
 from reports.document import CONDITIONS
 
 if TYPE_CHECKING:
-    from benchmarks.results import PanelResults
+    from benchmarks.collect import PanelResults
 
 NOT_MEASURED: Mapping[str, object] = dict.fromkeys(CONDITIONS, math.nan)
 

@@ -11,15 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.datasets.base import Dataset
 from benchmarks.job import GROUND_TRUTH, Bench, selfssim_column
 from benchmarks.machine import peak_memory_bytes
 from benchmarks.metrics.base import ConsistencyMetric, DistributionMetric, ImageMetric, missing_reason
-from benchmarks.protocol import Pair
 from benchmarks.store import Row, Store
+from casarbi.data.base import Dataset
+from casarbi.data.protocol import Pair
 from casarbi.errors import CasarbiError
-from casarbi.images import to_uint8
-from casarbi.inspection import check_batch, look
+from casarbi.pictures.images import to_uint8
+from casarbi.pictures.inspection import check_batch, look
 from casarbi.references import describe
 from casarbi.scales import scale_label
 from casarbi.sr import image_seed
@@ -138,7 +138,7 @@ class _Made:
     Attributes:
         outputs: by image and scale; what is broken is not among them.
         broken: the reason for each output that could not be made or is no picture.
-        findings: what is odd about an output, by kind (see `casarbi.inspection`).
+        findings: what is odd about an output, by kind (see `casarbi.pictures.inspection`).
     """
 
     outputs: dict[str, dict[float, Tensor]] = field(default_factory=dict)

@@ -6,12 +6,12 @@ import re
 from typing import TYPE_CHECKING
 
 from benchmarks.comparisons import paired_facts
-from benchmarks.plan import span
+from benchmarks.survey import span
 from casarbi.scales import scale_label
 from reports.document import Facts
 
 if TYPE_CHECKING:
-    from benchmarks.results import PanelResults
+    from benchmarks.collect import PanelResults
 
 
 def facts(results: PanelResults) -> Facts:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from benchmarks.datasets import DATASETS, create_dataset
-from benchmarks.datasets.base import Dataset
 from benchmarks.metrics import create_metric
 from benchmarks.metrics.base import ConsistencyMetric, DerivedMetric, DistributionMetric, ImageMetric, Metric
 from benchmarks.parts import hash_json
-from benchmarks.protocol import Protocol
 from benchmarks.store import SOURCE, CellKey, column_name
+from casarbi.data import DATASETS, create_dataset
+from casarbi.data.base import Dataset
+from casarbi.data.protocol import Protocol
 from casarbi.errors import CasarbiError
 from casarbi.scales import scale_label
 from casarbi.sources import plugin_source

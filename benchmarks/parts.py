@@ -53,7 +53,7 @@ class Row:
         size: (H, W) of the output.
         gt: first 16 hex digits of the SHA-256 of the GT's 8-bit pixels.
         features: column name to feature vector.
-        findings: what is odd about the output, by kind (see `casarbi.inspection`).
+        findings: what is odd about the output, by kind (see `casarbi.pictures.inspection`).
         dates: days on which it was measured, such as 2026-11-27.
     """
 

@@ -25,11 +25,11 @@ import torch
 from benchmarks.evaluate import Outcome, Task, measure
 from benchmarks.job import Bench, Job, open_benches
 from benchmarks.machine import device_name
-from benchmarks.plan import CellState, survey
 from benchmarks.processes import interrupts_ignored, worker_context
 from benchmarks.store import Store
+from benchmarks.survey import CellState, survey
 from casarbi.errors import CasarbiError
-from casarbi.naming import printable_name
+from casarbi.pictures.naming import printable_name
 from casarbi.provenance import git_commit
 
 Progress = Callable[[int], None]

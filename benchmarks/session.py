@@ -20,13 +20,13 @@ from benchmarks.experiments import Experiment, PanelSpec
 from benchmarks.job import GROUND_TRUTH, Bench, open_benches
 from benchmarks.machine import device_name, peak_memory_bytes
 from benchmarks.metrics import create_metric
-from benchmarks.plan import CellState, survey
 from benchmarks.runner import Slice, run
 from benchmarks.store import Store
+from benchmarks.survey import CellState, survey
 from casarbi.errors import CasarbiError
 from casarbi.files import replacing
-from casarbi.images import to_uint8
-from casarbi.inspection import check_batch
+from casarbi.pictures.images import to_uint8
+from casarbi.pictures.inspection import check_batch
 from casarbi.scales import scale_label
 from casarbi.sr import image_seed
 
@@ -150,7 +150,7 @@ class Session:
 
     def document(self, date: str, command: str) -> Document:
         """What the store knows of the experiment now."""
-        from benchmarks.results import collect  # brings pandas, which measuring does not need
+        from benchmarks.collect import collect  # brings pandas, which measuring does not need
 
         panels = self.experiment.panels
         advance = self.watch("Drawing samples", len(panels))
@@ -276,7 +276,7 @@ def _stored_costs(states: Mapping[str, list[CellState]], device: str) -> _Known:
 @torch.inference_mode()
 def _sample_sheet(bench: Bench, columns: Mapping[str, str], images: Sequence[str], scale: float) -> bytes:
     """PNG with a row an image: LR, the output of each method under its name in `columns`, GT."""
-    from reports.figures import contact_sheet, nearest  # brings Matplotlib, which measuring does not need
+    from reports.charts import contact_sheet, nearest  # brings Matplotlib, which measuring does not need
 
     cells = []
     for image in images:

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from casarbi.commands import complete_model, completion, info, models
 from casarbi.console import CasarbiGroup, make_console, make_consoles, make_progress, say
 from casarbi.errors import CasarbiError, PlaceError
-from casarbi.inventory import complete_model, completion, info, models
 from casarbi.training.command import train
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from casarbi.enlarge import Enlarged
-    from casarbi.placing import Job, Plan
     from casarbi.sr import SRModel
-    from casarbi.wanted import WantedSize
+    from casarbi.upscaling.enlarge import Enlarged
+    from casarbi.upscaling.placing import Job, Plan
+    from casarbi.upscaling.target import WantedSize
 
 DEFAULT_MODEL = "casarbi:mini-scene"
 
@@ -93,7 +93,7 @@ def upscale(photos: tuple[Path, ...], model: str, out: Path | None, recursive: b
       casarbi upscale holiday/ --format jpg --quality 90
       casarbi upscale holiday/ --format jpg --quality 90 --keep   (after a stop: only the rest)
     """
-    from casarbi.wanted import WantedSize
+    from casarbi.upscaling.target import WantedSize
 
     wanted = WantedSize.parse(**{name: options[name] for name in ("scale", "size", "width", "height", "max_pixels")})
     places = {name: options[name] for name in ("format_name", "quality", "overwrite", "keep")}
@@ -115,7 +115,7 @@ def _plan(
     photos: tuple[Path, ...], out: Path | None, wanted: WantedSize, *, overwrite: bool, keep: bool, **naming: Any
 ) -> Plan:
     """Everything that can be known before the first picture; raises CasarbiError if nothing may be started."""
-    from casarbi.placing import check_existing, plan, probe_places, survey
+    from casarbi.upscaling.placing import check_existing, plan, probe_places, survey
 
     if overwrite and keep:
         raise CasarbiError("--overwrite replaces results that are there and --keep keeps them: give one of the two.")
@@ -152,7 +152,7 @@ def _describe(reference: str, model: SRModel) -> str:
 
 def _foretell(todo: Plan, model: SRModel, device: str) -> None:
     """Say what will take long or much, and fail pictures that cannot fit into memory."""
-    from casarbi.forecast import forecast, shortage
+    from casarbi.upscaling.forecast import forecast, shortage
 
     errors = make_consoles()[1]
     for job in tuple(todo.jobs):
@@ -172,7 +172,7 @@ def _foretell(todo: Plan, model: SRModel, device: str) -> None:
 
 def _run_all(todo: Plan, model: SRModel, wanted: WantedSize, settings: dict[str, Any]) -> None:
     """Enlarge picture by picture; raises CasarbiError at the end if any failed, at once if the disk refuses."""
-    from casarbi.enlarge import enlarge
+    from casarbi.upscaling.enlarge import enlarge
 
     console, errors = make_consoles()
     failed: list[tuple[Path, str]] = []

@@ -58,7 +58,7 @@ def scale_label(scale: float) -> str:
 
 
 def target_size(size: Size, scale: float, max_pixels: int = MAX_OUTPUT_PIXELS) -> Size:
-    """Output size of an image: each side times the scale, rounded half up (spec/protocol.md §4.1).
+    """Output size of an image: each side times the scale, rounded half up (docs/protocol.md §4.1).
 
     Example:
         >>> target_size((16, 16), 10.7), target_size((88, 88), 120 / 88)

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from benchmarks.datasets import create_dataset
-from benchmarks.protocol import PROTOCOLS
-from casarbi.images import to_uint8
+from casarbi.data import create_dataset
+from casarbi.data.protocol import PROTOCOLS
+from casarbi.pictures.images import to_uint8
 from casarbi.sr import create_model
-from reports.figures import contact_sheet, nearest
+from reports.charts import contact_sheet, nearest
 
 SCALES = (5.3, 8.0, 12.0)
 SHEETS = {

@@ -7,8 +7,8 @@ import unicodedata
 
 from casarbi.plain import visible
 from casarbi.scales import scale_label
-from reports.blocks import Block, Cell, Row
 from reports.document import Document, Matrix
+from reports.table import Block, Cell, Row
 from reports.templating import grouped, matrix_rows, render, spans
 
 TEX = {c: "\\" + c for c in "&%$#_{}"}

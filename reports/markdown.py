@@ -6,8 +6,8 @@ import re
 
 from casarbi.plain import visible
 from casarbi.scales import scale_label
-from reports.blocks import Block, Cell
 from reports.document import Document, Matrix
+from reports.table import Block, Cell
 from reports.templating import grouped, matrix_rows, render
 
 

@@ -8,8 +8,8 @@ import io
 import re
 from pathlib import Path
 
+from reports.csv import to_csv
 from reports.document import Document
-from reports.tidy import to_csv
 
 KEY = ("experiment", "preset", "method", "scale", "metric", "data", "model", "protocol", "seed")
 HEAD_BYTES = 2**14

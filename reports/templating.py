@@ -12,8 +12,8 @@ import numpy as np
 
 from casarbi.plain import visible
 from casarbi.scales import scale_label
-from reports.blocks import MISSING, Block, Row, fixed, footnotes, legend, panel_blocks
 from reports.document import Document, Matrix, Panel
+from reports.table import MISSING, Block, Row, fixed, footnotes, legend, panel_blocks
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -13,8 +13,8 @@ from scenes import scene
 
 import benchmarks.cli
 import casarbi.cli
-from casarbi.images import read_image, to_uint8, write_image
-from casarbi.resize import resize
+from casarbi.pictures.images import read_image, to_uint8, write_image
+from casarbi.pictures.resize import resize
 
 STRAYS = (b"\x8e\xca\x90^", b"caf\xe9", b"back\\slash\xff")
 """File names in Shift-JIS and Latin-1, as old archives have them."""

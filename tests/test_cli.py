@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from casarbi.cli import main
-from casarbi.resize import resize
+from casarbi.pictures.resize import resize
 from casarbi.sr import ModelInfo, SRModel
 
 

@@ -17,11 +17,11 @@ from PIL import Image
 from scenes import scene
 
 import benchmarks.store
-from baselines.liif import build_network, liif
+from baselines.liif.model import build_network, liif
 from benchmarks.cli import main
-from benchmarks.parameters import split_references
+from benchmarks.options import split_references
 from casarbi.errors import CasarbiError
-from casarbi.images import write_image
+from casarbi.pictures.images import write_image
 from casarbi.sr import create_model
 
 TESTS = Path(__file__).parent

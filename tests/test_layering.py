@@ -1,6 +1,9 @@
-"""Who may import whom (shared/design.md): read from the source, so that imports inside functions count too."""
+"""Who may import whom (CONTRIBUTING.md): read from the source, so that imports inside functions count too."""
 
 import ast
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,19 +11,43 @@ import pytest
 
 PROJECT = Path(__file__).parents[1]
 PACKAGES = ("casarbi", "baselines", "benchmarks", "reports")
-MAY_IMPORT = {
-    "casarbi": ("casarbi",),
-    "baselines": ("baselines", "casarbi"),
-    "benchmarks": ("benchmarks", "casarbi", "reports"),
-    "reports": ("reports", "casarbi.errors", "casarbi.plain", "casarbi.scales"),
-}
-# Methods, which the harness meets only as a casarbi.sr.SRModel made from a reference.
-METHODS = (
-    *("casarbi.cascade", "casarbi.config", "casarbi.costs", "casarbi.diffusion", "casarbi.guidance", "casarbi.layers"),
-    *("casarbi.model", "casarbi.network", "casarbi.residuals", "casarbi.tiling", "casarbi.training"),
+# The modules that lie at the root of casarbi/, its two command line modules apart.
+COMMANDS = ("casarbi.cli", "casarbi.commands")
+CONTRACT = tuple(
+    name
+    for path in sorted((PROJECT / "casarbi").glob("*.py"))
+    if (name := f"casarbi.{path.stem}") not in (*COMMANDS, "casarbi.__init__")
 )
-# What times the parts of a method has to know them.
-SPEED = PROJECT / "benchmarks" / "speed"
+ROOT = (*CONTRACT, "casarbi.SRModel", "casarbi.create_model", "casarbi.__version__")
+NETWORKS = (*ROOT, "casarbi.pictures", "casarbi.data", "casarbi.training", "casarbi.checkpoints", "casarbi.weights")
+# Each folder, or file, and what it may import beside itself; for a module the longest name that fits decides.
+RULES = {
+    "casarbi": (*ROOT, "casarbi.weights"),
+    "casarbi.cli": ("casarbi",),
+    "casarbi.commands": ("casarbi",),
+    "casarbi.pictures": ROOT,
+    "casarbi.weights": ROOT,
+    "casarbi.checkpoints": (*ROOT, "casarbi.weights"),
+    "casarbi.data": (*ROOT, "casarbi.pictures", "casarbi.weights"),
+    "casarbi.upscaling": (*ROOT, "casarbi.pictures"),
+    "casarbi.training": NETWORKS,
+    # CasArbi alone: a model that it takes as its base comes in through the contract.
+    "casarbi.method": NETWORKS,
+    "baselines": NETWORKS,
+    # Both published networks hold a LIIF.
+    "baselines.idm": (*NETWORKS, "baselines.ddpm", "baselines.training_target", "baselines.liif"),
+    "baselines.kim": (*NETWORKS, "baselines.ddpm", "baselines.training_target", "baselines.liif"),
+    "baselines.liif": NETWORKS,
+    # The harness knows methods only through casarbi.sr.
+    "benchmarks": (*ROOT, "casarbi.pictures", "casarbi.data", "casarbi.weights", "casarbi.checkpoints", "reports"),
+    # What times the parts of a method has to know them.
+    "benchmarks.speed": PACKAGES,
+    "reports": ("casarbi.errors", "casarbi.plain", "casarbi.scales"),
+}
+
+
+def module(path: Path) -> str:
+    return ".".join(path.relative_to(PROJECT).with_suffix("").parts).removesuffix(".__init__")
 
 
 def imports(source: str) -> Iterator[tuple[int, str]]:
@@ -39,28 +66,55 @@ def within(name: str, packages: tuple[str, ...]) -> bool:
     return any(f"{name}.".startswith(f"{package}.") for package in packages)
 
 
-def breaches(path: Path, allowed: tuple[str, ...], forbidden: tuple[str, ...] = ()) -> list[str]:
-    found = imports(path.read_text(encoding="utf-8"))
-    wrong = [(line, name) for line, name in found if not within(name, allowed) or within(name, forbidden)]
-    return [f"{path.relative_to(PROJECT)}:{line} imports {name}" for line, name in wrong]
+def rule(name: str) -> str:
+    return max((folder for folder in RULES if within(name, (folder,))), key=len, default="")
+
+
+def breaches(name: str, source: str) -> list[str]:
+    here = rule(name)
+    wrong = [(line, other) for line, other in imports(source) if rule(other) != here and not within(other, RULES[here])]
+    return [f"{name}:{line} imports {other}" for line, other in wrong]
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_package_imports_only_what_its_layer_may(package):
+def test_package_imports_only_what_its_folder_may(package):
     paths = sorted((PROJECT / package).rglob("*.py"))
-    allowed = {path: MAY_IMPORT[package] + (("baselines",) if SPEED in path.parents else ()) for path in paths}
-    assert paths and [line for path in paths for line in breaches(path, allowed[path])] == []
+    assert paths and [line for path in paths for line in breaches(module(path), path.read_text("utf-8"))] == []
 
 
-def test_benchmarks_know_methods_only_through_the_common_interface():
-    paths = [path for path in sorted((PROJECT / "benchmarks").rglob("*.py")) if SPEED not in path.parents]
-    found = [line for path in paths for line in breaches(path, MAY_IMPORT["benchmarks"], METHODS)]
-    # The one reader of TOML settings, which knows nothing of training.
-    assert [line for line in found if " imports casarbi.training.tables." not in line] == []
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("casarbi.pictures.images", "from casarbi.sr import SRModel\nfrom casarbi.method.model import CasArbi\n"),
+        ("casarbi.sr", "import os\ndef f():\n    import casarbi.pictures.images\n"),
+        ("baselines.kim.model", "from baselines.idm import model\n"),
+        ("baselines.bicubic", "from baselines.liif import model\n"),
+        ("baselines.liif.model", "from casarbi.method.network import Denoiser\n"),
+        ("benchmarks.evaluate", "def f():\n    import baselines.liif.model as liif\n"),
+        ("benchmarks.evaluate", "from casarbi.training.trainer import Trainer\n"),
+        ("reports.table", "from benchmarks.store import Store\n"),
+        ("reports.table", "from . import document\n"),
+    ],
+)
+def test_a_breach_is_seen_wherever_it_hides(name, source):
+    assert len(breaches(name, source)) == 1
 
 
-def test_a_breach_is_seen_wherever_it_hides():
-    source = "import os\ndef f():\n    from benchmarks.store import Store\n    import baselines.liif as liif\n"
-    assert list(imports(source)) == [(3, "benchmarks.store.Store"), (4, "baselines.liif")]
-    assert within("casarbi.model", METHODS) and not within("casarbi.models", METHODS)
+def test_names_that_begin_alike_are_told_apart():
+    assert within("casarbi.method", ("casarbi.method",)) and not within("casarbi.methods", ("casarbi.method",))
     assert not within("casarbi_plugin.x", ("casarbi",)) and not within(".liif", ("baselines",))
+
+
+MODELS = ("baselines.bicubic", "baselines.idm.model", "baselines.kim.model", "baselines.liif.model")
+MODELS += ("baselines.outputs", "baselines.spandrel", "casarbi.method.model")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_importing_a_model_loads_no_trainer_and_no_other_method(model):
+    code = f"import {model}, json, sys; print(json.dumps(sorted(sys.modules)))"
+    loaded = json.loads(subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True).stdout)
+    homes = {name.rpartition(".")[0] if name.endswith(".model") else name for name in MODELS}
+    home = next(home for home in homes if within(model, (home,)))
+    others = tuple(homes - {home} - ({"baselines.liif"} if home in ("baselines.idm", "baselines.kim") else set()))
+    assert model in loaded
+    assert [name for name in loaded if within(name, ("casarbi.training", "benchmarks", "reports", *others))] == []

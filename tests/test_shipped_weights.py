@@ -5,12 +5,12 @@ import json
 import pytest
 import torch
 
-from benchmarks.datasets import create_dataset
 from benchmarks.metrics import create_metric
-from benchmarks.protocol import PROTOCOLS
 from casarbi.checkpoints import read_checkpoint
+from casarbi.data import create_dataset
+from casarbi.data.protocol import PROTOCOLS
 from casarbi.errors import CasarbiError
-from casarbi.images import from_uint8, to_uint8
+from casarbi.pictures.images import from_uint8, to_uint8
 from casarbi.sr import create_model
 from casarbi.training.header import KEY
 from casarbi.training.presets import load_preset

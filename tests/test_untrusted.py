@@ -16,15 +16,15 @@ from click.testing import CliRunner
 from fuzz.runner import Case, Limits, judge
 from fuzz.weights import LIIF_SPEC, METHODS, bases, open_weights, put_together, taken_apart, torch_file, zipped
 
-from baselines.liif import build_network
+from baselines.liif.model import build_network
 from benchmarks.experiments import FOLDER as EXPERIMENTS
 from benchmarks.experiments import load_experiment
 from casarbi.checkpoints import read_checkpoint
 from casarbi.cli import main
 from casarbi.errors import CasarbiError
+from casarbi.settings import read_toml
 from casarbi.training.presets import FOLDER as PRESETS
 from casarbi.training.presets import load_preset
-from casarbi.training.tables import read_toml
 from casarbi.training.task import build_task
 
 TRAP = "casarbi_test_trap"

@@ -6,9 +6,9 @@ import time
 import torch
 from scenes import scene
 
-from benchmarks.datasets.base import Dataset
+from casarbi.data.base import Dataset
 from casarbi.errors import CasarbiError
-from casarbi.resize import resize
+from casarbi.pictures.resize import resize
 from casarbi.sr import ModelInfo, SRModel
 
 INFO = ModelInfo(0, (1.0, 4.0), True, "none", "MIT", "tests")

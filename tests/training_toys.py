@@ -11,12 +11,12 @@ import torch
 from scenes import scene
 from torch import nn
 
-from benchmarks.datasets.base import Dataset
 from casarbi.checkpoints import write_checkpoint
+from casarbi.data.base import Dataset
 from casarbi.errors import CasarbiError
-from casarbi.images import from_uint8
-from casarbi.resize import resize
-from casarbi.training.tables import build
+from casarbi.pictures.images import from_uint8
+from casarbi.pictures.resize import resize
+from casarbi.settings import build
 from casarbi.training.task import Recipe, Sheet, Task, Validation
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.experiments.declaration import Declaration, PanelTable, PaperTable, RowTable, read_declaration
 from benchmarks.job import Job
-from benchmarks.protocol import Protocol, default_protocol, get_protocol
+from casarbi.data.protocol import Protocol, default_protocol, get_protocol
 from casarbi.errors import CasarbiError
 from casarbi.plain import quote
 from casarbi.references import DATASETS, MODELS, Reference, near_names

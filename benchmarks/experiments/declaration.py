@@ -12,7 +12,7 @@ from benchmarks.metrics import METRIC_NAMES
 from casarbi.errors import CasarbiError
 from casarbi.plain import quote
 from casarbi.references import near_names
-from casarbi.training.tables import build, read_toml
+from casarbi.settings import build, read_toml
 
 PAPER = Path(__file__).parents[1] / "paper"
 

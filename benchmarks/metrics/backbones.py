@@ -32,7 +32,7 @@ def load_backbone(name: str) -> Backbone:
     """Read weights of the catalogue.
 
     Neither lpips nor pytorch-fid checks a file that is already there: random weights under the right name were scored
-    with (spec/protocol.md §6.2). Here a wrong checksum is refused.
+    with (docs/protocol.md §6.2). Here a wrong checksum is refused.
 
     Raises:
         CasarbiError: where the file is missing (the text says how to get it), has another SHA-256 or is damaged.

@@ -64,7 +64,7 @@ def psnr(a: Tensor | np.ndarray, b: Tensor | np.ndarray) -> float:
 def psnr_pooled(mses: Sequence[float], batch: int = 8) -> float:
     """PSNR as batch-wise scripts give it: MSE averaged over each batch, PSNR of that, averaged over batches.
 
-    Lower than the mean of PSNR an image by about ln(10)/20 * variance * 7/8 (spec/protocol.md §4.4). Failed images
+    Lower than the mean of PSNR an image by about ln(10)/20 * variance * 7/8 (docs/protocol.md §4.4). Failed images
     (NaN) are left out of their batch, batches without error out of the mean.
     """
     groups = [[v for v in mses[i : i + batch] if not math.isnan(v)] for i in range(0, len(mses), batch)]
@@ -121,7 +121,7 @@ INFO = {
         math.inf,
         1,
         2,
-        "PSNR of the MSE of each 8 images in id order, averaged over these batches (spec/protocol.md §4.4)",
+        "PSNR of the MSE of each 8 images in id order, averaged over these batches (docs/protocol.md §4.4)",
     ),
 }
 

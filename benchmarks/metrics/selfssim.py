@@ -1,4 +1,4 @@
-"""SelfSSIM: how far a method's outputs of one input at two scales agree (Ntavelis et al. 2022; spec/protocol.md §3.3).
+"""SelfSSIM: how far a method's outputs of one input at two scales agree (Ntavelis et al. 2022; docs/protocol.md §3.3).
 
 Rows of a matrix are the scale a whose output is resized, columns the scale b at whose size SSIM is taken; the two
 triangles differ because of that alone.
@@ -14,9 +14,9 @@ from benchmarks.metrics.base import ConsistencyMetric, MetricInfo, check_range, 
 from benchmarks.metrics.ssim import INFO as SSIM_INFO
 from benchmarks.metrics.ssim import ssim_variant
 from casarbi.errors import CasarbiError
-from casarbi.images import from_uint8, to_uint8
+from casarbi.pictures.images import from_uint8, to_uint8
+from casarbi.pictures.resize import resize_bytes
 from casarbi.references import near_names
-from casarbi.resize import resize_bytes
 
 RESIZERS = ("bicubic", "bilinear", "nearest")
 VARIANTS = tuple(SSIM_INFO)
@@ -90,7 +90,7 @@ INFO = {
 
 
 class SelfSSIM(ConsistencyMetric):
-    """SelfSSIM under a name that fixes resizer and SSIM variant; the plain name has spec/protocol.md §3.3's."""
+    """SelfSSIM under a name that fixes resizer and SSIM variant; the plain name has docs/protocol.md §3.3's."""
 
     def __init__(self, name: str) -> None:
         self.info = INFO[name]

@@ -2,7 +2,7 @@
 
 The weight files of the `stlpips-pytorch` 0.0.2 wheel, with a forward pass of our own: the wheel cannot be imported as
 it is shipped, and sources bundled with it are under non-commercial terms. Kernel sizes come from the tensors' shapes,
-strides and paddings are facts of the published networks (spec/protocol.md §6.1 has the figures it must give).
+strides and paddings are facts of the published networks (docs/protocol.md §6.1 has the figures it must give).
 """
 
 from __future__ import annotations

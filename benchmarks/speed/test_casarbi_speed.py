@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import torch
 
-from casarbi.config import CasArbiConfig
-from casarbi.costs import stage_cost
-from casarbi.diffusion import ShiftConfig
 from casarbi.layers import conv3
-from casarbi.model import CasArbi
-from casarbi.network import MINI, Denoiser
-from casarbi.residuals import ResidualConfig, stage_inputs
+from casarbi.method.config import CasArbiConfig
+from casarbi.method.costs import stage_cost
+from casarbi.method.diffusion import ShiftConfig
+from casarbi.method.model import CasArbi
+from casarbi.method.network import MINI, Denoiser
+from casarbi.method.residuals import ResidualConfig, stage_inputs
 
 Race = Callable[..., float]
 

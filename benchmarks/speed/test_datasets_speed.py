@@ -7,8 +7,8 @@ from itertools import count
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.datasets import deadleaves, portraits
-from benchmarks.datasets.procedural import SPLITS, Render
+from casarbi.data.drawn import deadleaves, portraits
+from casarbi.data.drawn.procedural import SPLITS, Render
 
 
 @pytest.mark.parametrize("size", [128, 256, 512])

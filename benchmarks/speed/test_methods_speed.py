@@ -13,14 +13,14 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch.utils.flop_counter import FlopCounterMode
 
-from baselines.idm import IDM
-from baselines.idm_costs import idm_cost
-from baselines.kim import Kim
-from baselines.kim_costs import kim_cost
-from baselines.kim_training import KimTask
-from baselines.liif_training import LIIFSettings, LIIFTask
-from casarbi.costs import stage_costs
-from casarbi.model import CasArbi
+from baselines.idm.costs import idm_cost
+from baselines.idm.model import IDM
+from baselines.kim.costs import kim_cost
+from baselines.kim.model import Kim
+from baselines.kim.training import KimTask
+from baselines.liif.training import LIIFSettings, LIIFTask
+from casarbi.method.costs import stage_costs
+from casarbi.method.model import CasArbi
 from casarbi.scales import Size
 from casarbi.sr import SRModel, create_model
 from casarbi.training.presets import load_preset

@@ -24,9 +24,9 @@ from torch import Tensor
 
 from casarbi.errors import CasarbiError
 from casarbi.files import free_bytes, replacing, sweep_drafts
-from casarbi.images import to_uint8
+from casarbi.pictures.images import to_uint8
+from casarbi.pictures.resize import resize
 from casarbi.references import DATASETS
-from casarbi.resize import resize
 from casarbi.weights import cache_folder
 
 FORMAT = 2

@@ -13,8 +13,8 @@ from typing import Any
 from casarbi.errors import CasarbiError
 from casarbi.plain import quote
 from casarbi.references import DATASETS, TASKS, near_names
+from casarbi.settings import build, parse_value, read_toml
 from casarbi.training.schedule import LearningRate
-from casarbi.training.tables import build, parse_value, read_toml
 
 FOLDER = Path(__file__).parent / "presets"
 PRECISIONS = ("float32", "bfloat16")

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from casarbi.errors import CasarbiError
-from casarbi.images import from_uint8, to_uint8
-from casarbi.resize import resize
+from casarbi.pictures.images import from_uint8, to_uint8
+from casarbi.pictures.resize import resize
 from casarbi.scales import Size, scale_label, target_size
 from casarbi.sr import SRModel
 from casarbi.training.batches import Batches

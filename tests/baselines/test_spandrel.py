@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from casarbi.errors import CasarbiError
-from casarbi.resize import resize
+from casarbi.pictures.resize import resize
 from casarbi.sr import create_model
 
 pytest.importorskip("spandrel")

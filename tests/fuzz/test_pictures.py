@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.datasets.headers import read_header
-from casarbi.images import read_image, read_picture
-from casarbi.writers import write_image
+from casarbi.data.headers import read_header
+from casarbi.pictures.images import read_image, read_picture
+from casarbi.pictures.writers import write_image
 from fuzz.pictures import cases
 from fuzz.runner import judge
 

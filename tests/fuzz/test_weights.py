@@ -9,7 +9,7 @@ import dataclasses
 
 import pytest
 
-import baselines.idm_files
+import baselines.idm.files
 from fuzz.runner import judge
 from fuzz.weights import IDM_WIDTHS, bases, cases, open_weights
 
@@ -17,8 +17,8 @@ from fuzz.weights import IDM_WIDTHS, bases, cases, open_weights
 @pytest.fixture(autouse=True)
 def small_layout(monkeypatch):
     """Official IDM files of a tiny network."""
-    monkeypatch.setattr(baselines.idm_files, "PUBLISHED", dataclasses.replace(IDM_WIDTHS, unused=True))
-    monkeypatch.setattr(baselines.idm_files, "WIDTH_KEY", "denoise_fn.ups.2.imnet.0.weight")
+    monkeypatch.setattr(baselines.idm.files, "PUBLISHED", dataclasses.replace(IDM_WIDTHS, unused=True))
+    monkeypatch.setattr(baselines.idm.files, "WIDTH_KEY", "denoise_fn.ups.2.imnet.0.weight")
 
 
 @pytest.mark.parametrize("name", sorted(bases()))

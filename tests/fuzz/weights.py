@@ -17,20 +17,20 @@ from typing import Any
 
 import torch
 
-import baselines.idm_files
-from baselines.idm import idm
-from baselines.idm_files import IDMConfig, save_idm
-from baselines.idm_network import IDMNetwork
-from baselines.idm_network import NetworkConfig as IDMWidths
-from baselines.kim import kim
-from baselines.kim_config import DiffusionConfig, FirstStageConfig, KimConfig, SamplingConfig, UNetConfig
-from baselines.kim_files import save_kim
-from baselines.kim_network import KimNetwork
-from baselines.liif import build_network, liif, save_liif
-from casarbi.config import CasArbiConfig, save_weights
-from casarbi.model import casarbi
-from casarbi.network import Denoiser, NetworkConfig
-from casarbi.residuals import ResidualConfig
+import baselines.idm.files
+from baselines.idm.files import IDMConfig, save_idm
+from baselines.idm.model import idm
+from baselines.idm.network import IDMNetwork
+from baselines.idm.network import NetworkConfig as IDMWidths
+from baselines.kim.config import DiffusionConfig, FirstStageConfig, KimConfig, SamplingConfig, UNetConfig
+from baselines.kim.files import save_kim
+from baselines.kim.model import kim
+from baselines.kim.network import KimNetwork
+from baselines.liif.model import build_network, liif, save_liif
+from casarbi.method.config import CasArbiConfig, save_weights
+from casarbi.method.model import casarbi
+from casarbi.method.network import Denoiser, NetworkConfig
+from casarbi.method.residuals import ResidualConfig
 from casarbi.training.header import describe_file
 from fuzz.runner import TRAP, Case
 
@@ -97,7 +97,7 @@ def bases() -> dict[str, bytes]:
     betas = DiffusionConfig(0.001, 0.02, 1000).betas()  # of a published file; those of a header may be fewer
     contents: dict[str, Any] = {
         "liif.pth": {"model": {**LIIF_SPEC, "sd": network.state_dict()}, "epoch": 1},
-        "idm.pth": baselines.idm_files.ScheduleConfig().buffers() | official_idm.state_dict(),
+        "idm.pth": baselines.idm.files.ScheduleConfig().buffers() | official_idm.state_dict(),
         "kim.ckpt": {"state_dict": {"betas": torch.from_numpy(betas).float(), **kim_network.state_dict()}},
     }
     for name, content in contents.items():

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from reports.charts import contact_sheet
 from reports.document import COLUMNS, CONDITIONS, Document, Matrix, Method, MetricColumn, Panel, Picture
-from reports.figures import contact_sheet
 
 NAN = math.nan
 

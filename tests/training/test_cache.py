@@ -11,8 +11,8 @@ import torch
 from scenes import scene
 
 from casarbi.errors import CasarbiError
-from casarbi.images import to_uint8, write_image
-from casarbi.resize import resize
+from casarbi.pictures.images import to_uint8, write_image
+from casarbi.pictures.resize import resize
 from casarbi.training import cache
 from casarbi.training.cache import Cut, UnusablePicture, check_disk, open_images
 

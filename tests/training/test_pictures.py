@@ -10,10 +10,10 @@ import torch
 from scenes import scene
 from training_toys import Crops
 
-from benchmarks.datasets.files import FileDataset
 from casarbi.checkpoints import read_checkpoint
+from casarbi.data.files import FileDataset
 from casarbi.errors import CasarbiError
-from casarbi.images import to_uint8, write_image
+from casarbi.pictures.images import to_uint8, write_image
 from casarbi.training import cache, session
 from casarbi.training.batches import UNUSABLE, Batches
 from casarbi.training.cache import Cut, open_images

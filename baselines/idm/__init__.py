@@ -1,0 +1,1 @@
+"""IDM (Gao et al., CVPR 2023; Ree1s/IDM)."""

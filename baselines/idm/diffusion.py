@@ -1,0 +1,219 @@
+"""Diffusion with a network that predicts the noise: schedule, chains, and the two samplers that IDM publishes.
+
+With abar_t the product of (1 - beta_s) up to t, x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps (Ho et al., NeurIPS
+2020). Steps are counted from 0 to T - 1, as IDM's code does. Plain functions of tensors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from baselines.ddpm import LONGEST_SCHEDULE, ddpm_tables
+from casarbi.errors import CasarbiError
+from casarbi.timesteps import spaced_steps
+
+PUBLISHED_DDIM_INDICES = 200
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """Linear betas in float64; the defaults are all released configurations' (docs/idm.md §5).
+
+    Attributes:
+        T: number of steps.
+        start: beta of the first one.
+        end: beta of the last one.
+    """
+
+    T: int = 2000
+    start: float = 1e-6
+    end: float = 1e-2
+
+    def __post_init__(self) -> None:
+        """Refuse what is no schedule."""
+        given = f"not T={self.T}, start={self.start}, end={self.end}"
+        if not 1 <= self.T <= LONGEST_SCHEDULE or not 0 < self.start <= self.end < 1:
+            raise CasarbiError(
+                f"A noise schedule wants T of at least 1 and at most {LONGEST_SCHEDULE:,}, and 0 < start <= end < 1, "
+                f"{given}."
+            )
+        if not 0 < self.alpha_bar[-1] <= self.alpha_bar[0] < 1:
+            raise CasarbiError(
+                f"A noise schedule wants noise at its first step and a picture left at its end, {given}."
+            )
+
+    @cached_property
+    def alpha_bar(self) -> tuple[float, ...]:
+        """abar_0 … abar_{T-1}."""
+        return tuple(np.cumprod(1 - self._betas).tolist())
+
+    @property
+    def _betas(self) -> np.ndarray:
+        return np.linspace(self.start, self.end, self.T, dtype=np.float64)
+
+    def buffers(self) -> dict[str, Tensor]:
+        """Return the tensors (T,) that official files hold beside the weights, in their order (docs/idm.md §2)."""
+        tables = ddpm_tables(self._betas)
+        return tables | {"ddim_c1": tables["posterior_variance"].sqrt()}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a chain.
+
+    Attributes:
+        alpha_bar: of the state that goes in.
+        after: of the state that comes out, 1 where that is the image.
+    """
+
+    alpha_bar: float
+    after: float
+
+    @property
+    def level(self) -> float:
+        """Noise level that the network is told: sqrt(abar), neither scaled nor an index."""
+        return math.sqrt(self.alpha_bar)
+
+
+def chain(alpha_bar: Sequence[float], indices: Sequence[int], last: float = 1.0) -> list[Step]:
+    """Steps through decreasing indices of a schedule, the last of which leads to `last`."""
+    values = [alpha_bar[t] for t in indices]
+    return [Step(a, b) for a, b in zip(values, [*values[1:], last], strict=True)]
+
+
+def whole_chain(alpha_bar: Sequence[float]) -> list[Step]:
+    """Every step, as the published ancestral sampler takes them."""
+    return chain(alpha_bar, range(len(alpha_bar) - 1, -1, -1))
+
+
+def spaced_chain(alpha_bar: Sequence[float], steps: int) -> list[Step]:
+    """Evenly spaced steps of the trained schedule, from its last on, to the image.
+
+    The published code has no such thing. (It can only build another schedule of as many betas between the same ends,
+    whose states have other noise levels than those at which the network starts: with few steps it never was noise.)
+
+    Raises:
+        CasarbiError: where there are more steps than the schedule has.
+    """
+    return chain(alpha_bar, [t - 1 for t in spaced_steps(len(alpha_bar), steps)])
+
+
+def published_ddim_chain(alpha_bar: Sequence[float]) -> list[Step]:
+    """Steps of the published `-use_ddim`: indices 0, 10, …, 1990 of 2000, from the last on.
+
+    The published loop stops at index 0 instead of taking the step from there: 199 steps for 200 indices, and the result
+    is the state at abar_0 = 1 - 1e-6. It starts at 1990 as if that were pure noise.
+
+    Raises:
+        CasarbiError: where the schedule has fewer than 200 steps, for which the published code has no stride.
+    """
+    stride = len(alpha_bar) // PUBLISHED_DDIM_INDICES
+    if stride < 1:
+        raise CasarbiError(
+            f"The published DDIM sampler needs a schedule of at least {PUBLISHED_DDIM_INDICES} steps, this one has "
+            f"{len(alpha_bar)}: give a number with steps=N."
+        )
+    indices = range(0, len(alpha_bar), stride)
+    return chain(alpha_bar, indices[:0:-1], last=alpha_bar[0])
+
+
+Update = Callable[[Tensor, Tensor, Step, Callable[[], Tensor], bool], Tensor]
+"""update(x, eps, step, noise, clamp): the next state, from the state, its predicted noise and fresh noise."""
+
+
+def ancestral_update(x: Tensor, eps: Tensor, step: Step, noise: Callable[[], Tensor], clamp: bool = True) -> Tensor:
+    """Draw from the posterior of the next state given x and the predicted image (DDPM: Ho et al., equations 6 and 7).
+
+    Args:
+        x: state (B, 3, H, W).
+        eps: predicted noise.
+        step: any two levels: for neighbours these are the published coefficients.
+        noise: makes standard normal noise shaped as x; not asked on the step to the image.
+        clamp: keep the predicted image in [-1, 1], as published; in the first steps nearly all of it is cut.
+    """
+    a, b = step.alpha_bar, step.after
+    x0 = x / math.sqrt(a) - math.sqrt(1 / a - 1) * eps
+    if clamp:
+        x0 = x0.clamp(-1, 1)
+    alpha = a / b
+    mean = (math.sqrt(b) * (1 - alpha) * x0 + math.sqrt(alpha) * (1 - b) * x) / (1 - a)
+    if b == 1:
+        return mean
+    variance = (1 - alpha) * (1 - b) / (1 - a)
+    return mean + math.sqrt(variance) * noise()
+
+
+def ddim_update(x: Tensor, eps: Tensor, step: Step, noise: Callable[[], Tensor], clamp: bool = False) -> Tensor:
+    """Go to the next state along the predicted noise (DDIM, Song et al., ICLR 2021, equation 12 with sigma = 0).
+
+    The published code multiplies its stochastic term by 0 (and draws noise for it all the same), and does not clamp the
+    predicted image. Where it is clamped here, the noise is taken from what was clamped.
+    """
+    a, b = step.alpha_bar, step.after
+    x0 = (x - math.sqrt(1 - a) * eps) / math.sqrt(a)
+    if clamp:
+        x0 = x0.clamp(-1, 1)
+        eps = (x - math.sqrt(a) * x0) / math.sqrt(1 - a)
+    return math.sqrt(b) * x0 + math.sqrt(1 - b) * eps
+
+
+def sample(
+    x: Tensor,
+    predict: Callable[[Tensor, float], Tensor],
+    steps: Sequence[Step],
+    update: Update,
+    noise: Callable[[], Tensor],
+    clamp: bool,
+) -> Tensor:
+    """Run a chain.
+
+    The published loops return the last element of a growing list, which is one image whatever the batch; here it is the
+    batch.
+
+    Args:
+        x: noise (B, 3, H, W) to start from.
+        predict: state and noise level to the noise in the state.
+        steps: of the chain.
+        update: `ancestral_update` or `ddim_update`.
+        noise: makes standard normal noise shaped as x, once a step that needs it.
+        clamp: whether predicted images are clamped.
+    """
+    for step in steps:
+        x = update(x, predict(x, step.level), step, noise, clamp)
+    return x
+
+
+def add_noise(x0: Tensor, level: Tensor, noise: Tensor) -> Tensor:
+    """Return level x_0 + sqrt(1 - level²) noise, for levels (B,) and images (B, 3, H, W)."""
+    level = level.view(-1, 1, 1, 1)
+    return level * x0 + (1 - level.square()).sqrt() * noise
+
+
+def draw_levels(
+    alpha_bar: Sequence[float], count: int, generator: torch.Generator, *, shared_step: bool = True
+) -> Tensor:
+    """Draw noise levels for training: a step, then a level between it and the step before.
+
+    Args:
+        alpha_bar: of the schedule.
+        count: images.
+        generator: of everything drawn.
+        shared_step: one step for the batch, as published with batches of 32 on four GPUs; else one an image, which is
+            the same distribution with less noise in the gradient.
+
+    Returns:
+        (count,) float32 on the generator's device, uniform between sqrt(abar) of two neighbouring steps, the image
+        itself being the first.
+    """
+    device = generator.device
+    levels = torch.tensor([1.0, *alpha_bar], device=device).sqrt()
+    step = torch.randint(len(alpha_bar), (1 if shared_step else count,), generator=generator, device=device)
+    low, high = levels[step + 1], levels[step]
+    return low + (high - low) * torch.rand(count, generator=generator, device=device)

@@ -1,0 +1,245 @@
+"""Files of IDM weights: the official `PREFIX_gen.pth` (docs/idm.md §2), and ours with their configuration inside."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from baselines.ddpm import TABLES, differing
+from baselines.idm.diffusion import ScheduleConfig
+from baselines.idm.network import PUBLISHED, IDMNetwork, NetworkConfig, never_used
+from casarbi.checkpoints import (
+    Checkpoint,
+    examples,
+    find_state,
+    load_new,
+    read_checkpoint,
+    read_config,
+    write_weights,
+)
+from casarbi.errors import CasarbiError
+from casarbi.plain import quote, visible
+from casarbi.settings import build
+from casarbi.weights import find_trained, packaged_weights
+
+METHOD = "idm"
+SAMPLERS = ("ancestral", "ddim")
+WIDTH_KEY = "denoise_fn.ups.3.imnet.0.weight"
+"""Its width tells the published network (514) from the variant with cell decoding (516)."""
+
+BUFFERS = (*TABLES, "ddim_c1")
+"""Schedule in official files; all of them follow from the betas, and the published sampler reads the file's."""
+
+SCALE_OF_FACES, SCALE_OF_DF2K = 8.0, 4.0
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How the chain is run. Nothing of it is trained.
+
+    Attributes:
+        sampler: `ancestral` or `ddim`.
+        steps: steps of the chain, 0 for those that are published: all of the schedule, or DDIM's 199.
+        clamp: keep predicted images in [-1, 1]: `published` (ancestral does, DDIM does not), `on` or `off`.
+        start: 0 to start from noise, as published; or how many steps of the schedule the chain lies in, the noisiest
+            of which then adds its noise to the bicubic enlargement of the LR image (Chung et al., CVPR 2022, arXiv
+            2112.05146). The noisiest steps decide little but the colours of the whole image, which a short training
+            does not learn (docs/choices.md).
+    """
+
+    sampler: str = "ancestral"
+    steps: int = 0
+    clamp: str = "published"
+    start: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse unknown words."""
+        if self.sampler not in SAMPLERS:
+            raise CasarbiError(f"IDM's sampler {quote(self.sampler)} is unknown, wanted {' or '.join(SAMPLERS)}.")
+        if self.clamp not in ("published", "on", "off"):
+            raise CasarbiError(f"IDM's clamp {quote(self.clamp)} is unknown, wanted published, on or off.")
+        if self.steps < 0:
+            raise CasarbiError(f"IDM's steps={self.steps} must be at least 1, or 0 for the published ones.")
+        if self.start < 0:
+            raise CasarbiError(f"IDM's start={self.start} must be at least 1, or 0 to start from noise.")
+
+
+@dataclass(frozen=True)
+class IDMConfig:
+    """Everything that makes an IDM.
+
+    Attributes:
+        network: its widths.
+        schedule: the noise that it was trained with.
+        sampling: may be changed when a model is opened.
+        max_scale: largest scale of training, at which p = 1.
+    """
+
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    max_scale: float = SCALE_OF_FACES
+
+    def __post_init__(self) -> None:
+        """Refuse a scale at which p means nothing."""
+        if not 1 < self.max_scale < math.inf:
+            raise CasarbiError(f"IDM's max_scale={self.max_scale:g} must be a number above 1, where p is 0.")
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON, every value stated."""
+        return json.loads(json.dumps(asdict(self)))
+
+    @classmethod
+    def from_json(cls, settings: Mapping[str, Any], where: str) -> IDMConfig:
+        """Read what `as_json` gives; what is not given has its default.
+
+        Raises:
+            CasarbiError: naming the setting that is unknown, of another type or impossible.
+        """
+        try:
+            return cls(**{name: _part(name, value) for name, value in settings.items()})
+        except CasarbiError as error:
+            raise CasarbiError(f"{where}: {error}") from None
+
+
+PARTS: dict[str, Any] = {"network": NetworkConfig, "schedule": ScheduleConfig, "sampling": SamplingConfig}
+
+
+def _part(name: str, value: Any) -> Any:
+    if name == "max_scale" and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if name not in PARTS:
+        raise CasarbiError(f"unknown setting or value of IDM: {visible(name[:60])} = {quote(value)}.")
+    if not isinstance(value, Mapping):
+        raise CasarbiError(f"{name} = {quote(value)}, wanted a table.")
+    return build(PARTS[name], value, name)
+
+
+@dataclass(frozen=True)
+class IDMWeights:
+    """A network with what its file says.
+
+    Attributes:
+        network: in evaluation mode, on the CPU, its parameters frozen.
+        config: the whole configuration.
+        checkpoint: the file, its tensors let go.
+        notes: short phrases for reports on what was found in the file.
+        official: whether it has the layout of the published code.
+    """
+
+    network: IDMNetwork
+    config: IDMConfig
+    checkpoint: Checkpoint
+    notes: tuple[str, ...] = ()
+    official: bool = False
+
+
+def find_idm(weights: str) -> Path:
+    """Path of weights given as a shipped name such as mini-face, a file, or the PREFIX of PREFIX_gen.pth.
+
+    Raises:
+        CasarbiError: where there are none; no network is ever made without weights.
+    """
+    given, generator = (os.path.expanduser(text) for text in (weights, f"{weights}_gen.pth"))
+    if packaged_weights(METHOD, weights) is None and not os.path.lexists(given) and os.path.isfile(generator):
+        return Path(generator)
+    wanted = "a PREFIX_gen.pth of Ree1s/IDM or a file that casarbi train wrote"
+    return find_trained(METHOD, "IDM", weights, wanted)
+
+
+def save_idm(path: Path, network: IDMNetwork, config: IDMConfig, header: Mapping[str, str]) -> None:
+    """Write weights, their configuration under `config` in the header beside the given texts.
+
+    Args:
+        path: a .safetensors file.
+        network: of `config.network`; written as float32.
+        config: the whole configuration.
+        header: texts such as `licence` and `source`, which reports print.
+    """
+    write_weights(path, network, METHOD, config.as_json(), header)
+
+
+def load_idm(path: Path) -> IDMWeights:
+    """Read weights strictly: every tensor fits and is finite, every setting is known, a schedule is what it must be.
+
+    Raises:
+        CasarbiError: where the file is missing, damaged, of another method, or fits only in part.
+    """
+    checkpoint = read_checkpoint(path)
+    ours = bool({"method", "config"} & set(checkpoint.metadata))
+    return _load_ours(checkpoint) if ours else _load_official(checkpoint)
+
+
+def _load_ours(checkpoint: Checkpoint) -> IDMWeights:
+    path, header = checkpoint.path, checkpoint.metadata
+    if header.get("method") != METHOD or "config" not in header:
+        raise CasarbiError(
+            f"{path} holds no IDM weights: its header has the method {quote(header.get('method'))} and "
+            f"{'a' if 'config' in header else 'no'} config; wanted a file that casarbi train wrote for IDM."
+        )
+    config = IDMConfig.from_json(read_config(checkpoint), str(path))
+    state = find_state(checkpoint.content, path)
+    network = load_new(lambda: IDMNetwork(config.network), state.tensors, path)
+    return IDMWeights(network, config, replace(checkpoint, content={}), state.notes)
+
+
+def _load_official(checkpoint: Checkpoint) -> IDMWeights:
+    """The bare state dict of the published diffusion object: 13 schedule buffers, encoder, imnet, denoise_fn."""
+    path = checkpoint.path
+    state = find_state(checkpoint.content, path)
+    tensors = dict(state.tensors)
+    schedule = _schedule({name: tensors.pop(name) for name in BUFFERS if name in tensors}, path)
+    if WIDTH_KEY not in tensors:
+        raise CasarbiError(
+            f"{path} is no IDM checkpoint: it holds {examples(tensors)}, wanted encoder.*, imnet.* and "
+            f"denoise_fn.* with implicit functions such as {WIDTH_KEY}."
+        )
+    cells = tuple(tensors[WIDTH_KEY].shape[1:]) == (PUBLISHED.channels[-1] + 4,)
+    layout = replace(PUBLISHED, cell_decode=cells)
+    network = load_new(lambda: IDMNetwork(layout), tensors, path)
+    unused = never_used(layout)
+    numbers = sum(tensors[key].numel() for key in unused)
+    kind = "layout of the DF2K file, with cell decoding" if cells else "layout of the face file"
+    notes = (*state.notes, kind, f"{len(unused)} tensors ({numbers:,} numbers) that no output depends on")
+    config = IDMConfig(layout, schedule, max_scale=SCALE_OF_DF2K if cells else SCALE_OF_FACES)
+    return IDMWeights(network, config, replace(checkpoint, content={}), notes, official=True)
+
+
+def _schedule(buffers: Mapping[str, Tensor], path: Path) -> ScheduleConfig:
+    """The schedule in an official file: the published one or another linear one; without buffers the published one."""
+    if not buffers:
+        return ScheduleConfig()
+    missing = [name for name in BUFFERS if name not in buffers]
+    if missing:
+        raise CasarbiError(
+            f"{path} has {len(buffers)} of the {len(BUFFERS)} buffers of IDM's schedule and lacks {missing[0]}: get "
+            f"the file again."
+        )
+    betas = buffers["betas"].flatten().tolist()
+    wrong = []
+    for linear in (ScheduleConfig(), *_linear(betas)):
+        wrong = differing(buffers, linear.buffers())
+        if not wrong:
+            return linear
+    ends = f", from {betas[0]:.3g} to {betas[-1]:.3g}" if betas else ""
+    raise CasarbiError(
+        f"{path} has {len(betas)} betas of the noise schedule{ends}, and with IDM's linear betas "
+        f"{', '.join(wrong)} would have other values: get the file again."
+    )
+
+
+def _linear(betas: list[float]) -> list[ScheduleConfig]:
+    """The linear schedule between the ends of what a file holds, where there is one."""
+    # Stored as float32: six digits give back what was typed.
+    ends = [float(f"{beta:.6g}") for beta in (*betas[:1], *betas[-1:])]
+    try:
+        return [ScheduleConfig(len(betas), *ends)]
+    except CasarbiError:
+        return []

@@ -1,0 +1,134 @@
+"""IDM's implicit upsampling: modulation by the scale, then a query of a linear implicit function (docs/idm.md §4).
+
+Between the two layers of the implicit function there is no activation. So the block is an affine map of a feature and
+of the offset to it: W2 (W1 [q, offset, cell] + b1) + b2 = (W2 Wq) q + W2 Wo offset + … . The product with the features
+is taken at the low resolution, once a pixel there, and the rest, which does not depend on t, once an image.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from baselines.idm.layers import Style
+from baselines.liif.grid import Axis
+from casarbi.scales import Size
+
+
+@dataclass(frozen=True)
+class Upsampling:
+    """What one block does to the features of one size, all of it independent of t.
+
+    Attributes:
+        alpha: (C, 1, 1), weight of the features.
+        shift: (B, C, h, w), what the condition and the bias add to them.
+        kernel: (C, C, 1, 1), the implicit function's linear map of a feature.
+        bias: (C,) its constant.
+        rows: (H,) row of the feature that each output row asks.
+        columns: (W,) likewise.
+        of_rows: (C, H, 1), what the vertical offset adds.
+        of_columns: (C, 1, W), what the horizontal offset adds.
+        odd_cells: corrections of single pixels: (y, x) and the (C,) to add.
+    """
+
+    alpha: Tensor
+    shift: Tensor
+    kernel: Tensor
+    bias: Tensor
+    rows: Tensor
+    columns: Tensor
+    of_rows: Tensor
+    of_columns: Tensor
+    odd_cells: tuple[tuple[Size, Tensor], ...]
+
+    def apply(self, x: Tensor) -> Tensor:
+        """Map (B, C, h, w) to (B, C, H, W)."""
+        # sqrt(2) of the activation is in the kernel.
+        x = F.leaky_relu(torch.addcmul(self.shift, x, self.alpha), 0.2)
+        x = F.conv2d(x, self.kernel, self.bias)
+        x = x.index_select(2, self.rows) + self.of_rows
+        x = x.index_select(3, self.columns) + self.of_columns
+        for (row, column), value in self.odd_cells:
+            x[:, :, row, column] += value
+        return x
+
+
+class ImplicitUpsampling(nn.Module):
+    """Modulates features by scale and condition, and asks them at every pixel of the next larger level.
+
+    Args:
+        channels: of features, in and out.
+        hidden: width between the two linear layers.
+        cell_decode: the function is told the size of a pixel, as in the published DF2K checkpoint.
+        unused: carry the parameters that are stored and never used.
+    """
+
+    def __init__(self, channels: int, hidden: int, cell_decode: bool, unused: bool) -> None:
+        super().__init__()
+        self.channels, self.cell_decode = channels, cell_decode
+        self.style = Style(channels, unused)
+        inputs = channels + (4 if cell_decode else 2)
+        self.imnet = nn.Sequential(nn.Linear(inputs, hidden), nn.Linear(hidden, channels))
+
+    def plan(self, a: Tensor, b: Tensor, shift: Tensor, size: Size) -> Upsampling:
+        """Prepare an upsampling; differentiable.
+
+        Args:
+            a: (C,) raw weight of the features at this scale.
+            b: (C,) raw weight of the condition.
+            shift: (B, C, h, w) of the condition pyramid.
+            size: (H, W) wanted: that of the next skip connection, so odd sizes work.
+        """
+        alpha, beta = normalised_pair(a, b)
+        first, second = (layer for layer in self.imnet if isinstance(layer, nn.Linear))
+        both = second.weight @ first.weight  # (C, C + 2 or 4)
+        kernel = both[:, : self.channels, None, None] * math.sqrt(2)
+        bias = second.weight @ first.bias + second.bias
+        source = (shift.shape[-2], shift.shape[-1])
+        odd_cells: tuple[tuple[Size, Tensor], ...] = ()
+        if self.cell_decode:
+            per_cell = both[:, self.channels + 2 :]
+            bias = bias + per_cell @ per_cell.new_tensor(source)
+            odd_cells = _odd_cells(per_cell, source, size)
+        # No ensemble and no unfolding, and the weight by areas of LIIF is 1 here.
+        y_axis, x_axis = (Axis.plan(m, n, local_ensemble=False) for m, n in zip(size, source, strict=True))
+        of_y, of_x = both[:, self.channels], both[:, self.channels + 1]
+        return Upsampling(
+            alpha=alpha[:, None, None],
+            shift=beta[:, None, None] * shift + self.style.activate.bias[:, None, None],
+            kernel=kernel,
+            bias=bias,
+            rows=y_axis.index[:, 0].to(shift.device),
+            columns=x_axis.index[:, 0].to(shift.device),
+            of_rows=torch.outer(of_y, y_axis.offset[:, 0].to(of_y))[:, :, None],
+            of_columns=torch.outer(of_x, x_axis.offset[:, 0].to(of_x))[:, None, :],
+            odd_cells=odd_cells,
+        )
+
+    def forward(self, x: Tensor, plan: Upsampling) -> Tensor:
+        """Map (B, C, h, w) to (B, C, H, W)."""
+        return plan.apply(x)
+
+
+def normalised_pair(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Bring the raw weights of features and condition to a² + b² = 1, channel by channel."""
+    n = (a.square() + b.square() + 1e-8).rsqrt()
+    return a * n, b * n
+
+
+def _odd_cells(per_cell: Tensor, source: Size, size: Size) -> tuple[tuple[Size, Tensor], ...]:
+    """What the first two pixels get more than all others.
+
+    The published code multiplies queries instead of components with 2/H and 2/W: every pixel is told a cell of (1, 1),
+    but the first one (2/H, 2/H) and the second one (2/W, 2/W), all times the source size. Trained weights know it so.
+    """
+    height, width = size
+    extra = per_cell @ per_cell.new_tensor(source)
+    count = min(2, height * width)
+    return tuple(
+        (divmod(query, width), (2 / side - 1) * extra) for query, side in zip(range(count), size, strict=False)
+    )

@@ -1,0 +1,1 @@
+"""LIIF (Chen et al., CVPR 2021; yinboc/liif)."""

@@ -1,1 +1,0 @@
-"""The parts a procedural portrait is made of; `benchmarks.datasets.portraits` puts them together."""

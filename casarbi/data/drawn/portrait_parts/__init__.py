@@ -1,0 +1,1 @@
+"""The parts a procedural portrait is made of; `casarbi.data.drawn.portraits` puts them together."""

@@ -1,0 +1,104 @@
+"""`folder` and `benchmark`: a plain folder of pictures, and one laid out like Set5."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from casarbi.data.files import FileDataset, LrFiles, first, name_files
+from casarbi.data.headers import header_notes, name_some
+from casarbi.errors import CasarbiError
+from casarbi.pictures.images import list_images
+from casarbi.pictures.naming import printable_name
+
+HR, LR = "HR", "LR_bicubic"
+
+
+def folder(path: str, *, recursive: bool = False, n: int | None = None, max_pixels: int | None = None) -> FileDataset:
+    """Read a folder of pictures, or a single picture, as a data set.
+
+    The id of an image is its path in the folder without the suffix; files that share it keep their suffixes. A folder
+    laid out like Set5 (`HR/`, perhaps `LR_bicubic/X2/`, no picture beside them) is read as `benchmark` does.
+
+    Args:
+        path: the folder.
+        recursive: take pictures in sub-folders too.
+        n: only the first n in natural order (img2 before img10).
+        max_pixels: images of more pixels are refused; None for `casarbi.pictures.images.MAX_INPUT_PIXELS`.
+
+    Raises:
+        CasarbiError: where there is no such folder, it holds no picture, or fewer than n.
+    """
+    root = Path(path).expanduser()
+    if root.is_file():
+        files = name_files([root], root.parent)
+        notes = header_notes(list(files.items()))
+        return FileDataset(printable_name(root.stem), root.parent, files, notes=notes, max_pixels=max_pixels)
+    if not recursive and _is_benchmark(root):
+        note = f"{root} has an {HR} folder and was read as benchmark:{path}."
+        return _benchmark(root, n, (note,))
+    listing = list_images(root, recursive=recursive)
+    files = first(name_files(listing.paths, root), n, root)
+    notes = skipped_notes(listing.skipped) + header_notes(list(files.items()))
+    return FileDataset(_name(root), root, files, notes=notes, max_pixels=max_pixels)
+
+
+def benchmark(path: str, *, n: int | None = None) -> FileDataset:
+    """Read a folder like Set5, Set14, B100 or Urban100: `HR/baby.png`, `LR_bicubic/X2/babyx2.png`.
+
+    The LR images are optional; `lr` gives those there are.
+
+    Args:
+        path: the folder that holds `HR`, or `HR` itself.
+        n: only the first n in natural order.
+
+    Raises:
+        CasarbiError: where there is no such folder, or none laid out so.
+    """
+    root = Path(path).expanduser()
+    if root.name == HR and not (root / HR).is_dir():
+        root = root.resolve().parent
+    if not (root / HR).is_dir():
+        list_images(root)  # says so where there is nothing at all
+        raise CasarbiError(f"{root} has no sub-folder {HR} with the images: read it as folder:{path}.")
+    return _benchmark(root, n, ())
+
+
+def _benchmark(root: Path, n: int | None, notes: Sequence[str]) -> FileDataset:
+    listing = list_images(root / HR)
+    files = first(name_files(listing.paths, root / HR), n, root)
+    lr = LrFiles.find(root / LR, tuple(files))
+    notes = (*notes, *skipped_notes(listing.skipped), *header_notes(list(files.items())), *lr_notes(lr, len(files)))
+    return FileDataset(_name(root), root, files, notes=notes, lr=lr)
+
+
+def lr_notes(lr: LrFiles, count: int) -> tuple[str, ...]:
+    """Name the scales whose LR files are there for some of `count` images only."""
+    partial = []
+    for label in lr.labels:
+        have = sum(1 for _, scale in lr.files if scale == label)
+        if have < count:
+            partial.append(f"x{label} ({have} of {count})")
+    return (f"{lr.folder.name} lacks files at {name_some(partial)}.",) if partial else ()
+
+
+def _is_benchmark(root: Path) -> bool:
+    if not (root / HR).is_dir():
+        return False
+    try:
+        list_images(root)
+    except CasarbiError:
+        return True
+    return False
+
+
+def skipped_notes(paths: Sequence[Path]) -> tuple[str, ...]:
+    """Say which files of a folder were no pictures."""
+    if not paths:
+        return ()
+    what = "1 file that is no picture" if len(paths) == 1 else f"{len(paths)} files that are no pictures"
+    return (f"Skipped {what} ({name_some([printable_name(path.name) for path in paths])}).",)
+
+
+def _name(root: Path) -> str:
+    return printable_name(root.resolve().name) or "folder"

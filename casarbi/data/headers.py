@@ -1,0 +1,113 @@
+"""What the headers of picture files say, and the sentences a report makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from PIL import Image
+
+from casarbi.errors import CasarbiError
+from casarbi.pictures.colours import GREY_MODES, INTENT, conversion
+from casarbi.pictures.containers import count_frames
+from casarbi.pictures.decoders import open_picture
+from casarbi.pictures.size import seen_size
+from casarbi.scales import Size
+
+_LOSSY_FORMATS = frozenset(("JPEG", "MPO"))
+_NAMED = 3
+
+KINDS = {
+    "grey": "Grey, repeated over three channels",
+    "16-bit": "More than 8 bits a channel, compared as 8",
+    "alpha": "With alpha, see-through parts laid over white",
+    "frames": "Several frames or pages, of which the first is used",
+    "profile": f"With a colour profile other than sRGB, turned into sRGB ({INTENT})",
+    "odd profile": "With a colour profile that cannot be used, compared as if it were not there",
+    "cmyk": "CMYK without a profile, turned into RGB by a plain rule, so that its colours are a guess",
+    "lossy": "JPEG, so that the reference itself is lossy",
+}
+"""Kind of picture to what a report says of it."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a picture's header says.
+
+    Attributes:
+        size: (height, width) as the picture is seen, turned by its EXIF orientation.
+        kinds: keys of KINDS that apply.
+        frames: frames or pages.
+    """
+
+    size: Size
+    kinds: tuple[str, ...]
+    frames: int = 1
+
+
+def read_header(path: Path) -> Header | None:
+    """Read a picture's header alone, without its pixels; None if that fails (reading the picture says why)."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return _read_header(path, (facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns))
+
+
+@lru_cache(maxsize=200_000)
+def _read_header(path: Path, state: tuple[int, ...]) -> Header | None:
+    """Remembered while the file's state is the same: the notes of a data set and its digests both ask."""
+    try:
+        with open_picture(path) as image:
+            frames = count_frames(image, path)
+            return Header(seen_size(image), tuple(_kinds(image, frames)), frames)
+    except CasarbiError:
+        return None
+
+
+def is_converted(path: Path) -> bool:
+    """Whether a colour profile is followed, so that the picture's pixels are not decided by its file alone."""
+    header = read_header(path)
+    return header is not None and "profile" in header.kinds
+
+
+def _kinds(image: Image.Image, frames: int) -> Iterable[str]:
+    if image.mode in GREY_MODES:
+        yield "grey"
+    change, said = conversion(image, keep_rgb=False)
+    if said:
+        yield "cmyk" if image.mode == "CMYK" and change is None else "profile" if change else "odd profile"
+    packed = str([tile[3] for tile in getattr(image, "tile", [])])
+    if image.mode in ("I", "F") or "16" in image.mode or ";16" in packed:
+        yield "16-bit"
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        yield "alpha"
+    if frames > 1:
+        yield "frames"
+    if image.format in _LOSSY_FORMATS:
+        yield "lossy"
+
+
+def header_notes(files: Sequence[tuple[str, Path]]) -> tuple[str, ...]:
+    """Sentences that name the grey, 16-bit, see-through, many-framed and lossy pictures among (id, file) pairs."""
+    with ThreadPoolExecutor(4) as pool:
+        headers = list(pool.map(read_header, (path for _, path in files)))
+    notes = []
+    for kind, label in KINDS.items():
+        named = [
+            f"{name} has {header.frames}" if kind == "frames" else name
+            for (name, _), header in zip(files, headers, strict=True)
+            if header and kind in header.kinds
+        ]
+        if named:
+            notes.append(f"{label}: {len(named)} of {len(files)} ({name_some(named)}).")
+    return tuple(notes)
+
+
+def name_some(names: Sequence[str]) -> str:
+    """A few names, and how many more there are: 'a, b, c and 7 more'."""
+    rest = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,1 @@
+"""CasArbi (arXiv 2506.07813), and nothing else."""

@@ -1,0 +1,211 @@
+"""What a stage works on: residual images, coordinates and conditions, made alike for training and inference.
+
+The paper (§III-A) runs the chain on "HR and LR residual images" from a pretrained SR model, without a formula. We read
+
+    x_0 = gain · (HR_i - B_i),   y = gain · (Up(u_{i-1}) - B_i),   u_i = B_i + x̂_0 / gain
+
+with B_i the base image of stage i (docs/protocol.md §2.3). x_0 has no bounds of its own: the composed image is clamped,
+never the residual. Images are in [-1, 1] here, as in ResShift; `to_signed` and `from_signed` stand at the border.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from casarbi.errors import CasarbiError
+from casarbi.pictures.resize import resize
+from casarbi.plain import quote
+from casarbi.references import MODELS, Reference, near_names
+from casarbi.scales import Size
+
+BASES = ("none", "bicubic", "liif_initial", "liif_stage")
+UPS = ("bicubic", "liif")
+
+Regressor = Callable[[Tensor, Size], Tensor]
+"""A deterministic SR model such as LIIF: images in [-1, 1] and a size to images of that size in [-1, 1]."""
+
+
+@dataclass(frozen=True)
+class ResidualConfig:
+    """How residual images are made; the paper leaves all three open.
+
+    Attributes:
+        residual_base: B_i: `none` (zero: the chain runs on images), `bicubic` (of u_{i-1}), `liif_initial` (LIIF of u_0
+            at the cumulative scale; "initial LR image" in the paper points to it) or `liif_stage` (LIIF of u_{i-1}).
+        lr_up: Up: `bicubic` or `liif`. With the base made the same way y is zero, and the chain starts from pure noise.
+        residual_gain: the factor that gives residuals about unit spread, for which kappa = 2 was tuned.
+        liif: reference of the LIIF where one is needed, such as `liif:mini-face`. The paper's was trained on the same
+            data. Weights files hold it, so it names a registered model, and not CasArbi, whose file could name itself.
+    """
+
+    residual_base: str = "bicubic"
+    lr_up: str = "bicubic"
+    residual_gain: float = 4.0
+    liif: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse unknown words and a gain that is not positive."""
+        for name, value, known in (("residual_base", self.residual_base, BASES), ("lr_up", self.lr_up, UPS)):
+            if value not in known:
+                raise CasarbiError(f"{name} is {quote(value)}, wanted {', '.join(known)}.")
+        if not 0 < self.residual_gain < float("inf"):
+            raise CasarbiError(f"residual_gain={self.residual_gain} must be positive and finite.")
+        if self.liif:
+            _check_base(self.liif)
+
+    @property
+    def needs_regressor(self) -> bool:
+        """Whether a LIIF is part of the method."""
+        return self.lr_up == "liif" or self.residual_base.startswith("liif")
+
+
+def _check_base(reference: str) -> None:
+    name = Reference.parse(reference).name
+    known = [known for known in MODELS.names() if known != "casarbi"]
+    if name not in known:
+        raise CasarbiError(
+            f"liif is {quote(reference)}, but the base, whose name goes into weights files, must be a registered model "
+            f"other than casarbi: {near_names(name, known)}"
+        )
+
+
+@dataclass(frozen=True)
+class StageInputs:
+    """All that a stage knows before its first step; images in [-1, 1].
+
+    Attributes:
+        u_prev: (B, 3, h, w) u_{i-1}, the condition; in training the LR image with its noise augmentation.
+        up: (B, 3, H, W) Up(u_{i-1}).
+        base: (B, 3, H, W) B_i.
+        coordinates: (1, 2, H, W) c, (y, x) of the pixel centres.
+        scale: (B,) s_i as the network is told it.
+        gain: residual_gain.
+    """
+
+    u_prev: Tensor
+    up: Tensor
+    base: Tensor
+    coordinates: Tensor
+    scale: Tensor
+    gain: float
+
+    @property
+    def y(self) -> Tensor:
+        """The LR residual image."""
+        return self.residual(self.up)
+
+    def residual(self, image: Tensor) -> Tensor:
+        """Residual image of an image of the stage's size: x_0 where that is the HR image."""
+        return self.gain * (image - self.base)
+
+    def compose(self, x0: Tensor, *, clamp: bool = True) -> Tensor:
+        """Image of a predicted residual: base added back, then clamped to [-1, 1]."""
+        image = self.base + x0 / self.gain
+        return image.clamp(-1, 1) if clamp else image
+
+
+def stage_inputs(
+    u_prev: Tensor,
+    size: Size,
+    scale: float,
+    config: ResidualConfig,
+    *,
+    u_0: Tensor | None = None,
+    regressor: Regressor | None = None,
+    coordinates: Tensor | None = None,
+) -> StageInputs:
+    """Make the inputs of a stage, the same way in training and inference.
+
+    Args:
+        u_prev: (B, 3, h, w) in [-1, 1].
+        size: (H, W) of the stage's output.
+        scale: s_i, nominal or achieved as `CascadeConfig.scale_input` says.
+        config: how residuals are made.
+        u_0: (B, 3, h0, w0) the original LR images, wanted for residual_base = liif_initial alone.
+        regressor: LIIF, where the configuration asks for it.
+        coordinates: (1, 2, H, W), for a crop its place in the whole image; by default the map of a whole image.
+
+    Raises:
+        CasarbiError: where u_0 or the regressor is wanted and not given.
+    """
+    if config.needs_regressor and regressor is None:
+        raise CasarbiError(
+            f"residual_base={config.residual_base} with lr_up={config.lr_up} needs a LIIF: name one, or use bicubic."
+        )
+    if config.residual_base == "liif_initial" and u_0 is None:
+        raise CasarbiError("residual_base=liif_initial needs the original LR image beside the stage's input.")
+
+    def enlarge(kind: str) -> Tensor:
+        # Overshoot is kept in Up and B: clamping them would put errors into residuals that have no bounds anyway.
+        return regressor(u_prev, size) if kind.startswith("liif") and regressor else resize(u_prev, size)
+
+    up = enlarge(config.lr_up)
+    if config.residual_base == "none":
+        base = torch.zeros_like(up)
+    elif config.residual_base == "liif_initial" and regressor is not None and u_0 is not None:
+        base = regressor(u_0, size)
+    else:
+        same = config.residual_base.startswith("liif") == (config.lr_up == "liif")
+        base = up if same else enlarge(config.residual_base)
+    if coordinates is None:
+        coordinates = coordinate_map(size, device=u_prev.device)
+    told = torch.full((len(u_prev),), scale, dtype=torch.float32, device=u_prev.device)
+    return StageInputs(u_prev, up, base, coordinates, told, config.residual_gain)
+
+
+def training_item(
+    lr: Tensor,
+    hr: Tensor,
+    scale: float,
+    config: ResidualConfig,
+    *,
+    u_0: Tensor | None = None,
+    regressor: Regressor | None = None,
+    coordinates: Tensor | None = None,
+) -> tuple[Tensor, StageInputs]:
+    """Make the target and the inputs of a batch to train on (Algorithm 1); `inputs.y` is y.
+
+    Args:
+        lr: (B, 3, h, w) in [-1, 1], with its noise augmentation where there is any: base and Up are made of it, as they
+            are made of an imperfect u_{i-1} in inference.
+        hr: (B, 3, H, W) in [-1, 1].
+        scale: s_i of the batch.
+        config: how residuals are made.
+        u_0: as in `stage_inputs`.
+        regressor: as in `stage_inputs`.
+        coordinates: as in `stage_inputs`.
+
+    Returns:
+        x_0 (B, 3, H, W) and the inputs, whose `y` completes Eq. 1.
+    """
+    size = (hr.shape[-2], hr.shape[-1])
+    inputs = stage_inputs(lr, size, scale, config, u_0=u_0, regressor=regressor, coordinates=coordinates)
+    return inputs.residual(hr), inputs
+
+
+def coordinate_map(
+    size: Size, corner: Size = (0, 0), whole: Size | None = None, device: torch.device | str | None = None
+) -> Tensor:
+    """Coordinate map c: where the pixels of a window lie in their image, whose edges are at -1 and 1.
+
+    Pixel centres as in LIIF, which the paper does not say. A training patch gives its corner and the size of the image
+    it was cut from, so that the network sees the coordinates it will meet on whole images.
+
+    Args:
+        size: (H, W) of the window.
+        corner: (row, column) of its first pixel.
+        whole: (height, width) of the image, by default the window itself.
+        device: where the map is made.
+
+    Returns:
+        (1, 2, H, W) float32, y then x.
+    """
+    axes = [
+        (torch.arange(start, start + n, dtype=torch.float32, device=device) * 2 + 1) / total - 1
+        for n, start, total in zip(size, corner, whole or size, strict=True)
+    ]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"))[None]

@@ -1,0 +1,141 @@
+"""Large images by overlapping tiles: every evaluation of the denoiser is cut up, so its memory is bounded.
+
+The chain itself is not cut: noise is drawn, x_t kept and guidance applied for the whole stage, and at every step the
+tiles' predictions are blended. Tiles thus agree at each step before they can drift apart, which leaves no seams. They
+begin where a value of the network's coarsest level begins, so that a tile sees the same grid as the whole would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from casarbi.errors import CasarbiError
+from casarbi.method.network import Denoiser
+from casarbi.method.residuals import StageInputs
+from casarbi.scales import Size
+from casarbi.tiles import Span, blend, cut_up
+
+
+@dataclass(frozen=True)
+class TileConfig:
+    """When and how an image is cut.
+
+    Attributes:
+        tile: side in pixels; an output of more than tile² pixels is cut. Bounds the memory (about 0.5 GB at 512 with 24
+            channels).
+        overlap: pixels that neighbours share at least; blended over.
+    """
+
+    tile: int = 512
+    overlap: int = 64
+
+    def __post_init__(self) -> None:
+        """Refuse tiles that would not advance."""
+        if self.tile < 32 or not 0 <= self.overlap <= self.tile // 2:
+            raise CasarbiError(
+                f"tile={self.tile} must be at least 32 pixels, and overlap={self.overlap} from 0 to half of it."
+            )
+
+    def needed(self, size: Size) -> bool:
+        """Whether an output of this size is cut."""
+        return size[0] * size[1] > self.tile**2
+
+
+def resize_rows(n: int, length: int, window: Span) -> tuple[Span, Tensor]:
+    """Rows `window` of the matrix by which `casarbi.pictures.resize` takes an axis of n pixels to `length`.
+
+    `resize` only makes whole images. Kernel and border rule are Pillow's: Keys' cubic, cut off at the border and
+    normalised.
+
+    Returns:
+        The input pixels that count, as a span, and the weights (window, span).
+    """
+    stretch = max(1.0, n / length)
+    centres = (torch.arange(*window, dtype=torch.float64) + 0.5) * n / length
+    low = max(0, int(centres[0] - 2 * stretch))
+    high = min(n, int(centres[-1] + 2 * stretch) + 1)
+    x = ((torch.arange(low, high, dtype=torch.float64) + 0.5 - centres[:, None]) / stretch).abs()
+    inner, outer = 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+    weights = torch.where(x <= 1, inner, torch.where(x <= 2, outer, torch.zeros_like(x)))
+    return (low, high), (weights / weights.sum(dim=1, keepdim=True)).float()
+
+
+@dataclass(frozen=True)
+class Crop:
+    """One tile's part of a stage.
+
+    Attributes:
+        inputs: cropped to the tile, with that part of u_{i-1} that its features depend on.
+        rows: weights (tile height, rows of the crop of u_{i-1}) that upsample its features.
+        columns: the same along the other axis.
+    """
+
+    inputs: StageInputs
+    rows: Tensor
+    columns: Tensor
+
+    @classmethod
+    def of(cls, inputs: StageInputs, y: Span, x: Span, reach: int) -> Crop:
+        """Cut a tile out; `reach` is that of the LR encoder in pixels of u_{i-1}."""
+        height, width = inputs.up.shape[-2:]
+        (top, bottom), rows = _crop_axis(inputs.u_prev.shape[-2], height, y, reach)
+        (left, right), columns = _crop_axis(inputs.u_prev.shape[-1], width, x, reach)
+        window = (..., slice(*y), slice(*x))
+        cropped = replace(
+            inputs,
+            u_prev=inputs.u_prev[..., top:bottom, left:right],
+            up=inputs.up[window],
+            base=inputs.base[window],
+            coordinates=inputs.coordinates[window],
+        )
+        return cls(cropped, rows.to(inputs.up.device), columns.to(inputs.up.device))
+
+    def upsample(self, features: Tensor) -> Tensor:
+        """Feature maps of the crop of u_{i-1} to the tile: what a crop of the whole's upsampled features would be."""
+        return (self.rows @ features.float() @ self.columns.T).to(features.dtype)
+
+
+def _crop_axis(n: int, length: int, window: Span, reach: int) -> tuple[Span, Tensor]:
+    """Input pixels along one axis with the encoder's margin, and weights over them; the margin has none."""
+    (low, high), weights = resize_rows(n, length, window)
+    start, stop = max(0, low - reach), min(n, high + reach)
+    return (start, stop), torch.nn.functional.pad(weights, (low - start, stop - high))
+
+
+def predict_tiled(
+    network: Denoiser,
+    inputs: StageInputs,
+    x_t: Tensor,
+    t: Tensor,
+    config: TileConfig,
+    report: Callable[[float], None] | None = None,
+) -> Tensor:
+    """Evaluate the denoiser tile by tile and blend.
+
+    Args:
+        network: the denoiser; with self-attention, tiles see less than the whole would.
+        inputs: of the whole stage.
+        x_t: (B, 3, H, W), scaled for the network.
+        t: (B,).
+        config: how it is cut.
+        report: told the share of the tiles that has just been done, after each.
+
+    Returns:
+        x̂_0 (B, 3, H, W).
+    """
+    size = (x_t.shape[-2], x_t.shape[-1])
+    tiles = cut_up(size, config.tile, config.overlap, network.config.multiple)
+
+    def make(i: int) -> Tensor:
+        crop = Crop.of(inputs, tiles[i].y, tiles[i].x, network.lr_encoder.reach)
+        # Features are made again at every step: kept for all tiles, they would take more memory than the images.
+        made = network(tiles[i].cut(x_t), t, network.encode(crop.inputs, crop.upsample))
+        if report:
+            report(1 / len(tiles))
+        return made
+
+    return blend(tiles, size, make)

@@ -1,0 +1,187 @@
+"""Training CasArbi (Algorithm 1, Eq. 7 and 10)."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from casarbi.checkpoints import weights_header
+from casarbi.errors import CasarbiError
+from casarbi.method.cascade import CascadeConfig, draw_stage
+from casarbi.method.config import METHOD, CasArbiConfig, save_weights
+from casarbi.method.costs import cascade_cost
+from casarbi.method.diffusion import add_noise, scale_input
+from casarbi.method.model import BASE_KEY, CasArbi
+from casarbi.method.network import Denoiser
+from casarbi.method.residuals import Regressor, training_item
+from casarbi.pictures.images import from_uint8
+from casarbi.pictures.resize import resize
+from casarbi.scales import Size
+from casarbi.settings import build
+from casarbi.signed import from_signed, to_signed
+from casarbi.sr import create_model
+from casarbi.training.augmentation import NoiseAugmentation
+from casarbi.training.crops import random_patch
+from casarbi.training.header import TRAINED_HERE
+from casarbi.training.task import Batch, Recipe, Task, Validation
+from casarbi.training.validation import check_scales, validate_model
+
+
+@dataclass(frozen=True)
+class ItemSettings:
+    """Items and validation; everything else is `casarbi.method.config.CasArbiConfig`.
+
+    Attributes:
+        lr_side: side of the original LR images; a stage's input is larger by the factors of the stages before.
+        whole: items are whole pictures (faces); else square patches.
+        noise: reading of the noise augmentation, see `NoiseAugmentation`.
+        noise_amount: its steps, or deviation.
+        noise_drawn: draw the amount for each image.
+        validation_scales: the contact sheet shows the last one.
+        validation_batches: batches of the validation loss, always the same ones.
+    """
+
+    lr_side: int = 16
+    whole: bool = True
+    noise: str = "none"
+    noise_amount: float = 0.0
+    noise_drawn: bool = False
+    validation_scales: tuple[float, ...] = (5.3, 8.0)
+    validation_batches: int = 6
+
+
+@dataclass(frozen=True)
+class StageRecipe(Recipe):
+    """One stage of the cascade a batch: its input made from the HR picture, not from the stage before."""
+
+    items: ItemSettings
+    cascade: CascadeConfig
+
+    def draw(self, rng: np.random.Generator) -> tuple[Size, Size, float]:
+        """Sizes of the stage's input and output, and the factor that the network is told (Eq. 7)."""
+        stage = draw_stage(self.cascade, torch.Generator().manual_seed(int(rng.integers(2**63))))
+        small, large = stage.sizes((self.items.lr_side, self.items.lr_side))
+        achieved = self.cascade.scale_input == "achieved"
+        return small, large, (large[0] / small[0] if achieved else stage.scale)
+
+    def item(self, image: Tensor, shared: tuple[Size, Size, float], rng: np.random.Generator) -> Batch:
+        """Make the stage's input and output from one picture, mirrored half of the time.
+
+        Returns:
+            lr and hr: uint8 (3, h, h) and (3, H, H); first: uint8, the original LR image; scale: scalar.
+        """
+        small, large, scale = shared
+        side = self.items.lr_side
+        if not self.items.whole:
+            image = random_patch(image, round(side * self.cascade.max_scale), rng)
+        if rng.random() < 0.5:
+            image = image.flip(-1).contiguous()
+        lr, hr, first = (resize(image, size) for size in (small, large, (side, side)))
+        return {"lr": lr, "hr": hr, "first": first, "scale": torch.tensor(scale)}
+
+
+class CasArbiTask(Task):
+    """L1 between predicted and true residual image at a random step of the chain (Eq. 10)."""
+
+    # PSNR rewards blur; the validation loss is what training lowers, on fixed pictures, stages and noise.
+    best_metric, best_is_highest = "loss", False
+    network: Denoiser
+
+    def __init__(self, items: ItemSettings, config: CasArbiConfig) -> None:
+        self.items, self.config = items, config
+        self.network = Denoiser(config.network)
+        self.recipe = StageRecipe(items, config.cascade)
+        self.noise = NoiseAugmentation(items.noise, items.noise_amount, items.noise_drawn)
+        self.chain = config.process.noise_levels
+        self.noise.deviations(self.chain)  # fails now, not in the first step
+        self.settings = {"items": dataclasses.asdict(items), **config.as_json()}
+        if not items.whole:
+            self.least_side = int(items.lr_side * max(config.cascade.max_scale, *items.validation_scales) + 0.5)
+        self.liif = create_model(config.residual.liif) if config.residual.needs_regressor else None
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Eq. 10; in units of the residual gain."""
+        return {"loss": self._loss(self.network, batch, generator, self.noise)}
+
+    def _loss(self, network: Denoiser, batch: Batch, generator: torch.Generator, noise: NoiseAugmentation) -> Tensor:
+        residual, process = self.config.residual, self.config.process
+        lr = noise.apply(from_uint8(batch["lr"]), generator, self.chain)
+        first = to_signed(from_uint8(batch["first"])) if residual.residual_base == "liif_initial" else None
+        x0, inputs = training_item(
+            to_signed(lr),
+            to_signed(from_uint8(batch["hr"])),
+            float(batch["scale"][0]),
+            residual,
+            u_0=first,
+            regressor=self._regressor(lr.device),
+        )
+        t = torch.randint(1, process.T + 1, (len(x0),), generator=generator, device=x0.device)
+        eps = torch.randn(x0.shape, generator=generator, device=x0.device)
+        x_t = add_noise(x0, inputs.y, t, eps, process)
+        predicted = network(scale_input(x_t, t, process), t, network.encode(inputs))
+        return (predicted.float() - x0).abs().mean()
+
+    def _regressor(self, device: torch.device) -> Regressor | None:
+        if self.liif is None:
+            return None
+        liif = self.liif.to(str(device))
+
+        def enlarge(images: Tensor, size: Size) -> Tensor:
+            with torch.autocast(device.type, enabled=False):
+                return to_signed(liif.upscale(from_signed(images.float()), size, [0] * len(images)))
+
+        return enlarge
+
+    def costs(self) -> dict[str, str]:
+        """Parameters, and FLOPs of every stage."""
+        return super().costs() | cascade_cost(self.config, self.items.lr_side)
+
+    def validate(self, network: nn.Module, images: Sequence[Tensor]) -> Validation:
+        """Loss on fixed items without augmentation, and PSNR and pictures of the whole cascade, guidance included."""
+        assert isinstance(network, Denoiser)
+        items = self.items
+        return validate_model(
+            CasArbi(network, self.config, liif=self.liif),
+            images,
+            items.lr_side,
+            items.validation_scales,
+            whole=items.whole,
+            name="CasArbi",
+            loss=lambda batch, generator: self._loss(network, batch, generator, NoiseAugmentation()),
+            recipe=self.recipe,
+            count=items.validation_batches,
+            device=next(network.parameters()).device,
+        )
+
+    def facts(self) -> dict[str, str]:
+        """Method, configuration, licence, and the LIIF that residuals were made with."""
+        base = {} if self.liif is None else {BASE_KEY: json.dumps(self.liif.identity)}
+        return {**TRAINED_HERE, **base, **weights_header(METHOD, self.config.as_json())}
+
+    def save(self, path: Path, network: nn.Module, header: Mapping[str, str]) -> None:
+        """Write a file that `casarbi:FILE` loads."""
+        assert isinstance(network, Denoiser)
+        save_weights(path, network, self.config, {**self.facts(), **header})
+
+
+def casarbi_task(settings: Mapping[str, Any]) -> CasArbiTask:
+    """Build the task from a preset's [settings]: a table "items", and those of `CasArbiConfig`.
+
+    Raises:
+        CasarbiError: on an unknown or impossible setting.
+    """
+    tables = dict(settings)
+    items = build(ItemSettings, tables.pop("items", {}), "[settings.items]")
+    config = CasArbiConfig.from_json(tables, "the preset's [settings]")
+    check_scales(items.validation_scales)
+    if items.lr_side < 1 or items.validation_batches < 1:
+        raise CasarbiError("[settings.items] wants lr_side and validation_batches of at least 1.")
+    return CasArbiTask(items, config)

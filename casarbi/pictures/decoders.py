@@ -1,0 +1,224 @@
+"""Opening picture files through Pillow: which formats, what is refused, and what a file may cost.
+
+Memory follows the pixels that are really there. A size that is only declared is refused before anything is decoded:
+above the limit on pixels, or beyond what the bytes of the file can hold (`casarbi.pictures.containers`).
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import struct
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from PIL import Image, ImageFile
+
+from casarbi.errors import CasarbiError
+from casarbi.pictures.containers import MAX_TAGS, check_before_opening, count_tags, describe_tiff, least_bytes
+from casarbi.pictures.nativewords import native_words
+from casarbi.plain import visible
+
+# Still pictures, in the order they are tried. Pillow's others run programs (EPS), hold no pixels or have no signature.
+_FORMATS = "PNG JPEG TIFF WEBP GIF BMP DIB PPM JPEG2000 AVIF HEIF PSD ICO QOI PCX SGI SUN DDS XBM XPM MSP PIXAR TGA"
+_RAW_SUFFIXES = ".3fr .arw .cr2 .cr3 .crw .dng .nef .nrw .orf .pef .raf .rw2 .srw"
+# What Pillow's readers raise on damaged files; AVIF's a bare RuntimeError.
+DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    EOFError,
+    struct.error,
+    ArithmeticError,
+    RuntimeError,
+    Image.DecompressionBombError,
+)
+
+# What a file that is no picture often is, by how it begins.
+_STRANGERS = {
+    b"<!doctype html": "a web page",
+    b"<html": "a web page",
+    b"<svg": "an SVG drawing",
+    b"<?xml": "an XML file",
+    b"%pdf": "a PDF",
+    b"version https://git-lfs": "a Git LFS pointer, whose file was not fetched",
+    b"pk\x03\x04": "a zip archive",
+}
+_HEIF_BRANDS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypheif", b"ftyphevc")
+_REASON_LENGTH = 200
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # it raises what it logs, and then we say it
+ODD = "odd file"
+"""How the note begins that a picture was read in spite of damage."""
+
+
+@contextmanager
+def open_picture(path: Path, max_pixels: int | None = None, notes: list[str] | None = None) -> Iterator[Image.Image]:
+    """Open a still picture of any common format; its content decides the format, not its suffix.
+
+    Only its header is read. What Pillow raises inside the block while it decodes becomes one sentence.
+
+    Args:
+        path: the file.
+        max_pixels: refuse pictures of more pixels; None for a caller who only reads the header.
+        notes: gets what Pillow warned of while the picture was open, such as damaged EXIF data.
+
+    Raises:
+        CasarbiError: if there is no such file, it is a folder, empty, no picture, cut off or damaged, or declares more
+            pixels than `max_pixels` or than its bytes can hold.
+    """
+    _check_file(path)
+    try:
+        with path.open("rb") as file, _strict_pillow(), warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            image = _open(file, path)
+            _leave_out_odd_exif(image)
+            if max_pixels is not None:
+                _check_size(image, path, max_pixels)
+            yield image
+    except CasarbiError as error:
+        raise error if str(path) in str(error) else CasarbiError(f"{path} cannot be used: {error}.") from None
+    except PermissionError:
+        raise CasarbiError(f"{path} may not be read: check its permissions.") from None
+    except MemoryError:
+        raise CasarbiError(f"{path} needs more memory than there is: shrink it first.") from None
+    except DAMAGE as error:
+        raise _damaged(path, error) from None
+    if notes is not None:
+        notes += dict.fromkeys(_odd(str(warning.message)) for warning in caught)
+
+
+def decode(image: Image.Image, notes: list[str]) -> None:
+    """Decode the pixels of an open picture; what libtiff says in passing becomes a note instead of bare lines.
+
+    Raises:
+        Exception: what Pillow raises on a damaged file.
+    """
+    words: list[str] = []
+    try:
+        with native_words(words, listen=image.format == "TIFF"):
+            image.load()
+    except DAMAGE as error:
+        raise OSError(words[0] if words else _reason(error)) from error
+    notes += [_odd(words[0])] if words else []
+    if hasattr(image, "_decoder"):  # of WebP and AVIF: they would keep the file and two copies of the pixels
+        vars(image).update(_decoder=None, fp=None)
+
+
+def _odd(text: str) -> str:
+    return f"{ODD}: {visible(text.split('. ')[0].strip(' .'))[:_REASON_LENGTH]}"
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise CasarbiError(f"{path} is a folder where one picture is expected: name a file in it.")
+    if not path.exists():
+        raise CasarbiError(f"There is no file '{path}': check the name.")
+    if not path.is_file():  # a pipe or a device could be waited for without end
+        raise CasarbiError(f"{path} is not a regular file: save the picture to one first.")
+    if path.stat().st_size == 0:
+        raise CasarbiError(f"{path} is empty (0 bytes): copy or download it again.")
+    if path.suffix.lower() in _RAW_SUFFIXES.split():  # as TIFF it would give its thumbnail
+        raise CasarbiError(f"{path} is a camera's raw file: develop it to TIFF or PNG first.")
+
+
+_depth = 0
+_depth_lock = threading.Lock()
+_before: tuple[bool, int | None] = (False, None)
+
+
+@contextmanager
+def _strict_pillow() -> Iterator[None]:
+    """Refuse half pictures even if another library accepts them (pytorch/vision#138), and let our limit on pixels rule.
+
+    Both are settings of the whole process: the first of several threads sets them and the last sets them back.
+    """
+    global _depth, _before
+    with _depth_lock:
+        if _depth == 0:
+            _before = ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS
+            ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = False, None
+        _depth += 1
+    try:
+        yield
+    finally:
+        with _depth_lock:
+            _depth -= 1
+            if _depth == 0:
+                ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = _before
+
+
+def _open(file: IO[bytes], path: Path) -> Image.Image:
+    """What `Image.open` does, for the formats of still pictures and without its global limit on the size."""
+    Image.init()
+    head = file.read(16)
+    failure: Exception | None = None
+    for name in _FORMATS.split():
+        factory, accept = Image.OPEN.get(name, (None, None))
+        if factory is None or (accept and accept(head) is not True and accept(head) != 1):
+            continue
+        file.seek(0)
+        try:
+            check_before_opening(name, file)
+            file.seek(0)
+            return factory(file, str(path))
+        except DAMAGE as error:
+            if name == "TIFF" and _is_unknown_make(error) and (what := describe_tiff(file)):
+                raise CasarbiError(f"{path} is {what}.") from None
+            failure = failure or (error if accept else None)
+    if failure is not None:
+        raise _damaged(path, failure)
+    file.seek(0)
+    raise CasarbiError(_stranger(path, file.read(64)))
+
+
+def _leave_out_odd_exif(image: Image.Image) -> None:
+    exif = image.info.get("exif")
+    if exif and count_tags(io.BytesIO(exif.removeprefix(b"Exif\0\0"))) > MAX_TAGS:
+        del image.info["exif"]
+        warnings.warn("EXIF data of thousands of tags left out", stacklevel=2)
+
+
+def _is_unknown_make(error: Exception) -> bool:
+    """Whether Pillow read the tags of a TIFF and has no mode, or no decompressor (a KeyError inside), for them."""
+    return "unknown" in str(error) or isinstance(error.__cause__, KeyError)
+
+
+def _stranger(path: Path, head: bytes) -> str:
+    if head[4:12] in _HEIF_BRANDS:
+        return f"{path} is a HEIC picture, which needs another reader: save it as JPEG or PNG first."
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    looks = next((f"; it looks like {what}" for sign, what in _STRANGERS.items() if start.startswith(sign)), "")
+    return f"{path} is not a picture that can be read{looks}: save it as PNG, JPEG, TIFF or WebP."
+
+
+def _damaged(path: Path, error: Exception) -> CasarbiError:
+    return CasarbiError(f"{path} is cut off or damaged ({_reason(error)}): copy or download it again.")
+
+
+def _reason(error: Exception) -> str:
+    reason = visible(" ".join(str(error).split())).rstrip(".")
+    return reason[:_REASON_LENGTH] or type(error).__name__
+
+
+def _check_size(image: Image.Image, path: Path, max_pixels: int) -> None:
+    width, height = image.size
+    size = f"{width}x{height} px"
+    if width * height > max_pixels:
+        raise CasarbiError(
+            f"{path} has {size} ({width * height:,}), above the limit of {max_pixels:,} pixels: "
+            "if it is meant, raise the limit (--max-pixels N of casarbi upscale, folder:DIR?max_pixels=N)."
+        )
+    needed, found = least_bytes(image), path.stat().st_size
+    if found < needed:
+        raise CasarbiError(
+            f"{path} declares {size}, but its {found:,} bytes cannot hold them ({image.format} needs {needed:,} or "
+            "more): copy or download it again."
+        )

@@ -1,0 +1,141 @@
+"""Marks, digits and footnotes of the printed cells."""
+
+import math
+
+import pytest
+
+from reports.document import Method
+from reports.table import fixed, footnotes, legend, panel_blocks
+
+NAN = math.nan
+
+
+def cells(document, place=0):
+    """Cells by method title of one block."""
+    return {row.title: row.cells for row in panel_blocks(document.panels[0])[place].rows}
+
+
+def ranked(build, values, source="measured", **options):
+    """Marks of methods a, b, c … with the given values at one scale out of two."""
+    rows = [("abcdef"[k], 5.3, "psnr", value, NAN, NAN, 4, source, NAN) for k, value in enumerate(values)]
+    return [row[0].mark for row in cells(build(rows, **options)).values()]
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "text"),
+    [
+        (-1e-9, 2, "0.00"),
+        (-0.004, 2, "0.00"),
+        (-0.006, 2, "-0.01"),
+        (24.905, 2, "24.91"),
+        (math.inf, 2, "∞"),
+        (1e300, 2, "1.000e+300"),
+        (3.0, 0, "3"),
+    ],
+)
+def test_digits(value, decimals, text):
+    assert fixed(value, decimals) == text
+
+
+@pytest.mark.parametrize(
+    ("values", "marks"),
+    [
+        ([24.0, 26.0, 25.0], ["", "best", "second"]),
+        ([24.001, 24.002, 23.0], ["best", "best", "second"]),
+        ([26.0, 25.001, 25.004], ["best", "second", "second"]),
+        ([24.0, NAN, 23.0], ["best", "", "second"]),
+        ([math.inf, 40.0, 30.0], ["best", "second", ""]),
+        ([24.0, NAN], ["", ""]),
+    ],
+)
+def test_best_and_second_are_compared_as_printed(build, values, marks):
+    assert ranked(build, values) == marks
+
+
+def test_direction_turns_the_marks_round(build):
+    assert ranked(build, [0.2, 0.1, 0.3], higher=False) == ["second", "best", ""]
+
+
+def test_a_cited_value_is_never_ranked(build):
+    rows = [
+        ("ours", 5.3, "psnr", 24.0, NAN, NAN, 4, "measured", NAN),
+        ("bicubic", 5.3, "psnr", 23.0, NAN, NAN, 4, "measured", NAN),
+        ("sr3", 5.3, "psnr", 99.0, NAN, NAN, 0, "cited", 99.0),
+    ]
+    assert [row[0].mark for row in cells(build(rows)).values()] == ["best", "second", ""]
+    assert ranked(build, [1.0, 2.0], source="cited") == ["", ""]
+
+
+def test_states_tell_failed_missing_and_cited_apart(document):
+    found = cells(document)
+    assert [cell.state for cell in found["Broken"]] == ["failed", "missing"]
+    assert [cell.text for cell in found["Broken"]] == ["failed", "—"]
+    assert [cell.state for cell in found["SR3"]] == ["missing", "cited"]
+
+
+def test_a_metric_without_a_twin_in_the_paper_shows_none_of_its_values(document):
+    block = panel_blocks(document.panels[0])[1]
+    assert block.title == "ST-LPIPS" and not any(cell.paper for cell in block.cells)
+
+
+def test_a_method_without_rows_for_a_metric_is_left_out_there(document):
+    assert list(cells(document, 1)) == ["Bicubic", "LIIF"]
+
+
+def test_cells_outside_the_trained_range_and_with_another_n_say_so(document):
+    inside, outside = cells(document)["LIIF"]
+    assert (inside.outside, inside.n, outside.outside, outside.n) == (False, 0, True, 31)
+    assert not any(cell.outside for cell in cells(document)["Bicubic"])
+
+
+def test_interval_and_its_larger_half(document):
+    cell = cells(document)["Bicubic"][0]
+    assert (cell.interval, cell.half) == ("23.60, 24.50", "0.50")
+
+
+def test_the_papers_digits_are_not_padded_to_ours(build):
+    rows = [
+        ("edsr", 4.0, "ssim", 0.83, NAN, NAN, 0, "cited", 0.83),
+        ("liif", 4.0, "ssim", 0.8123, NAN, NAN, 9, "measured", 0.8),
+    ]
+    found = cells(build(rows, scales=(4.0,), decimals=4))
+    assert found["edsr"][0].text == "0.83" and (found["liif"][0].text, found["liif"][0].paper) == ("0.8123", "0.80")
+
+
+def test_one_scale_puts_the_metrics_side_by_side(build):
+    rows = [("a", 4.0, name, 1.0, NAN, NAN, 9, "measured", NAN) for name in ("psnr", "ssim")]
+    (block,) = panel_blocks(build(rows, scales=(4.0,)).panels[0])
+    assert [column.label for column in block.columns] == ["PSNR", "SSIM"] and block.title == "×4"
+
+
+def test_legend_explains_what_occurs_and_nothing_else(document, build):
+    panel = document.panels[0]
+    text = " ".join(legend(panel_blocks(panel), panel, "bold", "underlined", "[low, high]"))
+    assert all(word in text for word in ("95 %", "bold", "cited, paper", "†", "up to 8", "failed", "— not measured"))
+    plain = build([("a", 5.3, "psnr", 1.0, NAN, NAN, 1, "measured", NAN)], scales=(5.3,)).panels[0]
+    assert legend(panel_blocks(plain), plain, "bold", "underlined", "±") == []
+
+
+def test_methods_with_the_same_reason_share_a_footnote(build):
+    rows = [(name, 5.3, "psnr", NAN, NAN, NAN, 0, "missing", NAN) for name in ("idm", "kim", "liif")]
+    methods = (Method("idm", reason="no weights"), Method("kim", reason="no weights"), Method("liif", reason="no GPU"))
+    assert footnotes(panel_blocks(build(rows, methods).panels[0])) == {1: "idm, kim: no weights", 2: "liif: no GPU"}
+
+
+def test_marks_follow_the_images_that_methods_share(build):
+    """A method that failed on the hard pictures is not the best (ScrollPrize/villa#1477)."""
+    shared = {("a", 5.3, "psnr"): 32.56, ("b", 5.3, "psnr"): 31.25}
+    document = build(
+        [
+            ("a", 5.3, "psnr", 27.92, NAN, NAN, 6, "measured", NAN),
+            ("b", 5.3, "psnr", 31.25, NAN, NAN, 4, "measured", NAN),
+        ],
+        shared=shared,
+    )
+    assert [row[0].mark for row in cells(document).values()] == ["best", "second"]
+    panel = document.panels[0]
+    assert "by the images that all its methods have" in " ".join(legend(panel_blocks(panel), panel, "b", "u", "±"))
+    nothing = build(
+        [(m, 5.3, "psnr", 1.0, NAN, NAN, 1, "measured", NAN) for m in "ab"], shared=dict.fromkeys(shared, NAN)
+    )
+    assert [row[0].mark for row in cells(nothing).values()] == ["", ""]
