@@ -127,7 +127,7 @@ def test_needs_a_data_set(tmp_path):
 
 
 def test_identity_follows_content_not_place_or_time(tmp_path):
-    """F86: equal names, sizes and times, other pixels."""
+    """Equal names, sizes and times, other pixels."""
     for folder, grey in (("a", 1), ("b", 1), ("c", 2)):
         os.utime(save(tmp_path / folder / "baby.bmp", grey), (1, 1))
     a, b, c = (create_model(f"outputs:{tmp_path / folder}").identity for folder in "abc")
@@ -145,7 +145,7 @@ def test_change_while_running_is_noticed(tmp_path):
 
 
 def test_lossy_results_are_noted(tmp_path):
-    """F47, by content: a JPEG may be named .png."""
+    """Told by content, as a JPEG may be named .png."""
     save(tmp_path / "a.png", 1)
     assert create_model(f"outputs:{tmp_path}").info.warning == ""
     save(tmp_path / "b.jpg", 1).rename(tmp_path / "b.png")

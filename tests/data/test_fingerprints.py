@@ -33,7 +33,7 @@ def test_fingerprint_depends_on_content_names_and_selection(put, tmp_path):
 
 
 def test_equal_names_sizes_and_times_do_not_hide_other_pixels(put, tmp_path, settled):
-    """Field case F86, IBM/unitxt#7."""
+    """In IBM/unitxt#7 the results of the old data came back."""
     path = put("0.bmp", seed=1)
     os.utime(path, (1_600_000_000, 1_600_000_000))
     before, facts = folder(str(tmp_path)).fingerprint, path.stat()

@@ -68,7 +68,7 @@ def test_pictures_that_are_srgb_keep_every_bit(tmp_path, profile, name):
 
 
 def test_a_wide_profile_is_followed_for_comparing_and_kept_for_enlarging(tmp_path):
-    """F89: two files that look alike scored 27.7 dB."""
+    """Two files that look alike scored 27.7 dB."""
     path = save(tmp_path / "a.png", icc_profile=WIDE)
     kept, compared = read_picture(path), read_image(path)
     assert kept.icc == WIDE and torch.equal(kept.rgb, read_image(save(tmp_path / "b.png")))

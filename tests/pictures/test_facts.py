@@ -53,7 +53,7 @@ def enlarged(photo, name):
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.webp"])
 def test_facts_are_kept(photo, name, capfd):
-    """F88."""
+    """Resolution, date, caption and licence of a photograph were lost."""
     facts, dropped = enlarged(photo, name)
     assert np.allclose(facts.dpi, 300, atol=0.01)
     assert facts.first[Base.ImageDescription] == "Köln".encode()

@@ -32,14 +32,14 @@ def test_natural_order(tmp_path):
 
 
 def test_suffix_in_any_case_and_each_file_once(tmp_path):
-    fill(tmp_path, "a.PNG", "b.JPEG", "c.Jpg", "d.png", "e.JPG", "f.TIF")  # F12
+    fill(tmp_path, "a.PNG", "b.JPEG", "c.Jpg", "d.png", "e.JPG", "f.TIF")
     fill(tmp_path, "lies.png", format="JPEG")
     assert names(tmp_path) == ["a.PNG", "b.JPEG", "c.Jpg", "d.png", "e.JPG", "f.TIF", "lies.png"]
     assert all(read_image(path).shape == (3, 4, 4) for path in list_images(tmp_path).paths)
 
 
 def test_litter_is_passed_over_and_others_are_counted(tmp_path):
-    fill(tmp_path, "a.png", "b.png", "sub.png/inner.png", ".hidden.png", "._a.png")  # F10
+    fill(tmp_path, "a.png", "b.png", "sub.png/inner.png", ".hidden.png", "._a.png")
     fill(tmp_path, "Thumbs.db", ".DS_Store", "desktop.ini", "notes.txt", "checksums.md5")
     fill(tmp_path, "clip.mp4", "doc.pdf")
     listing = list_images(tmp_path)
@@ -96,5 +96,5 @@ def test_no_picture_at_top_level(tmp_path, files, words):
 def test_missing_folder_and_file_instead(tmp_path):
     with pytest.raises(CasarbiError, match="There is no folder .*nothing"):
         list_images(tmp_path / "nothing")
-    with pytest.raises(CasarbiError, match="a.png is a file where a folder of pictures is wanted"):  # F83
+    with pytest.raises(CasarbiError, match="a.png is a file where a folder of pictures is wanted"):
         list_images(fill(tmp_path, "a.png") / "a.png")

@@ -67,7 +67,7 @@ def test_exif_orientation(tmp_path, orientation, suffix):
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
 def test_16_bit_grey_is_divided_and_never_clipped(tmp_path, suffix):
-    deep = np.arange(0, 65536, 64, dtype=np.uint16).reshape(32, 32)  # F01
+    deep = np.arange(0, 65536, 64, dtype=np.uint16).reshape(32, 32)
     picture = read_picture(save(tmp_path / f"a.{suffix}", deep))
     assert np.abs(picture.rgb.numpy() - deep / 65535).max() < 1e-6
     assert picture.notes == ("grey", "16 bits")
@@ -118,7 +118,7 @@ def write_png16(path, array):
 
 @pytest.mark.parametrize("mode", ["L", "1", "LA"])
 def test_grey_modes(tmp_path, mode):
-    grey = Image.fromarray(RAMP).convert("L").convert(mode)  # F02
+    grey = Image.fromarray(RAMP).convert("L").convert(mode)
     picture = read_picture(save(tmp_path / "a.png", grey))
     assert picture.notes == ("grey",) and picture.alpha is None
     expected = np.asarray(grey.convert("L"))
@@ -152,7 +152,7 @@ def rgba(hidden):
 
 
 def test_alpha_is_laid_over_the_background(tmp_path):
-    """F03: what hides under alpha 0 never shows."""
+    """What hides under alpha 0 never shows."""
     black, magenta = (read_picture(save(tmp_path / "a.png", rgba(h))) for h in [(0, 0, 0), (255, 0, 255)])
     assert torch.equal(black.rgb, magenta.rgb) and torch.equal(black.alpha, magenta.alpha)
     assert black.notes == ("see-through parts laid over white",)
@@ -172,7 +172,7 @@ def test_unblend_undoes_the_background(tmp_path):
 @pytest.mark.parametrize("colour", [(0, 255, 255), (255, 0, 0), (255, 255, 255), (0, 0, 0)])
 @pytest.mark.parametrize("marker", [True, False])
 def test_cmyk_jpeg(tmp_path, colour, marker):
-    """F05: with Adobe's marker the values are stored inverted, and Pillow reads files without it likewise."""
+    """With Adobe's marker the values are stored inverted, and Pillow reads files without it likewise."""
     file = io.BytesIO()
     Image.new("RGB", (16, 16), colour).convert("CMYK").save(file, "JPEG", quality=95)
     data = file.getvalue()
@@ -209,7 +209,7 @@ def test_damaged_avif(tmp_path):
 
 
 def test_first_frame_and_page(tmp_path):
-    frames = [Image.fromarray(RAMP // n) for n in (1, 2, 3)]  # F17
+    frames = [Image.fromarray(RAMP // n) for n in (1, 2, 3)]
     for name in ("a.tif", "a.webp", "a.png"):
         options = {"lossless": True} if name.endswith("webp") else {}
         frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], **options)
@@ -220,7 +220,7 @@ def test_first_frame_and_page(tmp_path):
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp", "gif", "bmp", "jp2", "ppm", "tga"])
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
 def test_half_a_picture_is_refused(tmp_path, suffix, part, monkeypatch):
-    """F07: also where another library made Pillow accept truncated files."""
+    """Even after another library made Pillow accept truncated files."""
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     data = save(tmp_path / f"a.{suffix}", noise).read_bytes()
@@ -262,7 +262,7 @@ def test_missing_folder_and_pipe_are_refused(tmp_path):
 
 
 def test_limit_on_pixels_is_checked_before_unpacking(tmp_path, monkeypatch):
-    """F08: one bit a pixel, 32 kB packed; the default limit is Pillow's, and raising it really raises it."""
+    """One bit per pixel, 32 kB packed; the default limit is Pillow's, and raising it really raises it."""
     path = save(tmp_path / "a.png", Image.new("1", (16384, 16384)))
     loads = []
     monkeypatch.setattr(images, "decode", lambda image, notes: loads.append(image.size))
@@ -284,7 +284,7 @@ def test_unknown_background(tmp_path):
 
 
 def test_clip_then_round():
-    """F44: truncation gives 254 127 127 0 254 0 255."""
+    """Truncation gives 254 127 127 0 254 0 255."""
     values = torch.tensor([0.9999, 0.5, 0.4999, 0.003, 0.998, -0.2, 1.3])
     assert to_uint8(values).tolist() == [255, 128, 127, 1, 254, 0, 255]
     levels = torch.arange(256, dtype=torch.uint8)
@@ -298,7 +298,7 @@ def test_clip_then_round():
 )
 def test_written_pictures_come_back(tmp_path, name):
     rgb = from_uint8(torch.from_numpy(RAMP.copy())).permute(2, 0, 1)
-    write_image(tmp_path / name, rgb + 0.4 / 255, icc=SRGB)  # F09
+    write_image(tmp_path / name, rgb + 0.4 / 255, icc=SRGB)
     picture = read_picture(tmp_path / name)
     assert torch.equal(to_uint8(picture.rgb), to_uint8(rgb))
     assert picture.icc == (None if name.endswith("bmp") else SRGB)

@@ -24,7 +24,7 @@ RANGES = {"float255": lambda x: 255 * x, "signed": lambda x: 2 * x - 1}
 
 
 class Ranged(SRModel):
-    """Bicubic in a range or order that is not the expected one (F94)."""
+    """Bicubic in a range or order that is not the expected one."""
 
     info = ModelInfo(0, None, False, "none", "MIT", "tests")
 

@@ -45,7 +45,7 @@ def test_float_keeps_overshoot_and_gradient():
     edge[..., 4:] = 1
     edge.requires_grad_()
     out = resize(edge, (37, 37))
-    assert out.min() < -0.05 and out.max() > 1.05  # F67: the caller clamps
+    assert out.min() < -0.05 and out.max() > 1.05  # bicubic overshoots: the caller clamps
     out.sum().backward()
     assert torch.allclose(edge.grad.sum(), torch.tensor(3.0 * 37 * 37), rtol=1e-3)
 
@@ -53,7 +53,7 @@ def test_float_keeps_overshoot_and_gradient():
 def test_8_bit_edges_never_wrap():
     edge = torch.zeros(3, 10, 10, dtype=torch.uint8)
     edge[..., 5:] = 255
-    big = resize(edge, (47, 47))  # F67: 4.7x
+    big = resize(edge, (47, 47))  # 4.7x
     assert big[..., :20].max() == 0 and big[..., -20:].min() == 255
     assert resize_matlab(edge, 4.0)[..., -10:].min() == 255
 
@@ -69,7 +69,7 @@ def test_any_leading_axes_and_type(shape, dtype):
 
 @pytest.mark.parametrize("kind", [torch.uint8, torch.float32])
 def test_ramp_stays_on_the_pixel_centres(kind):
-    """F23: x1.5 of a linear ramp, up and down; one pixel of shift would be 4.7 levels."""
+    """x1.5 of a linear ramp, up and down; one pixel of shift would be 4.7 levels."""
     ramp = (torch.arange(40) * 5 + 20.0).expand(3, 40, 40)
     for length in (60, 27):
         exact = ((torch.arange(length) + 0.5) * 40 / length - 0.5) * 5 + 20
@@ -81,12 +81,12 @@ def test_ramp_stays_on_the_pixel_centres(kind):
 
 
 def test_size_is_met_where_a_factor_falls_short():
-    assert resize(torch.rand(1, 3, 88, 88), (120, 120)).shape == (1, 3, 120, 120)  # F18: 88 * (120 / 88) < 120
+    assert resize(torch.rand(1, 3, 88, 88), (120, 120)).shape == (1, 3, 120, 120)  # 88 * (120 / 88) < 120
 
 
 @pytest.mark.parametrize("shrink", [lambda x: resize(x, (32, 32)), lambda x: resize_matlab(x, 1 / 3)])
 def test_shrinking_does_not_alias(shrink):
-    """F45: a 1-px checkerboard turns grey, not back into a checkerboard of 127 levels' spread."""
+    """A 1-px checkerboard turns grey, not back into a checkerboard of 127 levels' spread."""
     board = ((torch.arange(96)[:, None] + torch.arange(96)) % 2 * 255).to(torch.uint8).expand(3, 96, 96)
     assert shrink(board)[..., 2:-2, 2:-2].float().std() < 1
 

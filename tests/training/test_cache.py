@@ -1,4 +1,4 @@
-"""The cache of training pictures: made when needed, right pixels, never stale (F86), never damaged."""
+"""The cache of training pictures: made when needed, right pixels, never stale, never damaged."""
 
 import errno
 import pickle
@@ -87,7 +87,7 @@ def pictures(folder, count=3, seed=0):
 
 
 def test_changed_files_are_read_again(tmp_path):
-    """F86: equal names and sizes, other pixels."""
+    """Equal names and sizes, other pixels."""
     pictures(tmp_path / "in")
     before = [image.clone() for image in open_images(f"folder:{tmp_path / 'in'}", Cut())]
     pictures(tmp_path / "in", seed=7)

@@ -1,4 +1,4 @@
-"""A run that was stopped and resumed is the unbroken run: field cases F68, F69, F71 and F72."""
+"""A run that was stopped and resumed is the unbroken run: the same images, learning rates, weights and averages."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""The loop: learning, skipping what is not finite (F65), full disks, time limits, precision."""
+"""The loop: learning, skipping what is not finite, full disks, time limits, precision."""
 
 import errno
 import math

@@ -24,7 +24,7 @@ def picture(path: Path, array=RAMP, **options) -> Path:
 
 @pytest.mark.parametrize("shape", [(86, 57), (57, 86), (75, 75), (37, 53), (16, 16), (1, 1)])
 def test_exact_size_and_content(tmp_path, shape):
-    """F20, F21: transposed and odd sizes."""
+    """Transposed and odd sizes: published code takes the width for the height, or powers of two only."""
     noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
     source = picture(tmp_path / "a.png", noise)
     done = enlarge(source, tmp_path / "b.png", bicubic(), WantedSize.parse(scale="4"))
@@ -41,7 +41,7 @@ def rgba(hidden):
 
 
 def test_alpha_is_kept_and_hidden_colours_stay_hidden(tmp_path):
-    """F03: the same result whatever hides under alpha 0, without a rim on a dark ground."""
+    """The same result whatever hides under alpha 0, without a rim on a dark ground."""
     results = []
     for hidden in [(0, 0, 0), (255, 0, 255)]:
         source = picture(tmp_path / "a.png", rgba(hidden))

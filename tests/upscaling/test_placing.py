@@ -80,7 +80,7 @@ def test_a_folder_without_pictures_is_listed(tmp_path):
 @pytest.mark.parametrize("place", ["in", "in/large", "in/day1", "in_x2"])
 @pytest.mark.parametrize("label", ["x2", "640x480", "w640", "x3.7"])
 def test_results_of_earlier_runs_are_no_inputs(tmp_path, place, label):
-    """F91: wherever results lie in the folder, and whatever the size of the later run."""
+    """Wherever results lie in the folder, and whatever the size of the later run."""
     names = ("day1/pic.png", "pic.png", "pic_x2_old.png", "lone_x2.png")
     inputs = [picture(tmp_path / "in" / name) for name in names]
     for job in plan([tmp_path / "in"], label, tmp_path / place, recursive=True).jobs:

@@ -11,9 +11,9 @@ from casarbi.upscaling.target import WantedSize
     [
         ({}, "x4", (10, 20), (40, 80)),
         ({"scale": "x3.70"}, "x3.7", (100, 24), (370, 89)),
-        ({"scale": "1.3636363636363635"}, "x1.363636364", (88, 88), (120, 120)),  # F18
+        ({"scale": "1.3636363636363635"}, "x1.363636364", (88, 88), (120, 120)),  # the product is just below 120
         ({"scale": "4,4"}, "x4", (1, 1), (4, 4)),
-        ({"size": "160x64"}, "160x64", (32, 80), (64, 160)),  # F30: width first
+        ({"size": "160x64"}, "160x64", (32, 80), (64, 160)),  # width first
         ({"size": " 160 × 64 "}, "160x64", (32, 80), (64, 160)),
         ({"width": 100}, "w100", (57, 86), (66, 100)),
         ({"height": 100}, "h100", (57, 86), (100, 151)),
@@ -28,7 +28,7 @@ def test_target(asked, label, size, target):
 
 @pytest.mark.parametrize("scale", ["0", "-2", "0.5", "nan", "inf", "1e400", "abc", "", "4,,8", "5,3"])
 def test_bad_scales(scale):
-    """F26 and the decimal comma."""
+    """Zero, below one, not a number, or with a decimal comma: refused before a model is loaded."""
     with pytest.raises(CasarbiError, match="decimals take a point" if scale == "5,3" else "[Ss]cale"):
         WantedSize.parse(scale=scale)
 
@@ -46,7 +46,7 @@ def test_one_way_of_asking():
 
 @pytest.mark.parametrize("scale", ["1250999896766", "5000"])
 def test_huge_outputs_are_refused_with_an_estimate(scale):
-    with pytest.raises(CasarbiError, match=r"14x14 px asks for \d+x\d+ px \([\d,]+ GiB"):  # F27
+    with pytest.raises(CasarbiError, match=r"14x14 px asks for \d+x\d+ px \([\d,]+ GiB"):
         WantedSize.parse(scale=scale).target((14, 14))
     with pytest.raises(CasarbiError, match="limit of 100 pixels"):
         WantedSize.parse(width=20, max_pixels=100).target((14, 14))

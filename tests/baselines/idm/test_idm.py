@@ -88,7 +88,7 @@ def test_dropout_is_off_and_the_memory_layout_does_not_count(lr):
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 7), (17, 31), (86, 57)])
 def test_any_size_is_made(size):
-    """F20: pictures that are no squares, down to a single pixel."""
+    """Also pictures that are not square, which the published network refuses, down to a single pixel."""
     image = torch.rand(1, 3, 3, 5)
     assert model().upscale(image, size, [0]).shape == (1, 3, *size)
 
@@ -149,7 +149,7 @@ def test_published_start():
 
 
 def test_costs():
-    """Spec/idm.md §9 has 84.8 GFLOP; asking the implicit functions at low resolution saves 7.7 of them."""
+    """docs/idm.md §9 has 84.8 GFLOP; asking the implicit functions at low resolution saves 7.7 of them."""
     cost = idm_cost(PUBLISHED, (16, 16), (128, 128))
     assert cost.parameters == 99_801_670 and cost.step / 1e9 == pytest.approx(77.1, abs=0.1)
 
@@ -299,7 +299,7 @@ def test_identity_is_plain_and_tells_options_apart():
 
 
 def test_output_above_the_index_limit_is_refused(lr):
-    """F60."""
+    """Above 2^31 values the nearest resize of a GPU gives wrong numbers without an error (pytorch/pytorch#141831)."""
     with pytest.raises(CasarbiError, match="20000x20000 px.*2.31 values"):
         model().upscale(lr, (20000, 20000), [0] * 3)
 

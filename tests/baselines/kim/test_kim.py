@@ -68,7 +68,7 @@ def test_padding_leaves_the_sides_that_were_asked(model, size):
 
 
 def test_transposed_image_has_its_own_shape(model):
-    """F20: height and width are never exchanged."""
+    """Height and width are never exchanged."""
     image = scene(11, 6, 0)[None]
     assert model.upscale(image, (33, 18), [0]).shape == (1, 3, 33, 18)
     assert model.upscale(image.transpose(-1, -2), (18, 33), [0]).shape == (1, 3, 18, 33)

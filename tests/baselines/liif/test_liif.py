@@ -78,7 +78,7 @@ def test_chunks_do_not_change_the_result(official, model, lr, chunk):
 @pytest.mark.parametrize("size", [(140, 161), (60, 46), (50, 23), (17, 40)])
 @pytest.mark.parametrize("region", [1, 7, 16])
 def test_pieces_leave_no_seam(region, size):
-    """F57, F58: a large picture is encoded in pieces, and nothing of it shows."""
+    """A large picture is encoded in pieces, and nothing of it shows."""
     image = torch.rand(3, 20, 23, generator=torch.Generator().manual_seed(0)) * 2 - 1
     with torch.no_grad():
         whole, pieces = (network().render(image, [size], 500, r)[0] for r in (None, region))
@@ -142,7 +142,7 @@ def test_spans_are_few_and_even():
 
 
 def test_output_above_the_index_limit_is_refused(model, lr):
-    """F60."""
+    """Above 2^31 values the nearest resize of a GPU gives wrong numbers without an error (pytorch/pytorch#141831)."""
     with pytest.raises(CasarbiError, match="at most 2.31 values"):
         model.upscale(lr, (30000, 30000), [0] * 3)
 
