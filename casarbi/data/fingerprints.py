@@ -1,8 +1,8 @@
 """SHA-256 of the files of a data set, remembered on disk only where a change cannot go unnoticed.
 
 Size and modification time do not prove that a file is the same: copying tools set times back, and many formats keep
-their size (in IBM/unitxt#7 old results came back for changed data). So content decides, always; what is remembered is that *this state of this
-file* had *that content*, a state being
+their size (in IBM/unitxt#7 old results came back for changed data). So content decides, always; what is remembered is
+that *this state of this file* had *that content*, a state being
 
 - device and inode: another file moved over this one differs here;
 - size and modification time;

@@ -1,9 +1,9 @@
 """HR training pictures as bytes on disk, one file each, made when they are first asked for.
 
 A file is named after all that decides its content: the picture's digest, how it is cut, and the format. So changed
-pictures never meet an old file, data sets that share pictures share files, and workers or runs that
-make the same picture at the same time write the same bytes. A file appears whole or not at all, and its checksum is
-verified when a process first reads it.
+pictures never meet an old file, data sets that share pictures share files, and workers or runs that make the same
+picture at the same time write the same bytes. A file appears whole or not at all, and its checksum is verified when a
+process first reads it.
 """
 
 from __future__ import annotations
