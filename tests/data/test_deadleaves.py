@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from casarbi.data.drawn.deadleaves import VERSION, deadleaves, render
-from casarbi.data.drawn.leafmasks import BOX, ELLIPSE, Leaves, paint, paint_strokes
+from casarbi.data.drawn.leaves.masks import BOX, ELLIPSE, Leaves, paint, paint_strokes
 from casarbi.data.drawn.procedural import SPLITS
 
 TEST = SPLITS["test"][0]

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from casarbi.data.drawn import portrait_parts
-from casarbi.data.drawn.portrait_parts.exact import Draw, box, resample, slope, smooth, wave
-from casarbi.data.drawn.portrait_parts.lattice import noise, sheet
-from casarbi.data.drawn.portrait_parts.person import BACKDROPS, STYLES, draw_person
+from casarbi.data.drawn import portrait
+from casarbi.data.drawn.portrait.exact import Draw, box, resample, slope, smooth, wave
+from casarbi.data.drawn.portrait.lattice import noise, sheet
+from casarbi.data.drawn.portrait.person import BACKDROPS, STYLES, draw_person
 from casarbi.data.drawn.portraits import VERSION, portraits, render
 from casarbi.data.drawn.procedural import SPLITS
 from casarbi.errors import CasarbiError
@@ -74,7 +74,7 @@ print(hashlib.sha256(render({TEST + 1}, 64).tobytes()).hexdigest())"""
 def test_parts_use_only_operations_that_ieee_754_fixes():
     forbidden = {"exp", "log", "sin", "cos", "tan", "arctan2", "power", "hypot", "cbrt", "dot", "matmul", "einsum"}
     forbidden |= {"sum", "mean", "std", "fft", "default_rng", "Generator"}
-    for file in Path(portrait_parts.__file__).parent.glob("*.py"):
+    for file in Path(portrait.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             assert not isinstance(node, (ast.Pow, ast.MatMult)), file
             assert not (isinstance(node, ast.Attribute) and node.attr in forbidden), (file, node.lineno)

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from casarbi.data.drawn.leafmasks import BOX, POLYGON_SIDES, SHAPES, STROKE, Leaves, paint, paint_strokes
-from casarbi.data.drawn.leafsurfaces import draw_surfaces, noise_tile, shade
+from casarbi.data.drawn.leaves.masks import BOX, POLYGON_SIDES, SHAPES, STROKE, Leaves, paint, paint_strokes
+from casarbi.data.drawn.leaves.surfaces import draw_surfaces, noise_tile, shade
 from casarbi.data.drawn.procedural import Procedural
 
 VERSION = "deadleaves-1"

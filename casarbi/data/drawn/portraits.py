@@ -1,7 +1,7 @@
 """`portraits`: procedural aligned head-and-shoulders portraits, rendered from a seed at any size up to 512.
 
 A picture is a pure function of (VERSION, seed, size). Its parameters are drawn first and know no pixels, so another
-size shows the same person. Only operations that IEEE 754 fixes are used (see `portrait_parts.exact`), so the bytes
+size shows the same person. Only operations that IEEE 754 fixes are used (see `portrait.exact`), so the bytes
 do not depend on the machine, on NumPy's version or on its vector units.
 
 No person is shown: nothing here was learnt or measured from photographs of people.
@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from casarbi.data.base import Dataset
-from casarbi.data.drawn.portrait_parts.film import develop, halve, quantise, sharpen
-from casarbi.data.drawn.portrait_parts.frame import Frame
-from casarbi.data.drawn.portrait_parts.person import draw_person
-from casarbi.data.drawn.portrait_parts.scene import scene
+from casarbi.data.drawn.portrait.film import develop, halve, quantise, sharpen
+from casarbi.data.drawn.portrait.frame import Frame
+from casarbi.data.drawn.portrait.person import draw_person
+from casarbi.data.drawn.portrait.scene import scene
 from casarbi.data.drawn.procedural import Procedural
 
 VERSION = "portraits-3"

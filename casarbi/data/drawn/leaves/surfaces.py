@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from casarbi.data.drawn.leafmasks import STROKE, Leaves
+from casarbi.data.drawn.leaves.masks import STROKE, Leaves
 
 TILE = 256
 GRAINS = ((2, 2), (4, 4), (8, 8), (16, 16), (2, 32), (4, 64))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from casarbi.data.drawn.portrait_parts.exact import Array, Draw
+from casarbi.data.drawn.portrait.exact import Array, Draw
 
 
 def halve(picture: Array) -> Array:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from casarbi.data.drawn.portrait_parts.exact import Array, bump, colour, mix, smooth
-from casarbi.data.drawn.portrait_parts.frame import EYE, Frame, edge
-from casarbi.data.drawn.portrait_parts.lattice import noise
-from casarbi.data.drawn.portrait_parts.light import Surface
-from casarbi.data.drawn.portrait_parts.skin import offset
+from casarbi.data.drawn.portrait.exact import Array, bump, colour, mix, smooth
+from casarbi.data.drawn.portrait.frame import EYE, Frame, edge
+from casarbi.data.drawn.portrait.lattice import noise
+from casarbi.data.drawn.portrait.light import Surface
+from casarbi.data.drawn.portrait.skin import offset
 
 HALF = 0.124  # half the width of the opening
 IRIS = 0.053

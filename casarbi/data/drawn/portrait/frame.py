@@ -6,8 +6,8 @@ import copy
 
 import numpy as np
 
-from casarbi.data.drawn.portrait_parts.exact import Array, hill, smooth
-from casarbi.data.drawn.portrait_parts.person import Person
+from casarbi.data.drawn.portrait.exact import Array, hill, smooth
+from casarbi.data.drawn.portrait.person import Person
 
 EYE = 0.245  # half the distance between the pupils, in face units
 DEPTH = 0.56  # how far the front of the skull lies before its silhouette

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from casarbi.data.drawn.portrait_parts.exact import Array, Draw
+from casarbi.data.drawn.portrait.exact import Array, Draw
 
 PERIOD = 256  # lattice points before the noise repeats
 

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from casarbi.data.drawn.portrait_parts.exact import Array, bump, mix, smooth
-from casarbi.data.drawn.portrait_parts.frame import Frame
-from casarbi.data.drawn.portrait_parts.lattice import noise, sheet
-from casarbi.data.drawn.portrait_parts.person import Person
-from casarbi.data.drawn.portrait_parts.skin import offset
+from casarbi.data.drawn.portrait.exact import Array, bump, mix, smooth
+from casarbi.data.drawn.portrait.frame import Frame
+from casarbi.data.drawn.portrait.lattice import noise, sheet
+from casarbi.data.drawn.portrait.person import Person
+from casarbi.data.drawn.portrait.skin import offset
 
 
 @dataclass(frozen=True)
-class Cut:
+class Haircut:
     """A haircut in face units: extra width and height, where it ends, how it flows."""
 
     side: float
@@ -26,24 +26,24 @@ class Cut:
     rag: float  # raggedness of the outline
 
 
-def cut_of(p: Person) -> Cut | None:
+def haircut_of(p: Person) -> Haircut | None:
     """Turn a style and its numbers into a cut; None for the bald."""
     w, g = p.volume, p.length
     cuts = {
-        "buzz": Cut(0.012, 0.015, 0.02, -0.3, "radial", 0.0, 0.01),
-        "short": Cut(0.02 + 0.03 * w, 0.04 + 0.07 * w, 0.06, -0.25, "radial", 0.1, 0.02),
-        "swept": Cut(0.025 + 0.03 * w, 0.06 + 0.08 * w, 0.08, -0.22, "sweep", 0.15, 0.014),
-        "curly": Cut(0.07 + 0.08 * w, 0.08 + 0.08 * w, 0.15 + 0.5 * g, 0.05, "radial", 1.0, 0.05),
-        "afro": Cut(0.14 + 0.16 * w, 0.14 + 0.12 * w, 0.2 + 0.15 * g, -0.1, "radial", 1.6, 0.05),
-        "tied": Cut(0.0, 0.02 + 0.02 * w, 0.06, -0.3, "radial", 0.06, 0.015),
-        "bob": Cut(0.07 + 0.05 * w, 0.06 + 0.04 * w, 0.5 + 0.3 * g, 0.1, "fall", 0.12, 0.01),
-        "long": Cut(0.06 + 0.05 * w, 0.05 + 0.04 * w, 1.6, 0.12 + 0.1 * g, "fall", 0.15 + 0.2 * p.curl, 0.012),
-        "wavy": Cut(0.09 + 0.08 * w, 0.07 + 0.05 * w, 1.6, 0.2 + 0.12 * g, "fall", 0.6 + 0.5 * p.curl, 0.03),
+        "buzz": Haircut(0.012, 0.015, 0.02, -0.3, "radial", 0.0, 0.01),
+        "short": Haircut(0.02 + 0.03 * w, 0.04 + 0.07 * w, 0.06, -0.25, "radial", 0.1, 0.02),
+        "swept": Haircut(0.025 + 0.03 * w, 0.06 + 0.08 * w, 0.08, -0.22, "sweep", 0.15, 0.014),
+        "curly": Haircut(0.07 + 0.08 * w, 0.08 + 0.08 * w, 0.15 + 0.5 * g, 0.05, "radial", 1.0, 0.05),
+        "afro": Haircut(0.14 + 0.16 * w, 0.14 + 0.12 * w, 0.2 + 0.15 * g, -0.1, "radial", 1.6, 0.05),
+        "tied": Haircut(0.0, 0.02 + 0.02 * w, 0.06, -0.3, "radial", 0.06, 0.015),
+        "bob": Haircut(0.07 + 0.05 * w, 0.06 + 0.04 * w, 0.5 + 0.3 * g, 0.1, "fall", 0.12, 0.01),
+        "long": Haircut(0.06 + 0.05 * w, 0.05 + 0.04 * w, 1.6, 0.12 + 0.1 * g, "fall", 0.15 + 0.2 * p.curl, 0.012),
+        "wavy": Haircut(0.09 + 0.08 * w, 0.07 + 0.05 * w, 1.6, 0.2 + 0.12 * g, "fall", 0.6 + 0.5 * p.curl, 0.03),
     }
     return cuts.get(p.style)
 
 
-def _window(frame: Frame, cut: Cut) -> tuple[slice, slice]:
+def _window(frame: Frame, cut: Haircut) -> tuple[slice, slice]:
     top, end = -0.95 - cut.top - cut.rag, cut.end + 0.1 + 0.4 * cut.rag
     wide = (frame.person.width + 0.1 + cut.side + cut.rag) * (1 + max(cut.flare * min(cut.end, 1.4), 0))
     return frame.window(0.0, (top + end) / 2, wide, (end - top) / 2)
@@ -64,7 +64,7 @@ class Hair:
         strands: noise along the flow, (n, n), about [-2, 2]; fine and coarse locks together.
     """
 
-    def __init__(self, frame: Frame, cut: Cut) -> None:
+    def __init__(self, frame: Frame, cut: Haircut) -> None:
         p = frame.person
         self.where = _window(frame, cut)
         self.frame, self.cut = frame.crop(self.where), cut

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from casarbi.data.drawn.portrait_parts.exact import Array, bump, colour, mix, smooth
-from casarbi.data.drawn.portrait_parts.frame import EYE, Frame, edge
+from casarbi.data.drawn.portrait.exact import Array, bump, colour, mix, smooth
+from casarbi.data.drawn.portrait.frame import EYE, Frame, edge
 
 
 def glasses(frame: Frame, picture: Array, key: Array) -> Array:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from casarbi.data.drawn.portrait_parts.exact import Array, bump, hill, mix, smooth
-from casarbi.data.drawn.portrait_parts.frame import EYE, Frame
-from casarbi.data.drawn.portrait_parts.head import fold_line
-from casarbi.data.drawn.portrait_parts.lattice import cloud, noise, sheet
+from casarbi.data.drawn.portrait.exact import Array, bump, hill, mix, smooth
+from casarbi.data.drawn.portrait.frame import EYE, Frame
+from casarbi.data.drawn.portrait.head import fold_line
+from casarbi.data.drawn.portrait.lattice import cloud, noise, sheet
 
 PORES = (0.021, 0.0125, 0.0078)  # face units
 

@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 
-from casarbi.data.drawn.portrait_parts.exact import Array, box, resample, slope, smooth
-from casarbi.data.drawn.portrait_parts.frame import Frame
+from casarbi.data.drawn.portrait.exact import Array, box, resample, slope, smooth
+from casarbi.data.drawn.portrait.frame import Frame
 
 COARSE = 96  # pixels a side of the grid on which shadows are found
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from casarbi.data.drawn.portrait_parts.exact import Array, bump, colour, hill, mix, smooth, wave
-from casarbi.data.drawn.portrait_parts.frame import EYE_DEPTH, Frame, edge
-from casarbi.data.drawn.portrait_parts.lattice import cloud, noise
-from casarbi.data.drawn.portrait_parts.light import Surface
-from casarbi.data.drawn.portrait_parts.skin import offset
+from casarbi.data.drawn.portrait.exact import Array, bump, colour, hill, mix, smooth, wave
+from casarbi.data.drawn.portrait.frame import EYE_DEPTH, Frame, edge
+from casarbi.data.drawn.portrait.lattice import cloud, noise
+from casarbi.data.drawn.portrait.light import Surface
+from casarbi.data.drawn.portrait.skin import offset
 
 
 def neck(frame: Frame, surface: Surface) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from casarbi.data.drawn.portrait_parts.exact import Draw
-from casarbi.data.drawn.portrait_parts.palettes import (
+from casarbi.data.drawn.portrait.exact import Draw
+from casarbi.data.drawn.portrait.palettes import (
     DYES,
     FRAMES,
     HAIR,

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from casarbi.data.drawn.portrait_parts.exact import Array, slope, smooth
-from casarbi.data.drawn.portrait_parts.hair import Hair
+from casarbi.data.drawn.portrait.exact import Array, slope, smooth
+from casarbi.data.drawn.portrait.hair import Hair
 
 
 def hair_light(hair: Hair, key: Array, sky: Array) -> Array:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from casarbi.data.drawn.portrait_parts.exact import Array, bump, hill, mix, smooth
-from casarbi.data.drawn.portrait_parts.frame import DEPTH, EYE, Frame
+from casarbi.data.drawn.portrait.exact import Array, bump, hill, mix, smooth
+from casarbi.data.drawn.portrait.frame import DEPTH, EYE, Frame
 
 
 def height(frame: Frame) -> Array:

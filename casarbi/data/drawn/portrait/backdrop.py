@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from casarbi.data.drawn.portrait_parts.exact import Array, Draw, box, colour, mix, resample, smooth
-from casarbi.data.drawn.portrait_parts.frame import Frame
-from casarbi.data.drawn.portrait_parts.lattice import cloud
+from casarbi.data.drawn.portrait.exact import Array, Draw, box, colour, mix, resample, smooth
+from casarbi.data.drawn.portrait.frame import Frame
+from casarbi.data.drawn.portrait.lattice import cloud
 
 COARSE = 96  # a blurred backdrop needs no more pixels
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from casarbi.data.drawn.portrait_parts import dress, head, mouth, skin
-from casarbi.data.drawn.portrait_parts.backdrop import backdrop
-from casarbi.data.drawn.portrait_parts.exact import Array, box, colour, resample
-from casarbi.data.drawn.portrait_parts.eyes import eyes
-from casarbi.data.drawn.portrait_parts.frame import Frame, edge
-from casarbi.data.drawn.portrait_parts.glasses import glasses
-from casarbi.data.drawn.portrait_parts.hair import Hair, cut_of
-from casarbi.data.drawn.portrait_parts.light import Surface, shade, shadows
-from casarbi.data.drawn.portrait_parts.sheen import hair_light
+from casarbi.data.drawn.portrait import dress, head, mouth, skin
+from casarbi.data.drawn.portrait.backdrop import backdrop
+from casarbi.data.drawn.portrait.exact import Array, box, colour, resample
+from casarbi.data.drawn.portrait.eyes import eyes
+from casarbi.data.drawn.portrait.frame import Frame, edge
+from casarbi.data.drawn.portrait.glasses import glasses
+from casarbi.data.drawn.portrait.hair import Hair, haircut_of
+from casarbi.data.drawn.portrait.light import Surface, shade, shadows
+from casarbi.data.drawn.portrait.sheen import hair_light
 
 
 def scene(frame: Frame) -> Array:
@@ -22,7 +22,7 @@ def scene(frame: Frame) -> Array:
     dress.garment(frame, surface)
     dress.ears(frame, surface)
     _face(frame, surface)
-    cut = cut_of(frame.person)
+    cut = haircut_of(frame.person)
     hair = Hair(frame, cut) if cut else None
     z = surface.z.copy()
     if hair is not None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from casarbi.data.drawn.portrait_parts.exact import Array, bump, colour, hill, mix, smooth
-from casarbi.data.drawn.portrait_parts.frame import Frame, edge
-from casarbi.data.drawn.portrait_parts.lattice import noise
-from casarbi.data.drawn.portrait_parts.light import Surface
+from casarbi.data.drawn.portrait.exact import Array, bump, colour, hill, mix, smooth
+from casarbi.data.drawn.portrait.frame import Frame, edge
+from casarbi.data.drawn.portrait.lattice import noise
+from casarbi.data.drawn.portrait.light import Surface
 
 LEVEL = 0.5  # where the lips meet
 
