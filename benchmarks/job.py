@@ -8,8 +8,8 @@ from functools import cached_property
 
 from benchmarks.metrics import create_metric
 from benchmarks.metrics.base import ConsistencyMetric, DerivedMetric, DistributionMetric, ImageMetric, Metric
-from benchmarks.parts import hash_json
 from benchmarks.store import SOURCE, CellKey, column_name
+from benchmarks.store.parts import hash_json
 from casarbi.data import DATASETS, create_dataset
 from casarbi.data.base import Dataset
 from casarbi.data.protocol import Protocol

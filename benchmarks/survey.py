@@ -20,7 +20,7 @@ class CellState:
         cell: the cell in the store.
         total: images wanted.
         values: values wanted: one per image and column.
-        generation: of the parts that will fill it (see `benchmarks.parts.Part`).
+        generation: of the parts that will fill it (see `benchmarks.store.parts.Part`).
         changed: why a whole cell does not count any more, or "".
         dates: days on which what counts was measured.
         todo: image id to the columns still to be measured.

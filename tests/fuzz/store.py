@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.parts import _seal
 from benchmarks.store import CellKey, Row, Store
+from benchmarks.store.parts import _seal
 from casarbi.errors import CasarbiError
 from fuzz.runner import TRAP, Case
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from benchmarks.comparisons import counted
+from benchmarks.collect.comparisons import counted
 from benchmarks.job import selfssim_column, stored_column
 from benchmarks.metrics.base import ConsistencyMetric, Metric
 from benchmarks.store import Row, hash_json

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from benchmarks.comparisons import shared_sentence, shared_values
-from benchmarks.conditions import NOT_MEASURED, conditions, matrix_conditions, value_conditions
+from benchmarks.collect.comparisons import shared_sentence, shared_values
+from benchmarks.collect.conditions import NOT_MEASURED, conditions, matrix_conditions, value_conditions
+from benchmarks.collect.facts import facts
 from benchmarks.experiments import Experiment, MethodRow, PanelSpec
-from benchmarks.facts import facts
 from benchmarks.job import GROUND_TRUTH, Bench, selfssim_column, stored_column
 from benchmarks.metrics import metric_info
 from benchmarks.metrics.base import ConsistencyMetric, DerivedMetric, DistributionMetric, Metric

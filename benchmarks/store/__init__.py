@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.parts import DamagedPart, Header, Part, Row, hash_json, read_object, read_part, write_part
+from benchmarks.store.parts import DamagedPart, Header, Part, Row, hash_json, read_object, read_part, write_part
 from casarbi.errors import CasarbiError
 from casarbi.files import sweep_drafts, write_json
 

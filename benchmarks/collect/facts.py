@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from benchmarks.comparisons import paired_facts
+from benchmarks.collect.comparisons import paired_facts
 from benchmarks.survey import span
 from casarbi.scales import scale_label
 from reports.document import Facts
