@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from casarbi.pictures.images import from_uint8, to_uint8
+from casarbi.pictures.pixels import from_uint8, to_uint8
 from casarbi.pictures.resize import resize
 from casarbi.scales import Size
 from casarbi.sr import ModelInfo, SRModel

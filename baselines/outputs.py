@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from casarbi.errors import CasarbiError
-from casarbi.pictures.colours import INTENT
-from casarbi.pictures.images import follows_profile, list_images, read_image
+from casarbi.pictures.folders import list_images
 from casarbi.pictures.naming import Label, folder_label, label_of_scale, printable_name, result_name, split_label
+from casarbi.pictures.profiles import INTENT
+from casarbi.pictures.reading import follows_profile, read_image
 from casarbi.scales import Size
 from casarbi.sr import ModelInfo, SRModel
 from casarbi.weights import sha256_file

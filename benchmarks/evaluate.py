@@ -18,8 +18,8 @@ from benchmarks.store import Row, Store
 from casarbi.data.base import Dataset
 from casarbi.data.protocol import Pair
 from casarbi.errors import CasarbiError
-from casarbi.pictures.images import to_uint8
 from casarbi.pictures.inspection import check_batch, look
+from casarbi.pictures.pixels import to_uint8
 from casarbi.references import describe
 from casarbi.scales import scale_label
 from casarbi.sr import image_seed

@@ -14,8 +14,8 @@ from casarbi.data import DATASETS, create_dataset
 from casarbi.data.base import Dataset
 from casarbi.data.protocol import Protocol
 from casarbi.errors import CasarbiError
+from casarbi.plugin_source import plugin_source
 from casarbi.scales import scale_label
-from casarbi.sources import plugin_source
 from casarbi.sr import MODELS, SRModel, create_model
 
 GROUND_TRUTH = "ground-truth"

@@ -25,8 +25,8 @@ from benchmarks.store import Store
 from benchmarks.survey import CellState, survey
 from casarbi.errors import CasarbiError
 from casarbi.files import replacing
-from casarbi.pictures.images import to_uint8
 from casarbi.pictures.inspection import check_batch
+from casarbi.pictures.pixels import to_uint8
 from casarbi.scales import scale_label
 from casarbi.sr import image_seed
 

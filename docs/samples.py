@@ -4,7 +4,7 @@ from pathlib import Path
 
 from casarbi.data import create_dataset
 from casarbi.data.protocol import PROTOCOLS
-from casarbi.pictures.images import to_uint8
+from casarbi.pictures.pixels import to_uint8
 from casarbi.sr import create_model
 from reports.charts import contact_sheet, nearest
 

@@ -5,7 +5,7 @@ import signal
 import pytest
 from scenes import scene
 
-from casarbi.pictures.images import write_image
+from casarbi.pictures.writing import write_image
 
 
 @pytest.fixture(autouse=True, scope="session")

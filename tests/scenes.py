@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from casarbi.pictures.images import from_uint8
+from casarbi.pictures.pixels import from_uint8
 
 
 def scene(height: int, width: int, seed: int = 0) -> torch.Tensor:

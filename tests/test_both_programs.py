@@ -13,8 +13,10 @@ from scenes import scene
 
 import benchmarks.cli
 import casarbi.cli
-from casarbi.pictures.images import read_image, to_uint8, write_image
+from casarbi.pictures.pixels import to_uint8
+from casarbi.pictures.reading import read_image
 from casarbi.pictures.resize import resize
+from casarbi.pictures.writing import write_image
 
 STRAYS = (b"\x8e\xca\x90^", b"caf\xe9", b"back\\slash\xff")
 """File names in Shift-JIS and Latin-1, as old archives have them."""

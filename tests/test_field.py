@@ -21,7 +21,7 @@ from baselines.liif.model import build_network, liif
 from benchmarks.cli import main
 from benchmarks.options import split_references
 from casarbi.errors import CasarbiError
-from casarbi.pictures.images import write_image
+from casarbi.pictures.writing import write_image
 from casarbi.sr import create_model
 
 TESTS = Path(__file__).parent

@@ -12,7 +12,7 @@ from scenes import scene
 
 from benchmarks.cli import main as bench
 from casarbi.cli import main as casarbi
-from casarbi.pictures.images import write_image
+from casarbi.pictures.writing import write_image
 from casarbi.plain import visible
 
 HOSTILE = "\x1b]0;title\x07\r\nError: fine\x9b2J\u202e\u2028\x85"

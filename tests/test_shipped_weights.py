@@ -10,7 +10,7 @@ from casarbi.checkpoints import read_checkpoint
 from casarbi.data import create_dataset
 from casarbi.data.protocol import PROTOCOLS
 from casarbi.errors import CasarbiError
-from casarbi.pictures.images import from_uint8, to_uint8
+from casarbi.pictures.pixels import from_uint8, to_uint8
 from casarbi.sr import create_model
 from casarbi.training.header import KEY
 from casarbi.training.presets import load_preset

@@ -14,7 +14,7 @@ from torch import nn
 from casarbi.checkpoints import write_checkpoint
 from casarbi.data.base import Dataset
 from casarbi.errors import CasarbiError
-from casarbi.pictures.images import from_uint8
+from casarbi.pictures.pixels import from_uint8
 from casarbi.pictures.resize import resize
 from casarbi.settings import build
 from casarbi.training.task import Recipe, Sheet, Task, Validation

@@ -21,7 +21,7 @@ from baselines.idm.scale import training_side
 from baselines.training_target import check_target, training_target
 from casarbi.checkpoints import load_strict, weights_header
 from casarbi.errors import CasarbiError
-from casarbi.pictures.images import from_uint8
+from casarbi.pictures.pixels import from_uint8
 from casarbi.pictures.resize import resize
 from casarbi.settings import build
 from casarbi.signed import to_signed

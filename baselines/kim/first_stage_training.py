@@ -20,7 +20,7 @@ from baselines.liif.model import CPU_CHUNK, GPU_CHUNK
 from baselines.training_target import check_target, training_target
 from casarbi.checkpoints import weights_header
 from casarbi.errors import CasarbiError
-from casarbi.pictures.images import from_uint8
+from casarbi.pictures.pixels import from_uint8
 from casarbi.pictures.resize import resize
 from casarbi.settings import build
 from casarbi.signed import from_signed, to_signed

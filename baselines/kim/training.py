@@ -22,7 +22,7 @@ from baselines.kim.model import Kim
 from baselines.kim.network import KimNetwork
 from casarbi.checkpoints import load_strict, weights_header
 from casarbi.errors import CasarbiError
-from casarbi.pictures.images import from_uint8
+from casarbi.pictures.pixels import from_uint8
 from casarbi.pictures.resize import resize
 from casarbi.settings import build
 from casarbi.signed import to_signed

@@ -17,7 +17,7 @@ from baselines.liif.grid import centres
 from baselines.liif.model import CPU_CHUNK, GPU_CHUNK, build_network, save_liif
 from baselines.liif.network import LIIFNetwork
 from casarbi.errors import CasarbiError
-from casarbi.pictures.images import from_uint8
+from casarbi.pictures.pixels import from_uint8
 from casarbi.pictures.resize import resize
 from casarbi.scales import Size
 from casarbi.settings import build

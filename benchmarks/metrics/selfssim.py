@@ -14,7 +14,7 @@ from benchmarks.metrics.base import ConsistencyMetric, MetricInfo, check_range, 
 from benchmarks.metrics.ssim import INFO as SSIM_INFO
 from benchmarks.metrics.ssim import ssim_variant
 from casarbi.errors import CasarbiError
-from casarbi.pictures.images import from_uint8, to_uint8
+from casarbi.pictures.pixels import from_uint8, to_uint8
 from casarbi.pictures.resize import resize_bytes
 from casarbi.references import near_names
 

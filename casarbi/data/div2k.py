@@ -9,7 +9,7 @@ from casarbi.data.files import FileDataset, LrFiles, first
 from casarbi.data.folder import lr_notes, skipped_notes
 from casarbi.data.headers import header_notes
 from casarbi.errors import CasarbiError
-from casarbi.pictures.images import list_images
+from casarbi.pictures.folders import list_images
 
 SPLITS = {"train": (1, 800), "valid": (801, 900)}
 """First and last number of each split's images."""

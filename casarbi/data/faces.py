@@ -13,7 +13,7 @@ from casarbi.data.files import FileDataset, first
 from casarbi.data.folder import skipped_notes
 from casarbi.data.headers import header_notes, read_header
 from casarbi.errors import CasarbiError
-from casarbi.pictures.images import Listing, list_images
+from casarbi.pictures.folders import Listing, list_images
 
 FFHQ_FOLDERS = {1024: "images1024x1024", 128: "thumbnails128x128"}
 FFHQ_SIDES = (1024, 512, 256, 128)

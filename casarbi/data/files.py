@@ -15,9 +15,9 @@ from casarbi.data.base import Dataset
 from casarbi.data.fingerprints import file_digest, file_digests
 from casarbi.data.headers import is_converted, read_header
 from casarbi.errors import CasarbiError
-from casarbi.pictures.colours import INTENT
-from casarbi.pictures.images import MAX_INPUT_PIXELS, read_image
 from casarbi.pictures.naming import picture_names, printable_name
+from casarbi.pictures.profiles import INTENT
+from casarbi.pictures.reading import MAX_INPUT_PIXELS, read_image
 from casarbi.scales import Size, scale_label
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from casarbi.data.files import FileDataset, LrFiles, first, name_files
 from casarbi.data.headers import header_notes, name_some
 from casarbi.errors import CasarbiError
-from casarbi.pictures.images import list_images
+from casarbi.pictures.folders import list_images
 from casarbi.pictures.naming import printable_name
 
 HR, LR = "HR", "LR_bicubic"
@@ -24,7 +24,7 @@ def folder(path: str, *, recursive: bool = False, n: int | None = None, max_pixe
         path: the folder.
         recursive: take pictures in sub-folders too.
         n: only the first n in natural order (img2 before img10).
-        max_pixels: images of more pixels are refused; None for `casarbi.pictures.images.MAX_INPUT_PIXELS`.
+        max_pixels: images of more pixels are refused; None for `casarbi.pictures.reading.MAX_INPUT_PIXELS`.
 
     Raises:
         CasarbiError: where there is no such folder, it holds no picture, or fewer than n.

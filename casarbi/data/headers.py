@@ -11,9 +11,9 @@ from pathlib import Path
 from PIL import Image
 
 from casarbi.errors import CasarbiError
-from casarbi.pictures.colours import GREY_MODES, INTENT, conversion
-from casarbi.pictures.containers import count_frames
-from casarbi.pictures.decoders import open_picture
+from casarbi.pictures.frames import count_frames
+from casarbi.pictures.opening import open_picture
+from casarbi.pictures.profiles import GREY_MODES, INTENT, conversion
 from casarbi.pictures.size import seen_size
 from casarbi.scales import Size
 

@@ -25,7 +25,7 @@ import torch
 
 from casarbi.data.base import Dataset
 from casarbi.errors import CasarbiError
-from casarbi.pictures.images import from_uint8, to_uint8
+from casarbi.pictures.pixels import from_uint8, to_uint8
 from casarbi.pictures.resize import resize, resize_matlab
 from casarbi.references import near_names
 from casarbi.scales import Size, scale_label, target_size

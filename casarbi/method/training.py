@@ -22,7 +22,7 @@ from casarbi.method.diffusion import add_noise, scale_input
 from casarbi.method.model import BASE_KEY, CasArbi
 from casarbi.method.network import Denoiser
 from casarbi.method.residuals import Regressor, training_item
-from casarbi.pictures.images import from_uint8
+from casarbi.pictures.pixels import from_uint8
 from casarbi.pictures.resize import resize
 from casarbi.scales import Size
 from casarbi.settings import build

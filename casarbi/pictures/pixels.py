@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from casarbi.errors import CasarbiError
-from casarbi.pictures.colours import GREY_MODES, ToSrgb, conversion, lab_to_srgb
+from casarbi.pictures.profiles import GREY_MODES, ToSrgb, conversion, lab_to_srgb
 
 _WHITE_IS_ZERO = 0
 _PHOTOMETRIC = 262

@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from casarbi.errors import CasarbiError
-from casarbi.pictures.decoders import DAMAGE, open_picture
+from casarbi.pictures.opening import DAMAGE, open_picture
 from casarbi.scales import Size
 
 _TIFF_WIDTH, _TIFF_HEIGHT, _ORIENTATION = 256, 257, 274

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from casarbi.errors import CasarbiError
 from casarbi.files import free_bytes, replacing, sweep_drafts
-from casarbi.pictures.images import to_uint8
+from casarbi.pictures.pixels import to_uint8
 from casarbi.pictures.resize import resize
 from casarbi.references import DATASETS
 from casarbi.weights import cache_folder

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from casarbi.pictures.images import to_uint8
+from casarbi.pictures.pixels import to_uint8
 from casarbi.training.task import Sheet
 
 GAP = 4

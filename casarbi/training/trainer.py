@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from casarbi.errors import CasarbiError
 from casarbi.files import free_bytes, is_full
-from casarbi.pictures.images import write_image
+from casarbi.pictures.writing import write_image
 from casarbi.training.batches import Batches
 from casarbi.training.clock import Clock
 from casarbi.training.ema import WeightAverage

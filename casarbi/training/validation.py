@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from casarbi.errors import CasarbiError
-from casarbi.pictures.images import from_uint8, to_uint8
+from casarbi.pictures.pixels import from_uint8, to_uint8
 from casarbi.pictures.resize import resize
 from casarbi.scales import Size, scale_label, target_size
 from casarbi.sr import SRModel

@@ -9,17 +9,11 @@ import torch
 from torch import Tensor
 
 from casarbi.errors import CasarbiError
-from casarbi.pictures.images import (
-    MAX_INPUT_PIXELS,
-    Picture,
-    enlarge_alpha,
-    keeps_alpha,
-    read_picture,
-    unblend,
-    write_image,
-)
+from casarbi.pictures.alpha import enlarge_alpha, unblend
 from casarbi.pictures.inspection import check_batch, look
 from casarbi.pictures.naming import printable_name
+from casarbi.pictures.reading import MAX_INPUT_PIXELS, Picture, read_picture
+from casarbi.pictures.writing import keeps_alpha, write_image
 from casarbi.scales import Size
 from casarbi.sr import SRModel
 from casarbi.upscaling.target import WantedSize

@@ -11,9 +11,9 @@ from pathlib import Path
 from casarbi.console import disk_trouble
 from casarbi.errors import CasarbiError
 from casarbi.pictures.folders import PICTURE_SUFFIXES, list_images
-from casarbi.pictures.images import result_suffix
 from casarbi.pictures.naming import picture_names, result_name, results_among, split_label
 from casarbi.pictures.size import picture_size
+from casarbi.pictures.writing import result_suffix
 from casarbi.scales import Size
 from casarbi.upscaling.target import WantedSize
 

@@ -366,7 +366,8 @@ def test_folders_of_real_files(bench, pictures):
 
 
 def test_outputs_are_matched_by_name_not_by_order(bench, pictures):
-    from casarbi.pictures.images import read_image, write_image
+    from casarbi.pictures.reading import read_image
+    from casarbi.pictures.writing import write_image
 
     results = Path("results_of_mine")
     results.mkdir()

@@ -2,7 +2,7 @@ import pytest
 from PIL import Image
 
 from casarbi.data.headers import header_notes, name_some, read_header
-from casarbi.pictures.images import read_image
+from casarbi.pictures.reading import read_image
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])

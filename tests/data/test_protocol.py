@@ -7,7 +7,7 @@ from scenes import scene
 from casarbi.data.base import Dataset
 from casarbi.data.protocol import PROTOCOLS, Protocol, default_protocol, get_protocol
 from casarbi.errors import CasarbiError
-from casarbi.pictures.images import to_uint8
+from casarbi.pictures.pixels import to_uint8
 from casarbi.pictures.resize import resize
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from casarbi.data.headers import read_header
-from casarbi.pictures.images import read_image, read_picture
-from casarbi.pictures.writers import write_image
+from casarbi.pictures.reading import read_image, read_picture
+from casarbi.pictures.writing import write_image
 from fuzz.pictures import cases
 from fuzz.runner import judge
 

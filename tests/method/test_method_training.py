@@ -15,7 +15,7 @@ from casarbi.method.costs import stage_cost
 from casarbi.method.model import casarbi
 from casarbi.method.residuals import ResidualConfig, stage_inputs
 from casarbi.method.training import casarbi_task
-from casarbi.pictures.images import to_uint8
+from casarbi.pictures.pixels import to_uint8
 from casarbi.pictures.resize import resize
 from casarbi.sr import create_model
 from casarbi.training.batches import Batches

@@ -8,7 +8,7 @@ from PIL import Image
 
 from casarbi.errors import CasarbiError
 from casarbi.pictures.folders import list_images
-from casarbi.pictures.images import read_image
+from casarbi.pictures.reading import read_image
 
 
 def fill(folder: Path, *names: str, format: str | None = None) -> Path:

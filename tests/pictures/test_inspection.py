@@ -12,9 +12,9 @@ import benchmarks.cli
 import casarbi.cli
 from benchmarks.store import CellKey, Row, Store
 from casarbi.errors import CasarbiError
-from casarbi.pictures.images import write_image
 from casarbi.pictures.inspection import COLOUR, EQUAL, ORDER, box_means, check_batch, colour_error, look
 from casarbi.pictures.resize import resize
+from casarbi.pictures.writing import write_image
 from casarbi.sr import ModelInfo, SRModel
 
 BRIGHT = 0.55 + 0.45 * scene(40, 56, 1)

@@ -11,8 +11,9 @@ import torch
 from scenes import scene
 
 from casarbi.errors import CasarbiError
-from casarbi.pictures.images import to_uint8, write_image
+from casarbi.pictures.pixels import to_uint8
 from casarbi.pictures.resize import resize
+from casarbi.pictures.writing import write_image
 from casarbi.training import cache
 from casarbi.training.cache import Cut, UnusablePicture, check_disk, open_images
 

@@ -13,7 +13,8 @@ from training_toys import Crops
 from casarbi.checkpoints import read_checkpoint
 from casarbi.data.files import FileDataset
 from casarbi.errors import CasarbiError
-from casarbi.pictures.images import to_uint8, write_image
+from casarbi.pictures.pixels import to_uint8
+from casarbi.pictures.writing import write_image
 from casarbi.training import cache, session
 from casarbi.training.batches import UNUSABLE, Batches
 from casarbi.training.cache import Cut, open_images

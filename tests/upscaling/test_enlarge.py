@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from baselines.bicubic import bicubic
-from casarbi.pictures.images import read_picture, to_uint8
+from casarbi.pictures.pixels import to_uint8
+from casarbi.pictures.reading import read_picture
 from casarbi.pictures.resize import resize
 from casarbi.upscaling.enlarge import enlarge
 from casarbi.upscaling.target import WantedSize

@@ -136,7 +136,7 @@ def test_a_side_that_the_format_cannot_hold_is_known_before_the_work(tmp_path, s
 
 
 def test_limits_are_those_of_the_writers(tmp_path):
-    from casarbi.pictures.images import write_image
+    from casarbi.pictures.writing import write_image
     from casarbi.upscaling.placing import LARGEST_SIDE
 
     for suffix, side in LARGEST_SIDE.items():

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from casarbi.data.base import Dataset
 from casarbi.errors import CasarbiError
-from casarbi.pictures.images import from_uint8
+from casarbi.pictures.pixels import from_uint8
 from casarbi.scales import Size
 
 Render = Callable[[int, int], np.ndarray]

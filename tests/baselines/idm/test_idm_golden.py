@@ -29,7 +29,7 @@ from baselines.idm.upsampling import normalised_pair
 from baselines.training_target import training_target
 from benchmarks.metrics.psnr import psnr
 from benchmarks.metrics.ssim import ssim
-from casarbi.pictures.images import from_uint8, to_uint8
+from casarbi.pictures.pixels import from_uint8, to_uint8
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "idm.json").read_text())
 CASES = {case["name"]: case for case in GOLDEN["cases"]}

@@ -14,7 +14,7 @@ from baselines.idm.network import IDMNetwork
 from baselines.idm.training import idm_task
 from baselines.training_target import training_target
 from casarbi.errors import CasarbiError
-from casarbi.pictures.images import from_uint8, to_uint8
+from casarbi.pictures.pixels import from_uint8, to_uint8
 from casarbi.pictures.resize import resize
 from casarbi.training.batches import Batches
 from casarbi.training.validation import mean_psnr, validation_pairs

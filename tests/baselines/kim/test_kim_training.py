@@ -16,7 +16,7 @@ from baselines.kim.model import kim
 from baselines.kim.training import kim_task
 from baselines.training_target import training_target
 from casarbi.errors import CasarbiError
-from casarbi.pictures.images import from_uint8, to_uint8
+from casarbi.pictures.pixels import from_uint8, to_uint8
 from casarbi.pictures.resize import resize
 from casarbi.training.batches import Batches
 from casarbi.training.presets import Preset, load_preset

@@ -9,7 +9,8 @@ from baselines.liif.grid import Axis, centres, nearest
 from baselines.liif.model import build_network, liif, save_liif
 from baselines.liif.network import spans, tiles
 from casarbi.errors import CasarbiError
-from casarbi.pictures.images import from_uint8, read_image, to_uint8
+from casarbi.pictures.pixels import from_uint8, to_uint8
+from casarbi.pictures.reading import read_image
 from casarbi.pictures.resize import resize
 from casarbi.sr import create_model
 from casarbi.weights import CATALOGUE

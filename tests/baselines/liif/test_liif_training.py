@@ -8,7 +8,7 @@ from scenes import scene
 from baselines.liif.model import liif
 from baselines.liif.training import LIIFRecipe, LIIFSettings, liif_task
 from casarbi.errors import CasarbiError
-from casarbi.pictures.images import from_uint8, to_uint8
+from casarbi.pictures.pixels import from_uint8, to_uint8
 from casarbi.training.validation import mean_psnr, validation_pairs
 
 TINY = {"blocks": 1, "features": 8, "hidden": [16], "lr_side": 12, "scales": [1, 4], "queries": 64}

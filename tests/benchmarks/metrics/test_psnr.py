@@ -65,7 +65,7 @@ def test_pooled_leaves_failed_images_out_and_knows_perfect_ones():
 
 def test_score_of_the_saved_file_is_that_of_the_tensor(pair):
     """Truncation on saving made every picture half a level darker (pytorch/vision#8141)."""
-    from casarbi.pictures.images import from_uint8, to_uint8
+    from casarbi.pictures.pixels import from_uint8, to_uint8
 
     sr, gt = pair(48)
     fine = (sr + 0.3 / 255).clamp(0, 1)

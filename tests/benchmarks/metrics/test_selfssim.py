@@ -8,7 +8,7 @@ import torch
 
 from benchmarks.metrics.selfssim import selfssim_pair
 from casarbi.errors import CasarbiError
-from casarbi.pictures.images import from_uint8, to_uint8
+from casarbi.pictures.pixels import from_uint8, to_uint8
 from casarbi.pictures.resize import resize
 
 TINY = {"bicubic": (0.9996, 0.9998), "bilinear": (0.9960, 0.9970), "nearest": (0.9424, 0.9872)}

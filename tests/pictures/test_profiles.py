@@ -12,8 +12,8 @@ from PIL import Image, ImageCms
 from casarbi.cli import main
 from casarbi.data.folder import folder
 from casarbi.data.headers import read_header
-from casarbi.pictures.colours import profile_space, to_srgb
-from casarbi.pictures.images import follows_profile, read_image, read_picture
+from casarbi.pictures.profiles import profile_space, to_srgb
+from casarbi.pictures.reading import follows_profile, read_image, read_picture
 from casarbi.weights import sha256_file
 
 RAMP = np.stack([*np.mgrid[0:240:10, 0:252:7], np.full((24, 36), 90)], axis=-1).astype(np.uint8)

@@ -11,38 +11,13 @@ import numpy as np
 import torch
 from PIL import Image, ImageColor, ImageOps
 from torch import Tensor
-from torch.nn.functional import interpolate, max_pool2d
 
 from casarbi.errors import CasarbiError
-from casarbi.pictures.colours import TROUBLE, conversion, profile_space, stored_profile
-from casarbi.pictures.containers import MAX_FRAMES, count_frames
-from casarbi.pictures.decoders import DAMAGE, ODD, decode, open_picture
-from casarbi.pictures.facts import Facts, read_facts
-from casarbi.pictures.folders import Listing, list_images
-from casarbi.pictures.pixels import Packing, channels, from_uint8, to_uint8
-from casarbi.pictures.resize import resize
-from casarbi.pictures.writers import FORMATS, can_write, keeps_alpha, result_suffix, write_image
-from casarbi.scales import Size
-
-__all__ = [
-    "FORMATS",
-    "MAX_INPUT_PIXELS",
-    "Facts",
-    "Listing",
-    "Picture",
-    "can_write",
-    "enlarge_alpha",
-    "follows_profile",
-    "from_uint8",
-    "keeps_alpha",
-    "list_images",
-    "read_image",
-    "read_picture",
-    "result_suffix",
-    "to_uint8",
-    "unblend",
-    "write_image",
-]
+from casarbi.pictures.frames import MAX_FRAMES, count_frames
+from casarbi.pictures.metadata import Facts, read_facts
+from casarbi.pictures.opening import DAMAGE, ODD, decode, open_picture
+from casarbi.pictures.pixels import Packing, channels
+from casarbi.pictures.profiles import TROUBLE, conversion, profile_space, stored_profile
 
 MAX_INPUT_PIXELS = 178_956_970
 """Largest picture read without asking: the limit at which Pillow refuses, because 33 kB can unpack to gigabytes."""
@@ -79,7 +54,7 @@ def read_picture(
     """Read a still picture of any common format and mode; its content decides the format, not its suffix.
 
     EXIF orientation is applied; 16 bits are divided by 65535, never clipped; of several frames or pages the first is
-    used, with a note. Profiles for grey and CMYK are followed to sRGB (see `casarbi.pictures.colours`), as are those
+    used, with a note. Profiles for grey and CMYK are followed to sRGB (see `casarbi.pictures.profiles`), as are those
     for RGB unless they are kept. Memory peaks at about 16 bytes per pixel, 12 of which are the result.
 
     Args:
@@ -155,37 +130,3 @@ def _colour(name: str) -> np.ndarray:
         return np.array(ImageColor.getrgb(name)[:3], np.float32) / 255
     except ValueError:
         raise CasarbiError(f"'{name}' is no colour: write a name such as white, or #rrggbb.") from None
-
-
-def enlarge_alpha(alpha: Tensor, size: Size) -> Tensor:
-    """Enlarge alpha by bicubic without its overshoot: a flat part stays as it is up to its edge.
-
-    Args:
-        alpha: (1, h, w) in [0, 1].
-        size: (height, width), no smaller than those of `alpha`.
-
-    Returns:
-        (1, *size), each value between those of the 3x3 pixels it lies in.
-    """
-    low, high = (sign * max_pool2d(sign * alpha, 3, stride=1, padding=1) for sign in (-1, 1))
-    bounds = [interpolate(bound[None], size, mode="nearest-exact")[0] for bound in (low, high)]
-    return resize(alpha, size).clamp(*bounds)
-
-
-def unblend(rgb: Tensor, alpha: Tensor, background: Tensor) -> Tensor:
-    """Take a background out again, so that colours can be stored beside alpha and give `rgb` when laid over it.
-
-    With a linear enlarger this makes enlarging the laid-over picture the same as enlarging colours multiplied by
-    alpha: what hides where alpha is 0 never bleeds into view (xinntao/Real-ESRGAN#291).
-
-    Args:
-        rgb: (3, H, W) in [0, 1], laid over the background.
-        alpha: (1, H, W) in [0, 1].
-        background: (3,) in [0, 1].
-
-    Returns:
-        (3, H, W) in [0, 1]; the background's colour where alpha is below half a level.
-    """
-    ground = background.to(rgb)[:, None, None]
-    straight = ground + (rgb - ground) / alpha.clamp_min(1e-6)
-    return torch.where(alpha < 0.5 / 255, ground, straight).clamp(0, 1)

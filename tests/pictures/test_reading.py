@@ -11,8 +11,11 @@ import torch
 from PIL import Image, ImageCms, ImageFile
 
 from casarbi.errors import CasarbiError
-from casarbi.pictures import images
-from casarbi.pictures.images import from_uint8, keeps_alpha, read_image, read_picture, to_uint8, unblend, write_image
+from casarbi.pictures import reading
+from casarbi.pictures.alpha import unblend
+from casarbi.pictures.pixels import from_uint8, to_uint8
+from casarbi.pictures.reading import read_image, read_picture
+from casarbi.pictures.writing import keeps_alpha, write_image
 
 RAMP = np.linspace(0, 255, 48 * 32 * 3).reshape(32, 48, 3).astype(np.uint8)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -265,8 +268,8 @@ def test_limit_on_pixels_is_checked_before_unpacking(tmp_path, monkeypatch):
     """One bit per pixel, 32 kB packed; the default limit is Pillow's, and raising it really raises it."""
     path = save(tmp_path / "a.png", Image.new("1", (16384, 16384)))
     loads = []
-    monkeypatch.setattr(images, "decode", lambda image, notes: loads.append(image.size))
-    monkeypatch.setattr(images, "channels", lambda *_, **__: (np.zeros((3, 1, 1)), None))
+    monkeypatch.setattr(reading, "decode", lambda image, notes: loads.append(image.size))
+    monkeypatch.setattr(reading, "channels", lambda *_, **__: (np.zeros((3, 1, 1)), None))
     with pytest.raises(
         CasarbiError, match=r"16384x16384 px \(268,435,456\), above the limit of 178,956,970.*max_pixels"
     ):

@@ -1,7 +1,7 @@
 """Opening picture files through Pillow: which formats, what is refused, and what a file may cost.
 
 Memory follows the pixels that are really there. A size that is only declared is refused before anything is decoded:
-above the limit on pixels, or beyond what the bytes of the file can hold (`casarbi.pictures.containers`).
+above the limit on pixels, or beyond what the bytes of the file can hold (`casarbi.pictures.limits`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from typing import IO
 from PIL import Image, ImageFile
 
 from casarbi.errors import CasarbiError
-from casarbi.pictures.containers import MAX_TAGS, check_before_opening, count_tags, describe_tiff, least_bytes
-from casarbi.pictures.nativewords import native_words
+from casarbi.pictures.libtiff_messages import native_words
+from casarbi.pictures.limits import check_before_opening, least_bytes
+from casarbi.pictures.tiff import MAX_TAGS, count_tags, describe_tiff
 from casarbi.plain import visible
 
 # Still pictures, in the order they are tried. Pillow's others run programs (EPS), hold no pixels or have no signature.

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from casarbi.sources import _places, plugin_source
+from casarbi.plugin_source import _places, plugin_source
 
 COUNT = itertools.count()
 
@@ -77,7 +77,7 @@ def test_registered_names_and_shipped_modules_have_none():
 
 
 def test_a_namespace_of_many_and_huge_files_is_bounded(plugin, monkeypatch):
-    monkeypatch.setattr("casarbi.sources.MOST_BYTES", 100)
+    monkeypatch.setattr("casarbi.plugin_source.MOST_BYTES", 100)
     source = plugin({"big@/a.py": "def make(): pass\n", "big@/b.py": "#" * 1000}, "big@.a:make")
     before = source()
     plugin.edit("big@/b.py")

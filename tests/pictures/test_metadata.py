@@ -7,8 +7,9 @@ import pytest
 import torch
 from PIL import ExifTags, Image, PngImagePlugin
 
-from casarbi.pictures.facts import Facts, read_facts, save_options
-from casarbi.pictures.images import read_picture, write_image
+from casarbi.pictures.metadata import Facts, read_facts, save_options
+from casarbi.pictures.reading import read_picture
+from casarbi.pictures.writing import write_image
 
 Base, Ifd = ExifTags.Base, ExifTags.IFD
 RAMP = np.linspace(0, 255, 24 * 36 * 3).reshape(24, 36, 3).astype(np.uint8)

@@ -14,10 +14,11 @@ import pytest
 from PIL import Image, ImageFile
 
 from casarbi.errors import CasarbiError
-from casarbi.pictures.containers import MAX_FRAMES, count_frames, describe_tiff
-from casarbi.pictures.decoders import open_picture
-from casarbi.pictures.images import read_image, read_picture
-from casarbi.pictures.nativewords import native_words
+from casarbi.pictures.frames import MAX_FRAMES, count_frames
+from casarbi.pictures.libtiff_messages import native_words
+from casarbi.pictures.opening import open_picture
+from casarbi.pictures.reading import read_image, read_picture
+from casarbi.pictures.tiff import describe_tiff
 
 NOISE = np.random.default_rng(0).integers(0, 256, (24, 36, 3), np.uint8)
 SIDE = 13_000

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from casarbi.errors import CasarbiError, PlaceError
 from casarbi.files import replacing
-from casarbi.pictures.facts import Facts, save_options
-from casarbi.pictures.nativewords import native_words
+from casarbi.pictures.libtiff_messages import native_words
+from casarbi.pictures.metadata import Facts, save_options
 from casarbi.pictures.pixels import to_uint8
 
 # What Pillow raises if it cannot store a fact it has read.
