@@ -1,6 +1,6 @@
 """`ffhq` and `celebahq`: the aligned faces that the face tables are measured on.
 
-The papers score the first 100 files by name (docs/protocol.md §4.4 and §7.2): ask for `n=100`. The order here is the
+The papers score the first 100 files by name (docs/protocol.md §4.4 and §7): ask for `n=100`. The order here is the
 natural one, which is the order of names wherever numbers are padded with zeros, as in FFHQ and the 256 px CelebA-HQ.
 """
 

@@ -115,7 +115,7 @@ def stage_factors(scale: float, strategy: str = "rl", s_fix: float = 2.0) -> tup
 def stage_sizes(base: Size, scale: float, strategy: str = "rl", s_fix: float = 2.0) -> list[Size]:
     """Sizes after each stage towards `base` times `scale`: the cumulative factor times the base, rounded once.
 
-    Rounding stage by stage would drift: remainder-first to 5.3x would end at 84 instead of 85 (docs/protocol.md §2.5).
+    Rounding stage by stage would drift: remainder-first to 5.3x would end at 84 instead of 85 (docs/method.md §5).
 
     Example:
         >>> stage_sizes((16, 16), 10.7)

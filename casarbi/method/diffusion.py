@@ -75,7 +75,7 @@ class ShiftConfig:
 
 
 def sqrt_eta(config: ShiftConfig) -> list[float]:
-    """sqrt(eta_1) … sqrt(eta_T) of ResShift's schedule (docs/protocol.md §2.2).
+    """sqrt(eta_1) … sqrt(eta_T) of ResShift's schedule (docs/method.md §2).
 
     sqrt(eta_t) = sqrt(eta_1) · r^(((t-1) / (T-1))^p) with r = sqrt(eta_T) / sqrt(eta_1), sqrt(eta_1) = min(m/kappa, m).
     With T = 1 the only step is the last.

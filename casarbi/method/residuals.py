@@ -4,7 +4,7 @@ The paper (§III-A) runs the chain on "HR and LR residual images" from a pretrai
 
     x_0 = gain · (HR_i - B_i),   y = gain · (Up(u_{i-1}) - B_i),   u_i = B_i + x̂_0 / gain
 
-with B_i the base image of stage i (docs/protocol.md §2.3). x_0 has no bounds of its own: the composed image is clamped,
+with B_i the base image of stage i (docs/method.md §3). x_0 has no bounds of its own: the composed image is clamped,
 never the residual. Images are in [-1, 1] here, as in ResShift; `to_signed` and `from_signed` stand at the border.
 """
 

@@ -1,6 +1,6 @@
 """Noise on the LR condition in training: both readings of the paper's "several forward diffusion steps".
 
-docs/protocol.md §2.7: three steps for faces and five for general scenes, of a chain the paper does not name. Reading A
+docs/method.md §7: three steps for faces and five for general scenes, of a chain the paper does not name. Reading A
 takes the model's own chain (std = kappa sqrt(eta_tau), heavy), reading B a DDPM chain (light).
 """
 

@@ -15,7 +15,7 @@ from casarbi.method.cascade import (
     stage_sizes,
 )
 
-# docs/protocol.md §2.5: base 16, s_fix 2; scale, then sides under remainder-last, remainder-first, uniform.
+# docs/method.md §5: base 16, s_fix 2; scale, then sides under remainder-last, remainder-first, uniform.
 WORKED = [
     (2, [32], [32], [32]),
     (3, [32, 48], [24, 48], [28, 48]),

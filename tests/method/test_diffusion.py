@@ -9,7 +9,7 @@ from casarbi.method.diffusion import ShiftConfig, add_noise, posterior, sample, 
 FOUR = ShiftConfig(T=4, m=0.2)
 FIFTEEN = ShiftConfig(T=15, m=0.04)
 
-# docs/protocol.md §2.2: sqrt_eta, eta, alpha, of x_t, of x_0, posterior variance.
+# docs/method.md §2: sqrt_eta, eta, alpha, of x_t, of x_0, posterior variance.
 TABLE_4 = """
 0.100000 0.010000 0.010000 0.000000 1.000000 0
 0.520096 0.270500 0.260500 0.036969 0.963031 0.038521

@@ -25,7 +25,7 @@ def test_chain_ends_on_the_image_whatever_the_residual(residual_base, lr_up, lr)
     config = ResidualConfig(residual_base, lr_up, residual_gain=4.0)
     x0, inputs = training_item(lr, hr, 2.0, config, u_0=lr[..., ::2, ::2], regressor=darker)
     torch.testing.assert_close(inputs.compose(x0), hr)
-    # e_0 = gain · (Up - HR), whatever the base (docs/protocol.md §2.3).
+    # e_0 = gain · (Up - HR), whatever the base (docs/method.md §3).
     up = darker(lr, (18, 22)) if lr_up == "liif" else resize(lr, (18, 22))
     torch.testing.assert_close(inputs.y - x0, 4 * (up - hr))
 

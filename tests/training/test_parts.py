@@ -87,7 +87,7 @@ CHAIN = (0.1, 0.2, 0.4)
     ],
 )
 def test_noise_has_the_deviation_of_its_reading(noise, deviation):
-    """docs/protocol.md §2.7, on the [-1, 1] scale."""
+    """docs/method.md §7, on the [-1, 1] scale."""
     lr = torch.full((4, 3, 64, 64), 0.5)
     noisy = noise.apply(lr, torch.Generator().manual_seed(0), CHAIN)
     assert (2 * (noisy - lr)).std().item() == pytest.approx(deviation, rel=0.01, abs=1e-9)
