@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from casarbi.checkpoints.faults import UnsafeFileError, WeightsFileError
 from casarbi.plain import quote
 
 LONGEST_PICKLE = 2**23
@@ -43,22 +44,6 @@ _STORAGES = {
 }
 
 
-class TorchFileError(Exception):
-    """Why a file is not read: the end of a sentence that begins with the file, and what to do, its last words."""
-
-    def __init__(self, reason: str, mend: str = "get the file again") -> None:
-        super().__init__(reason)
-        self.mend = mend
-
-
-class UnsafeFileError(TorchFileError):
-    """The file names code; `name` says which."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"names {quote(name)}")
-        self.name = name
-
-
 class Inert:
     """Stands in for a class, function or object in a checkpoint: it takes everything, keeps nothing, does nothing."""
 
@@ -73,7 +58,7 @@ class _Global:
 def _find(module: object, name: object) -> Any:
     """What stands for a name: a type of values, `Inert`, or the name alone for what `Machine.call` knows."""
     if not isinstance(module, str) or not isinstance(name, str):
-        raise TorchFileError("names a class by something that is no text")
+        raise WeightsFileError("names a class by something that is no text")
     full = f"{'builtins' if module == '__builtin__' else module}.{name}"  # as Python 2 called it
     if full in _DTYPES:
         return _DTYPES[full]
@@ -116,7 +101,7 @@ class Machine:
             else:
                 step = _STEPS.get(operation.name)
                 if step is None:
-                    raise TorchFileError(f"has the pickle operation {operation.name}, which weights never do")
+                    raise WeightsFileError(f"has the pickle operation {operation.name}, which weights never do")
                 step(self, argument)
         return self.stack.pop(), stream.tell()
 
@@ -124,7 +109,7 @@ class Machine:
         """Count operations, and what single ones copy."""
         self.left -= count
         if self.left < 0:
-            raise TorchFileError(f"has a pickle of over {MOST_OPERATIONS:,} operations, and weights need far fewer")
+            raise WeightsFileError(f"has a pickle of over {MOST_OPERATIONS:,} operations, and weights need far fewer")
 
     def since_mark(self) -> list[Any]:
         """Take off everything above the last mark."""
@@ -160,14 +145,14 @@ class Machine:
         """A view into a storage that stays inside it and has no value twice."""
         few = len(size) == len(stride) <= MOST_AXES
         if not few or not all(isinstance(n, int) and 0 <= n < 2**48 for n in (offset, *size, *stride)):
-            raise TorchFileError(f"has a tensor of impossible shape {quote(size)}")
+            raise WeightsFileError(f"has a tensor of impossible shape {quote(size)}")
         count, held = math.prod(size), len(storage)
         last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
         if count and (count > held or last >= held):
-            raise TorchFileError(f"has a tensor of {count:,} values in a storage that holds {held:,}")
+            raise WeightsFileError(f"has a tensor of {count:,} values in a storage that holds {held:,}")
         self.claim -= count * storage.itemsize
         if self.claim < 0:
-            raise TorchFileError(f"has tensors of more than {LARGEST_CLAIM} times the bytes of the file")
+            raise WeightsFileError(f"has tensors of more than {LARGEST_CLAIM} times the bytes of the file")
         return storage.as_strided(size, stride, offset) if count else storage.new_empty(size)
 
     def storage(self) -> None:
@@ -175,7 +160,7 @@ class Machine:
         kind, dtype, key, _, count, *view = self.stack.pop()
         known = kind == "storage" and isinstance(dtype, torch.dtype) and isinstance(key, str) and isinstance(count, int)
         if not known or self.storages is None or any(view):
-            raise TorchFileError("refers to something that is no storage of a tensor")
+            raise WeightsFileError("refers to something that is no storage of a tensor")
         self.stack.append(self.storages(dtype, key, count))
 
     def build(self) -> None:
@@ -277,13 +262,13 @@ def run_pickle(machine: Machine, pickle: bytes, start: int = 0) -> tuple[Any, in
 
     Raises:
         UnsafeFileError: where it names code.
-        TorchFileError: where it is damaged, or does what no weights file does.
+        WeightsFileError: where it is damaged, or does what no weights file does.
     """
     try:
         return machine.run(pickle, start)
-    except TorchFileError:
+    except WeightsFileError:
         raise
     except Exception as error:  # a damaged pickle breaks anywhere, in as many ways as there are operations
-        raise TorchFileError(
+        raise WeightsFileError(
             f"is damaged: its pickle breaks off ({quote(str(error) or type(error).__name__)})"
         ) from None

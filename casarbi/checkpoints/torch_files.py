@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from casarbi.checkpoints.pickles import LARGEST_CLAIM, LONGEST_PICKLE, Machine, TorchFileError, run_pickle
+from casarbi.checkpoints.faults import WeightsFileError
+from casarbi.checkpoints.pickles import LARGEST_CLAIM, LONGEST_PICKLE, Machine, run_pickle
 from casarbi.plain import quote
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -22,7 +23,7 @@ def read_torch_file(path: Path) -> Any:
 
     Raises:
         UnsafeFileError: where the file holds more than tensors, plain values and a trainer's objects.
-        TorchFileError: where it is damaged, of another kind, or says of itself what cannot be.
+        WeightsFileError: where it is damaged, of another kind, or says of itself what cannot be.
         OSError: where the system cannot read it.
     """
     with path.open("rb") as file:
@@ -34,29 +35,29 @@ def _read_zip(path: Path, data: mmap.mmap) -> Any:
     members = dict(_members(path, data))
     tops = [name.removesuffix("/data.pkl") for name in members if name.count("/") == 1 and name.endswith("/data.pkl")]
     if any(name.endswith("/constants.pkl") or "/code/" in name for name in members):
-        raise TorchFileError("is a TorchScript program, not weights", "save the state_dict of the model")
+        raise WeightsFileError("is a TorchScript program, not weights", "save the state_dict of the model")
     if len(tops) != 1:
-        raise TorchFileError(f"is a zip archive with {len(tops) or 'no'} data.pkl, so it is no torch file")
+        raise WeightsFileError(f"is a zip archive with {len(tops) or 'no'} data.pkl, so it is no torch file")
     top = tops[0]
     if data[slice(*members.get(f"{top}/byteorder", (0, 0)))] == b"big":
-        raise TorchFileError("was saved on a big-endian machine", "save it again on another one")
+        raise WeightsFileError("was saved on a big-endian machine", "save it again on another one")
     opened: dict[str, Tensor] = {}
 
     def storage(dtype: torch.dtype, key: str, count: int) -> Tensor:
         if key not in opened:
             begin, end = members.get(f"{top}/data/{key}", (0, 0))
             if not 0 <= count * dtype.itemsize <= end - begin:
-                raise TorchFileError(
+                raise WeightsFileError(
                     f"has a storage that claims {count:,} values in {end - begin:,} bytes: {quote(key)}"
                 )
             opened[key] = _values(data, begin, count, dtype)
         if opened[key].dtype != dtype or len(opened[key]) != count:
-            raise TorchFileError(f"gives a storage two types or sizes: {quote(key)}")
+            raise WeightsFileError(f"gives a storage two types or sizes: {quote(key)}")
         return opened[key]
 
     begin, end = members[f"{top}/data.pkl"]
     if end - begin > LONGEST_PICKLE:
-        raise TorchFileError(f"has a data.pkl of {end - begin:,} bytes, and weights need far fewer")
+        raise WeightsFileError(f"has a data.pkl of {end - begin:,} bytes, and weights need far fewer")
     return run_pickle(Machine(storage, LARGEST_CLAIM * len(data)), data[begin:end])[0]
 
 
@@ -75,9 +76,9 @@ def _members(path: Path, data: mmap.mmap) -> Iterator[tuple[str, tuple[int, int]
         with zipfile.ZipFile(path) as archive:
             listed = sorted(archive.infolist(), key=lambda member: member.header_offset)
     except Exception:  # zipfile raises many kinds on damaged directories
-        raise TorchFileError("is damaged: its zip directory cannot be read") from None
+        raise WeightsFileError("is damaged: its zip directory cannot be read") from None
     if len({member.filename for member in listed}) < len(listed):
-        raise TorchFileError("is a zip archive with two members of one name, so it is no torch file")
+        raise WeightsFileError("is a zip archive with two members of one name, so it is no torch file")
     before = 0
     for member in listed:
         head = data[member.header_offset : member.header_offset + 30]
@@ -85,11 +86,11 @@ def _members(path: Path, data: mmap.mmap) -> Iterator[tuple[str, tuple[int, int]
         begin = member.header_offset + 30 + lengths
         end = begin + member.file_size
         if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
-            raise TorchFileError(
+            raise WeightsFileError(
                 f"is a compressed zip archive ({quote(member.filename)}), and torch files are not", "unpack it first"
             )
         if member.header_offset < before or head[:4] != b"PK\3\4" or end > len(data):
-            raise TorchFileError("is damaged: the members of its zip archive overlap or lie outside the file")
+            raise WeightsFileError("is damaged: the members of its zip archive overlap or lie outside the file")
         before = end
         yield member.filename, (begin, end)
 
@@ -99,11 +100,11 @@ def _read_legacy(data: mmap.mmap) -> Any:
     pickles, at = data[: LONGEST_PICKLE + 2**16], 0
     magic, at = run_pickle(Machine(None), pickles, at)
     if magic != _LEGACY_MAGIC:
-        raise TorchFileError("is a Python pickle, but not one of torch.save")
+        raise WeightsFileError("is a Python pickle, but not one of torch.save")
     _, at = run_pickle(Machine(None), pickles, at)
     machine_facts, at = run_pickle(Machine(None), pickles, at)
     if not isinstance(machine_facts, Mapping) or machine_facts.get("little_endian") is not True:
-        raise TorchFileError("was saved on a big-endian machine", "save it again on another one")
+        raise WeightsFileError("was saved on a big-endian machine", "save it again on another one")
     opened: dict[str, Tensor] = {}
     left = len(data)
 
@@ -112,17 +113,17 @@ def _read_legacy(data: mmap.mmap) -> Any:
         if key not in opened:
             left -= count * dtype.itemsize
             if count < 0 or left < 0:
-                raise TorchFileError(f"has storages that claim more values than it holds: {count:,}")
+                raise WeightsFileError(f"has storages that claim more values than it holds: {count:,}")
             opened[key] = torch.empty(count, dtype=dtype)
         if opened[key].dtype != dtype or len(opened[key]) != count:
-            raise TorchFileError(f"gives a storage two types or sizes: {quote(key)}")
+            raise WeightsFileError(f"gives a storage two types or sizes: {quote(key)}")
         return opened[key]
 
     content, at = run_pickle(Machine(storage, LARGEST_CLAIM * len(data)), pickles, at)
     keys, at = run_pickle(Machine(None), pickles, at)
     named = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
     if not named or sorted(keys) != sorted(opened):
-        raise TorchFileError("is damaged: it lists other storages than its tensors use")
+        raise WeightsFileError("is damaged: it lists other storages than its tensors use")
     for key in keys:
         at = _fill(opened[key], data, at)
     return content
@@ -132,7 +133,7 @@ def _fill(storage: Tensor, data: mmap.mmap, at: int) -> int:
     """Copy the values of a storage, which follow their number, into it; returns where the next one begins."""
     begin, size = at + 8, storage.numel() * storage.itemsize
     if int.from_bytes(data[at:begin], "little") != len(storage) or begin + size > len(data):
-        raise TorchFileError("is cut off or damaged: the values of its tensors are not all there")
+        raise WeightsFileError("is cut off or damaged: the values of its tensors are not all there")
     if size:
         storage.view(torch.uint8).copy_(torch.frombuffer(data, dtype=torch.uint8, count=size, offset=begin))
     return begin + size

@@ -1,0 +1,45 @@
+"""What the header of a weights file says: the configuration of its network, and facts for reports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from casarbi.checkpoints.bounds import check_settings
+from casarbi.checkpoints.reading import Checkpoint
+from casarbi.checkpoints.safetensors_files import parse_json
+from casarbi.errors import CasarbiError
+from casarbi.plain import visible
+
+
+def weights_header(method: str, config: Mapping[str, Any]) -> dict[str, str]:
+    """What the header of a weights file must say so that it can be loaded."""
+    return {"method": method, "config": json.dumps(dict(config))}
+
+
+def read_config(checkpoint: Checkpoint) -> Mapping[str, Any]:
+    """Return the configuration that `write_weights` wrote into the header; raises CasarbiError where there is none."""
+    return read_table(checkpoint, "config")
+
+
+def read_table(checkpoint: Checkpoint, name: str) -> Mapping[str, Any]:
+    """Return the JSON table that stands in the header under a name, its values of any kind but within reason.
+
+    Raises:
+        CasarbiError: where there is none, or `casarbi.checkpoints.bounds.check_settings` refuses it.
+    """
+    try:
+        table = parse_json(checkpoint.metadata.get(name, ""))
+    except (ValueError, RecursionError):  # no JSON, or a number or a nesting beyond all reason
+        table = None
+    if not isinstance(table, Mapping):
+        raise CasarbiError(f"{checkpoint.path} has no {name} in its header that is a JSON table: get the file again.")
+    check_settings(table, str(checkpoint.path))
+    return table
+
+
+def fact(header: Mapping[str, str], name: str) -> str:
+    """What a header says of itself, such as its licence, as one line for reports; or that it does not."""
+    text = visible(header.get(name, "not recorded in the file"))
+    return text if len(text) <= 300 else f"{text[:300]}…"
