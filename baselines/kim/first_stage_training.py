@@ -19,6 +19,7 @@ from baselines.kim.losses import first_stage_loss
 from baselines.liif.model import CPU_CHUNK, GPU_CHUNK
 from baselines.training_target import check_target, training_target
 from casarbi.checkpoints import weights_header
+from casarbi.data.pairs import centre_crop
 from casarbi.errors import CasarbiError
 from casarbi.pictures.pixels import from_uint8
 from casarbi.pictures.resize import resize
@@ -27,7 +28,7 @@ from casarbi.signed import from_signed, to_signed
 from casarbi.training.crops import random_patch
 from casarbi.training.header import TRAINED_HERE
 from casarbi.training.task import Batch, Recipe, Sheet, Task, Validation
-from casarbi.training.validation import SHEET_ROWS, centre_crop, mean_psnr
+from casarbi.training.validation import SHEET_ROWS, mean_psnr
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ class FirstStageTask(Task):
         z = network.encode(to_signed(from_uint8(hr.to(device))))
         metrics: dict[str, float] = {}
         for side in sides:
-            gt = _resized(images, side)
+            gt = from_uint8(_resized(images, side))
             made = from_signed(network.decode(z, (side, side), chunk)).clamp(0, 1).cpu()
             metrics[f"psnr_{side}"] = mean_psnr(made, gt)
         rows = tuple(zip(hr, made, gt, strict=True))[:SHEET_ROWS]

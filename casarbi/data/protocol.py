@@ -21,9 +21,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import torch
-
 from casarbi.data.base import Dataset
+from casarbi.data.pairs import Pair, centre_square, fixed_pairs, patch_pair
 from casarbi.errors import CasarbiError
 from casarbi.pictures.pixels import from_uint8, to_uint8
 from casarbi.pictures.resize import resize, resize_matlab
@@ -36,20 +35,6 @@ if TYPE_CHECKING:
 
 VERSION = 1
 """Raised when the same fields come to mean other pixels."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """What one image gives at one scale: LR (3, h, w) and GT (3, H, W), float32 in [0, 1], 8-bit values."""
-
-    scale: float
-    lr: Tensor
-    gt: Tensor
-
-    @property
-    def size(self) -> Size:
-        """(H, W) that a method is asked for."""
-        return self.gt.shape[-2], self.gt.shape[-1]
 
 
 @dataclass(frozen=True)
@@ -113,7 +98,7 @@ class Protocol:
         return pairs
 
     def _fixed(self, image: Tensor, image_id: str, scales: Sequence[float]) -> list[Pair]:
-        square = _centre_square(image)
+        square = centre_square(image)
         sides = [target_size((self.lr_side, self.lr_side), scale)[0] for scale in scales]
         needed = max(self.source_side, *sides)
         if square.shape[-1] < needed:
@@ -121,15 +106,10 @@ class Protocol:
                 f"'{image_id}' has a centre square of {square.shape[-1]} px; protocol {self.name} needs {needed} px "
                 f"for scale {scale_label(max(scales))}."
             )
-        source = _square(square, self.source_side)
-        lr = from_uint8(_square(source, self.lr_side))
-        pairs = []
-        for scale, side in zip(scales, sides, strict=True):
-            # A GT above source_side comes from the native square, so that it is never an enlargement.
-            gt = _square(source if side <= self.source_side else square, side)
-            own_lr = lr if self.lr_from == "source" else from_uint8(_square(gt, self.lr_side))
-            pairs.append(Pair(scale, own_lr, from_uint8(gt)))
-        return pairs
+        pairs = fixed_pairs(square, self.source_side, self.lr_side, scales)
+        if self.lr_from == "source":
+            return pairs
+        return [patch_pair(to_uint8(pair.gt), self.lr_side, pair.scale) for pair in pairs]
 
     def _patch(self, image: Tensor, image_id: str, scale: float) -> Pair:
         side = target_size((self.lr_side, self.lr_side), scale)[0]
@@ -144,7 +124,7 @@ class Protocol:
         top = seed % 65_521 * (height - side + 1) // 65_521
         left = seed // 65_521 % 65_521 * (width - side + 1) // 65_521
         gt = image[:, top : top + side, left : left + side].contiguous()
-        return Pair(scale, from_uint8(_square(gt, self.lr_side)), from_uint8(gt))
+        return patch_pair(gt, self.lr_side, scale)
 
     def _full(self, image: Tensor, image_id: str, scale: float, given: Tensor | None) -> Pair:
         if self.lr_made_by == "benchmark" and given is not None:
@@ -268,14 +248,3 @@ def default_protocol(dataset_name: str) -> Protocol:
     """The protocol used where none is named: it fits the pictures' kind and never cuts a border or a colour."""
     kinds = {"portraits": "face", "ffhq": "face", "celebahq": "face", "photos": "photo", "deadleaves": "div2k-patch"}
     return PROTOCOLS[kinds.get(dataset_name, "whole")]
-
-
-def _centre_square(image: Tensor) -> Tensor:
-    height, width = image.shape[-2:]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return image[:, top : top + side, left : left + side].contiguous()
-
-
-def _square(image: Tensor, side: int) -> Tensor:
-    return image if image.shape[-2:] == torch.Size((side, side)) else resize(image, (side, side))

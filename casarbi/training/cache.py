@@ -22,11 +22,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from casarbi.data import Dataset, create_dataset
+from casarbi.data.pairs import centre_square, to_side
 from casarbi.errors import CasarbiError
 from casarbi.files import free_bytes, replacing, sweep_drafts
 from casarbi.pictures.pixels import to_uint8
-from casarbi.pictures.resize import resize
-from casarbi.references import DATASETS
 from casarbi.weights import cache_folder
 
 FORMAT = 2
@@ -65,10 +65,7 @@ class Cut:
         """Cut uint8 (3, H, W), which is large enough."""
         if not self.side:
             return image.contiguous()
-        height, width = image.shape[-2:]
-        square = min(height, width)
-        top, left = (height - square) // 2, (width - square) // 2
-        return resize(image[:, top : top + square, left : left + square], (self.side, self.side))
+        return to_side(centre_square(image), self.side)
 
 
 @dataclass(frozen=True)
@@ -242,7 +239,7 @@ def refusal(images: CachedImages, unusable: int, example: object) -> CasarbiErro
     return CasarbiError(f"{count} of {images.total} pictures of {images.reference} cannot be trained on: {example}")
 
 
-def _fault(dataset: Any, name: str, cut: Cut) -> str:
+def _fault(dataset: Dataset, name: str, cut: Cut) -> str:
     """Why a picture cannot be used, by its header alone; empty if nothing speaks against it."""
     try:
         size = dataset.known_size(name)
@@ -252,9 +249,9 @@ def _fault(dataset: Any, name: str, cut: Cut) -> str:
 
 
 @lru_cache(maxsize=8)
-def _open(reference: str) -> Any:
+def _open(reference: str) -> Dataset:
     """The data set of a reference, opened once in each process; batch workers that are forked find it open."""
-    return DATASETS.build(reference)
+    return create_dataset(reference)
 
 
 _VERIFIED: set[Path] = set()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+from casarbi.data.pairs import centre_crop, fixed_pairs, patch_pair
+from casarbi.data.psnr import mse, psnr_from_mse
 from casarbi.errors import CasarbiError
-from casarbi.pictures.pixels import from_uint8, to_uint8
+from casarbi.pictures.pixels import to_uint8
 from casarbi.pictures.resize import resize
 from casarbi.scales import Size, scale_label, target_size
 from casarbi.sr import SRModel
@@ -21,28 +24,26 @@ Upscale = Callable[[Tensor, Sequence[Size]], list[Tensor]]
 """upscale(lr, sizes): (B, 3, h, w) in [0, 1] to a (B, 3, H, W) for each size."""
 
 SHEET_ROWS = 6
+LEAST_ERROR = 1e-3
+"""Mean squared error, in squared 8-bit levels, that counts as none."""
 
 
 def validation_pairs(images: Sequence[Tensor], lr_side: int, scale: float, whole: bool) -> tuple[Tensor, Tensor]:
-    """LR and GT of pictures at one scale, uint8 (B, 3, lr_side, lr_side) and (B, 3, H, H).
+    """LR and GT of images at one scale, (B, 3, lr_side, lr_side) and (B, 3, H, H), float32 in [0, 1].
 
     Args:
-        images: uint8 (3, H, W), square where `whole`.
+        images: uint8 (3, H, W), square if `whole`.
         lr_side: side of the LR images.
         scale: GT has the side lr_side times scale, rounded half up.
-        whole: reduce the whole picture to both, as the face protocol does; else cut the GT from its centre and reduce
+        whole: reduce the whole image to both, as the face protocol does; else cut the GT from its centre and reduce
             that.
     """
     size = target_size((lr_side, lr_side), scale)
-    gts = [resize(image, size) if whole else centre_crop(image, size) for image in images]
-    sources = images if whole else gts
-    return torch.stack([resize(image, (lr_side, lr_side)) for image in sources]), torch.stack(gts)
-
-
-def centre_crop(image: Tensor, size: Size) -> Tensor:
-    """Cut (C, H, W) to its middle (C, h, w)."""
-    top, left = ((side - wanted) // 2 for side, wanted in zip(image.shape[-2:], size, strict=True))
-    return image[:, top : top + size[0], left : left + size[1]]
+    if whole:
+        pairs = [fixed_pairs(image, image.shape[-1], lr_side, [scale])[0] for image in images]
+    else:
+        pairs = [patch_pair(centre_crop(image, size), lr_side, scale) for image in images]
+    return torch.stack([pair.lr for pair in pairs]), torch.stack([pair.gt for pair in pairs])
 
 
 def validate_scales(
@@ -63,23 +64,22 @@ def validate_scales(
     rows: tuple[tuple[Tensor, ...], ...] = ()
     for scale in scales:
         lr, gt = validation_pairs(images, lr_side, scale, whole)
-        made = upscale(from_uint8(lr), [target_size((lr_side, lr_side), scale)])[0].cpu()
+        size = gt.shape[-2], gt.shape[-1]
+        made = upscale(lr, [size])[0].cpu()
         metrics[f"psnr_x{scale_label(scale)}"] = mean_psnr(made, gt)
-        rows = tuple(zip(lr, resize(lr, (gt.shape[-2], gt.shape[-1])), made, gt, strict=True))[:SHEET_ROWS]
+        rows = tuple(zip(lr, resize(lr, size), made, gt, strict=True))[:SHEET_ROWS]
     return Validation({"psnr": sum(metrics.values()) / len(metrics), **metrics}, Sheet(columns, rows))
 
 
 def mean_psnr(images: Tensor, gt: Tensor) -> float:
-    """Mean over images of the PSNR in dB on 8-bit values; NaN where an image holds NaN.
+    """Mean over images of the PSNR in dB on 8-bit values, both (B, 3, H, W) in [0, 1]; NaN if an image holds NaN.
 
-    Args:
-        images: (B, 3, H, W) in [0, 1].
-        gt: the same shape, uint8.
+    An image that equals its GT counts as 78 dB, so that a mean stays finite.
     """
     if not images.isfinite().all():
-        return float("nan")
-    error = (to_uint8(images).float() - gt.float()).square().flatten(1).mean(1).clamp_min(1e-3)
-    return (10 * (255.0**2 / error).log10()).mean().item()
+        return math.nan
+    errors = [mse(made, true) for made, true in zip(to_uint8(images), to_uint8(gt), strict=True)]
+    return statistics.fmean(psnr_from_mse(max(error, LEAST_ERROR)) for error in errors)
 
 
 def check_scales(scales: Sequence[float]) -> None:

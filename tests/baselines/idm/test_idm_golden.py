@@ -27,8 +27,8 @@ from baselines.idm.network import PUBLISHED, ConditionEncoder, IDMNetwork, never
 from baselines.idm.scale import scale_number
 from baselines.idm.upsampling import normalised_pair
 from baselines.training_target import training_target
-from benchmarks.metrics.psnr import psnr
 from benchmarks.metrics.ssim import ssim
+from casarbi.data.psnr import psnr
 from casarbi.pictures.pixels import from_uint8, to_uint8
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "idm.json").read_text())

@@ -102,9 +102,7 @@ def test_training_lowers_the_validation_loss_and_the_file_is_a_model(tmp_path):
     model = idm(str(path))
     assert model.info.trained_scales == (1.0, 4.0) and model.info.licence == "MIT" and len(model.steps) == 4
     lr, gt = validation_pairs(IMAGES, 8, 2.0, whole=True)
-    assert mean_psnr(model.upscale(from_uint8(lr), (16, 16), [0, 1, 2]), gt) == pytest.approx(
-        found["psnr_x2"], abs=1e-3
-    )
+    assert mean_psnr(model.upscale(lr, (16, 16), [0, 1, 2]), gt) == pytest.approx(found["psnr_x2"], abs=1e-3)
 
 
 def test_training_goes_on_from_an_official_file(tmp_path, monkeypatch):

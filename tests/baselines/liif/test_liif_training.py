@@ -72,7 +72,7 @@ def test_training_beats_its_beginning_and_the_file_is_a_model(tmp_path):
     model = liif(str(path))
     assert model.info.trained_scales == (1.0, 4.0) and model.info.licence == "MIT"
     lr, gt = validation_pairs(images, 12, 2.0, whole=False)
-    made = model.upscale(from_uint8(lr), (24, 24), [0, 0])
+    made = model.upscale(lr, (24, 24), [0, 0])
     assert mean_psnr(made, gt) == pytest.approx(found.metrics["psnr_x2"], abs=1e-3)
 
 
