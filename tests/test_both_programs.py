@@ -76,7 +76,7 @@ def test_a_scale_in_a_name_is_compared_and_leftovers_are_listed(pictures):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a file system that takes any bytes")
-def test_f96_names_that_are_no_utf8(pictures):
+def test_names_that_are_no_utf8(pictures):
     names = [os.fsdecode(name + b".png") for name in STRAYS]
     pictures(*names, "valid.png")
     assert upscale("lr", "-s", "2", "-o", "sr").exit_code == 0
@@ -91,7 +91,7 @@ def test_f96_names_that_are_no_utf8(pictures):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a file system that takes any bytes")
-def test_f96_folders_whose_names_are_no_utf8(pictures):
+def test_folders_whose_names_are_no_utf8(pictures):
     pictures("a.png")
     folder = os.fsdecode(b"caf\xe9")
     Path("hr").rename(folder)

@@ -85,13 +85,19 @@ def faulty(*, how: str = "raise") -> Faulty:
 
 
 class Slow(Noisy):
+    """Takes its time, which is no part of its identity: a run that is to be stopped, and one that goes on with it."""
+
+    def __init__(self, sigma, seconds):
+        super().__init__(sigma)
+        self.seconds = seconds
+
     def upscale(self, lr, size, seeds):
-        time.sleep(0.3)
+        time.sleep(self.seconds)
         return super().upscale(lr, size, seeds)
 
 
-def slow() -> Slow:
-    return Slow(0.02)
+def slow(*, seconds: float = 0.3) -> Slow:
+    return Slow(0.02, seconds)
 
 
 class Overshooting(Noisy):

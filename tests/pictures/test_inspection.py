@@ -202,14 +202,14 @@ def both(tmp_path, monkeypatch):
         ("numpy", "returned ndarray, expected a torch.Tensor"),
     ],
 )
-def test_f94_both_programs_refuse_another_range(both, kind, words):
+def test_both_programs_refuse_another_range(both, kind, words):
     up, grid, values = both(kind)
     assert up.exit_code == grid.exit_code == 1 and values == ["nan"]
     assert up.output.count(words) == 2 and words in grid.output
     assert "2 of 2 images have no value (a, b)" in grid.output and not Path("sr").exists()
 
 
-def test_f94_both_programs_name_another_order_and_measure_the_rest(both):
+def test_both_programs_name_another_order_and_measure_the_rest(both):
     up, grid, _ = both("bgr")
     assert up.exit_code == grid.exit_code == 0
     assert "a.png: the channels seem to be in the order BGR" in up.output

@@ -13,6 +13,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
+from programs import environment
 
 import casarbi.upscaling.forecast
 from casarbi.cli import main
@@ -106,7 +107,7 @@ def test_what_cannot_fit_into_memory_is_refused_before_the_work(pictures, monkey
 def test_a_single_picture_has_a_bar_that_names_it_and_moves(pictures):
     parent, child = pty.openpty()
     command = [sys.executable, "-m", "casarbi.cli", "upscale", "a.png", "-m", "test_forecast:slow?seconds=3e-4"]
-    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "TERM": "xterm", "COLUMNS": "120"}
+    env = environment(Path(__file__).parent, TERM="xterm", COLUMNS="120")
     run = subprocess.Popen(command, stdin=child, stdout=child, stderr=child, env=env)
     os.close(child)
     seen = b""
