@@ -27,7 +27,7 @@ PATH = re.compile(rf"(?<![\w/.-])(?:{'|'.join(FOLDERS)})/[\w./-]*\w(?![\w*{{<])"
 WRITTEN = ("reports/out",)
 # Notes that steered the work, and the numbers of its field cases (F86); F16 and the like are types of numbers.
 NOTES = re.compile(
-    r"_f\d{2,3}_|\bspec/\w+\.md|\.\./" + r"shared\b|\bfield case\b|\bF(?!16\b|32\b|64\b)\d{2,3}\b", re.IGNORECASE
+    r"_f\d{2,3}_|\bspec/\w+\.md|\.\./shared\b|\bfield case\b|\bF(?!16\b|32\b|64\b)\d{2,3}\b", re.IGNORECASE
 )
 NAME = re.compile(r"`((?:casarbi|baselines|benchmarks|reports)(?:\.\w+)+)`")
 
