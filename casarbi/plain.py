@@ -40,7 +40,7 @@ def quote(value: object, limit: int = 80) -> str:
 
     Example:
         >>> quote("in "), quote([1, [2, [3, [4]]]]), quote("x" * 99, limit=8)
-        ("'in '", '[1, [2, [...]]]', "'xxxxxxxx…'")
+        ("'in '", '[1, [2, [3, [...]]]]', "'xxxxxxxx…'")
     """
     if isinstance(value, str):
         return f"'{visible(value[:limit])}{'…' * (len(value) > limit)}'"
