@@ -1,8 +1,9 @@
-"""The exceptions a user can mend."""
+"""The exceptions a user can mend, and the tail of the sentence that answers a mistyped name."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 
 class CasarbiError(Exception):
@@ -20,3 +21,16 @@ class CasarbiError(Exception):
 
 class PlaceError(CasarbiError):
     """The place for results refuses them, as a full disk does: whatever is computed next would be lost too."""
+
+
+def near_names(name: str, known: Iterable[str]) -> str:
+    """Say which known names a mistyped one is near to, or list them all: the tail of an error sentence.
+
+    Example:
+        >>> near_names("bicubc", ["bicubic", "liif"]), near_names("x", ["bicubic", "liif"])
+        ('did you mean bicubic?', 'known: bicubic, liif.')
+    """
+    known, name = sorted(known), name[:100]  # the time for comparing grows with the square of the length
+    lower = {known_name.lower(): known_name for known_name in known}
+    near = [lower[found] for found in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
+    return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}."

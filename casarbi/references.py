@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
+import dataclasses
 import importlib.util
 import inspect
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qsl
 
-from casarbi.errors import CasarbiError
+from casarbi.errors import CasarbiError, near_names
 from casarbi.plain import quote
+from casarbi.settings import Kind, Place, options_of, read_values
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,6 @@ class Reference:
         except ValueError:
             raise CasarbiError(f"The options of {quote(text)} must read option=value, joined by '&'.") from None
         return cls(text.strip(), name, target if colon else None, dict(pairs))
-
-
-def near_names(name: str, known: Iterable[str]) -> str:
-    """Say which known names a mistyped one is near to, or list them all: the tail of an error sentence."""
-    known, name = sorted(known), name[:100]  # the time for comparing grows with the square of the length
-    lower = {known_name.lower(): known_name for known_name in known}
-    near = [lower[found] for found in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
-    return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}."
 
 
 def describe(error: BaseException) -> str:
@@ -137,58 +130,41 @@ DATASETS = Registry("data set", "casarbi.datasets")
 TASKS = Registry("training task", "casarbi.training_tasks")
 
 
+def options_of_factory(factory: Callable[..., Any]) -> dict[str, Kind]:
+    """The options of a factory by name: its keyword-only parameters, and what `**options` takes.
+
+    `**options: Annotated[Any, SamplingConfig]` stands for the options that a dataclass declares.
+    """
+    hints = get_type_hints(factory, include_extras=True)
+    known: dict[str, Kind] = {}
+    for name, parameter in inspect.signature(factory).parameters.items():
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            required = parameter.default is parameter.empty
+            default = None if required else parameter.default
+            known[name] = Kind.of(hints.get(name, str), required=required, default=default)
+        elif parameter.kind is parameter.VAR_KEYWORD and get_origin(hints.get(name)) is Annotated:
+            known |= options_of(get_args(hints[name])[1])
+    return known
+
+
 def call_factory(factory: Callable[..., Any], ref: Reference) -> Any:
     """Call a factory with a reference's target and options, checked against its signature."""
-    parameters = inspect.signature(factory).parameters
-    positional = [p for p in parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    known = [p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY]
+    parameters = inspect.signature(factory).parameters.values()
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if ref.target is not None and not positional:
         raise CasarbiError(f"'{ref.name}' takes nothing after a colon, but '{ref.text}' gives '{ref.target}'.")
     if not ref.target and positional and positional[0].default is inspect.Parameter.empty:
         raise CasarbiError(
             f"'{ref.text}' lacks its {positional[0].name}: write {ref.name}:{positional[0].name.upper()}."
         )
-    hints = get_type_hints(factory)
-    options = {}
-    for name, value in ref.options.items():
-        if name not in known:
-            raise CasarbiError(f"'{ref.name}' has no option '{name}': {near_names(name, known)}")
-        options[name] = _convert(name, value, hints.get(name, str))
+    place = Place(quote(ref.text, limit=200))
+    options = read_values(ref.options, options_of_factory(factory), place, as_text=True, noun="option")
     return factory(*([ref.target] if ref.target else []), **options)
 
 
 def with_options(config: Any, **options: Any) -> Any:
     """The dataclass with those options that were given: None stands for one that was not."""
-    return replace(config, **{name: value for name, value in options.items() if value is not None})
-
-
-def _convert(name: str, value: str, kind: Any) -> Any:
-    choices = getattr(kind, "__args__", (kind,))  # `int | None` accepts what int accepts
-    words = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
-    try:
-        if bool in choices:
-            return words[value.lower()]
-        if int in choices and float not in choices:
-            return _whole_number(value)
-        return float(value) if float in choices else value
-    except (KeyError, ValueError):
-        wanted = "true or false" if bool in choices else "a number" if float in choices else "a whole number"
-        raise CasarbiError(f"Option {name}={value} is not {wanted}.") from None
-
-
-def whole(value: Any) -> Any:
-    """A whole number that was written as a decimal, such as 1e1, as an int; anything else as it is."""
-    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
-
-
-def _whole_number(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        number = whole(float(text))
-        if isinstance(number, float):
-            raise
-        return number
+    return dataclasses.replace(config, **{name: value for name, value in options.items() if value is not None})
 
 
 def _is_importable(module: str) -> bool:

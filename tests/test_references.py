@@ -31,11 +31,11 @@ def test_options_are_converted_to_their_types():
 @pytest.mark.parametrize(
     ("text", "made", "words"),
     [
-        ("m?chunk=1.5", factory, "chunk=1.5 is not a whole number"),
-        ("m?chunk=inf", factory, "chunk=inf is not a whole number"),
-        ("m?chunk=1e99", factory, "chunk=1e99 is not a whole number"),
-        ("m?gain=big", factory, "gain=big is not a number"),
-        ("m?fast=maybe", factory, "fast=maybe is not true or false"),
+        ("m?chunk=1.5", factory, "chunk = '1.5' is not a whole number"),
+        ("m?chunk=inf", factory, "chunk = 'inf' is not a whole number"),
+        ("m?chunk=1e99", factory, "chunk = '1e99' is not a whole number"),
+        ("m?gain=big", factory, "gain = 'big' is not a number"),
+        ("m?fast=maybe", factory, "fast = 'maybe' is not true or false"),
         ("m?chnk=1", factory, "no option 'chnk': did you mean chunk"),
         ("m", needy, "lacks its path: write m:PATH"),
         ("m:", needy, "lacks its path"),

@@ -25,7 +25,7 @@ from casarbi.checkpoints import (
     write_weights,
 )
 from casarbi.errors import CasarbiError
-from casarbi.plain import quote, visible
+from casarbi.plain import quote
 from casarbi.settings import build
 from casarbi.weights import find_trained, packaged_weights
 
@@ -96,31 +96,6 @@ class IDMConfig:
         """Plain JSON, every value stated."""
         return json.loads(json.dumps(asdict(self)))
 
-    @classmethod
-    def from_json(cls, settings: Mapping[str, Any], where: str) -> IDMConfig:
-        """Read what `as_json` gives; what is not given has its default.
-
-        Raises:
-            CasarbiError: naming the setting that is unknown, of another type or impossible.
-        """
-        try:
-            return cls(**{name: _part(name, value) for name, value in settings.items()})
-        except CasarbiError as error:
-            raise CasarbiError(f"{where}: {error}") from None
-
-
-PARTS: dict[str, Any] = {"network": NetworkConfig, "schedule": ScheduleConfig, "sampling": SamplingConfig}
-
-
-def _part(name: str, value: Any) -> Any:
-    if name == "max_scale" and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if name not in PARTS:
-        raise CasarbiError(f"unknown setting or value of IDM: {visible(name[:60])} = {quote(value)}.")
-    if not isinstance(value, Mapping):
-        raise CasarbiError(f"{name} = {quote(value)}, wanted a table.")
-    return build(PARTS[name], value, name)
-
 
 @dataclass(frozen=True)
 class IDMWeights:
@@ -184,7 +159,7 @@ def _load_ours(checkpoint: Checkpoint) -> IDMWeights:
             f"{path} holds no IDM weights: its header has the method {quote(header.get('method'))} and "
             f"{'a' if 'config' in header else 'no'} config; wanted a file that casarbi train wrote for IDM."
         )
-    config = IDMConfig.from_json(read_config(checkpoint), str(path))
+    config = build(IDMConfig, read_config(checkpoint), str(path))
     state = find_state(checkpoint.content, path)
     network = load_new(lambda: IDMNetwork(config.network), state.tensors, path)
     return IDMWeights(network, config, replace(checkpoint, content={}), state.notes)

@@ -174,4 +174,4 @@ def idm_task(settings: Mapping[str, Any]) -> IDMTask:
     """
     tables = dict(settings)
     training = build(TrainingSettings, tables.pop("training", {}), "[settings.training]")
-    return IDMTask(training, IDMConfig.from_json(tables, "the preset's [settings]"))
+    return IDMTask(training, build(IDMConfig, tables, "the preset", ("settings",)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,7 +13,6 @@ import numpy as np
 from baselines.ddpm import LONGEST_SCHEDULE
 from casarbi.errors import CasarbiError
 from casarbi.plain import quote
-from casarbi.settings import build
 
 MOST_ENLARGED = 64
 """Far beyond the 8 and 4 that are published; memory grows with its square."""
@@ -52,14 +50,6 @@ class FirstStageConfig:
     def reduction(self) -> int:
         """How many times the encoder makes an axis shorter."""
         return 2 ** (len(self.multipliers) - 1)
-
-    @classmethod
-    def from_json(cls, settings: Mapping[str, Any], where: str) -> FirstStageConfig:
-        """Read the table `first_stage` of a configuration; raises as `KimConfig.from_json`."""
-        try:
-            return build(FirstStageConfig, settings.get("first_stage", {}), "first_stage")
-        except CasarbiError as error:
-            raise CasarbiError(f"{where}: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -239,22 +229,6 @@ class KimConfig:
     def as_json(self) -> dict[str, Any]:
         """Plain JSON, every value stated."""
         return json.loads(json.dumps(asdict(self)))
-
-    @classmethod
-    def from_json(cls, settings: Any, where: str) -> KimConfig:
-        """Read a configuration; what is not given has its default.
-
-        Args:
-            settings: tables by the names of the attributes, as `as_json` gives them or a TOML file has them.
-            where: the file, for messages.
-
-        Raises:
-            CasarbiError: naming the setting that is unknown, of another type or impossible.
-        """
-        try:
-            return build(cls, settings, "the configuration")
-        except CasarbiError as error:
-            raise CasarbiError(f"{where}: {error}") from None
 
 
 def _check_widths(name: str, channels: int, multipliers: tuple[int, ...], groups: int) -> None:

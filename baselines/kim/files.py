@@ -30,6 +30,7 @@ from casarbi.checkpoints import (
 )
 from casarbi.errors import CasarbiError
 from casarbi.plain import quote
+from casarbi.settings import build
 
 METHOD, FIRST_STAGE_METHOD = "kim", "kim-first-stage"
 UNET, FIRST_STAGE, AVERAGE = "model.diffusion_model.", "first_stage_model.", "model_ema."
@@ -108,7 +109,7 @@ def load_first_stage(path: Path) -> FirstStage:
     if method is None:
         config = infer_first_stage(tensors, path)
     else:
-        config = FirstStageConfig.from_json(read_config(checkpoint), str(path))
+        config = build(FirstStageConfig, read_config(checkpoint).get("first_stage", {}), str(path), ("first_stage",))
     return load_new(lambda: FirstStage(config), tensors, path)
 
 
@@ -134,7 +135,7 @@ def _load_ours(checkpoint: Checkpoint, ema: bool, lr_side: int | None, hr_side: 
         what = "Kim's first stage alone" if method == FIRST_STAGE_METHOD else f"weights of {quote(method)}"
         raise CasarbiError(f"{path} holds {what}, wanted a whole model of Kim, which casarbi train writes.")
     state = find_state(checkpoint.content, path)
-    config = KimConfig.from_json(read_config(checkpoint), str(path))
+    config = build(KimConfig, read_config(checkpoint), str(path))
     if ema or lr_side not in (None, config.lr_side) or hr_side not in (None, config.hr_side):
         raise CasarbiError(
             f"{path} was written by this project: it has one set of weights and states its sides, {config.lr_side} and "

@@ -195,4 +195,4 @@ def kim_task(settings: Mapping[str, Any]) -> KimTask:
     """
     tables = dict(settings)
     training = build(DenoiserTraining, tables.pop("training", {}), "[settings.training]")
-    return KimTask(training, KimConfig.from_json(tables, "the preset's [settings]"))
+    return KimTask(training, build(KimConfig, tables, "the preset", ("settings",)))

@@ -10,9 +10,9 @@ from pathlib import Path
 from benchmarks.experiments.declaration import Declaration, PanelTable, PaperTable, RowTable, read_declaration
 from benchmarks.job import Job
 from casarbi.data.protocol import Protocol, default_protocol, get_protocol
-from casarbi.errors import CasarbiError
+from casarbi.errors import CasarbiError, near_names
 from casarbi.plain import quote
-from casarbi.references import DATASETS, MODELS, Reference, near_names
+from casarbi.references import DATASETS, MODELS, Reference
 
 FOLDER = Path(__file__).parent
 

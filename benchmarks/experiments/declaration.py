@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.metrics import METRIC_NAMES
-from casarbi.errors import CasarbiError
+from casarbi.errors import CasarbiError, near_names
 from casarbi.plain import quote
-from casarbi.references import near_names
 from casarbi.settings import build, read_toml
 
 PAPER = Path(__file__).parents[1] / "paper"
@@ -95,6 +94,10 @@ class Declaration:
     split: float | None = None
     paper: PaperTable | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what no table can be made of."""
+        _check(self)
+
 
 def read_declaration(path: Path) -> Declaration:
     """Read a declaration.
@@ -102,12 +105,7 @@ def read_declaration(path: Path) -> Declaration:
     Raises:
         CasarbiError: naming the file and the setting that is unknown, missing, of another type or impossible.
     """
-    declared = build(Declaration, read_toml(path), str(path))
-    try:
-        _check(declared)
-    except CasarbiError as error:
-        raise CasarbiError(f"{path}: {error}") from None
-    return declared
+    return build(Declaration, read_toml(path), str(path))
 
 
 def _check(declared: Declaration) -> None:

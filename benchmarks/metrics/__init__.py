@@ -9,8 +9,7 @@ import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from casarbi.errors import CasarbiError
-from casarbi.references import near_names
+from casarbi.errors import CasarbiError, near_names
 
 if TYPE_CHECKING:
     from benchmarks.metrics.base import Metric, MetricInfo

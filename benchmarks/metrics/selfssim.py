@@ -13,10 +13,9 @@ from torch import Tensor
 from benchmarks.metrics.base import ConsistencyMetric, MetricInfo, check_range, missing_reason
 from benchmarks.metrics.ssim import INFO as SSIM_INFO
 from benchmarks.metrics.ssim import ssim_variant
-from casarbi.errors import CasarbiError
+from casarbi.errors import CasarbiError, near_names
 from casarbi.pictures.pixels import from_uint8, to_uint8
 from casarbi.pictures.resize import resize_bytes
-from casarbi.references import near_names
 
 RESIZERS = ("bicubic", "bilinear", "nearest")
 VARIANTS = tuple(SSIM_INFO)

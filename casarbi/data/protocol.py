@@ -23,10 +23,9 @@ from typing import TYPE_CHECKING, Literal
 
 from casarbi.data.base import Dataset
 from casarbi.data.pairs import Pair, centre_square, fixed_pairs, patch_pair
-from casarbi.errors import CasarbiError
+from casarbi.errors import CasarbiError, near_names
 from casarbi.pictures.pixels import from_uint8, to_uint8
 from casarbi.pictures.resize import resize, resize_matlab
-from casarbi.references import near_names
 from casarbi.scales import Size, scale_label, target_size
 from casarbi.sr import image_seed
 

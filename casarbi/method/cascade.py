@@ -14,9 +14,8 @@ from dataclasses import dataclass
 
 import torch
 
-from casarbi.errors import CasarbiError
+from casarbi.errors import CasarbiError, near_names
 from casarbi.plain import quote
-from casarbi.references import near_names
 from casarbi.scales import Size
 
 STRATEGIES = {

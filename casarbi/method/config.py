@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from casarbi.checkpoints import Checkpoint, find_state, load_new, read_checkpoint, read_config, write_weights
 from casarbi.errors import CasarbiError
@@ -16,14 +16,12 @@ from casarbi.method.guidance import GuidanceConfig
 from casarbi.method.network import Denoiser, NetworkConfig
 from casarbi.method.residuals import ResidualConfig
 from casarbi.method.tiling import TileConfig
-from casarbi.plain import quote, visible
-from casarbi.references import near_names, whole
+from casarbi.plain import quote
+from casarbi.settings import build
 
 METHOD = "casarbi"
 PRECISIONS = ("float32", "bfloat16")
 CLAMPS = ("steps", "last")
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -67,67 +65,6 @@ class CasArbiConfig:
         """Plain JSON, every value stated."""
         return json.loads(json.dumps(asdict(self)))
 
-    @classmethod
-    def from_json(cls, settings: Mapping[str, Any], where: str) -> CasArbiConfig:
-        """Read a configuration; what is not given has its default.
-
-        Args:
-            settings: tables by the names of the attributes, as `as_json` gives them or as a TOML file has them.
-            where: the file, for messages.
-
-        Raises:
-            CasarbiError: naming the setting that is unknown, of another type or impossible.
-        """
-        return _read(cls, settings, where, "")
-
-
-def _read(kind: type[T], settings: Any, where: str, path: str) -> T:
-    if not isinstance(settings, Mapping):
-        raise CasarbiError(f"{where} has {path or 'its settings'} = {quote(settings)}, wanted a table.")
-    defaults = kind()
-    known = {f.name: getattr(defaults, f.name) for f in fields(kind)}  # type: ignore[arg-type]
-    values = {}
-    for name, value in settings.items():
-        full = f"{path}.{name}" if path else name
-        if name not in known:
-            raise CasarbiError(f"{where} has the unknown setting {visible(full[:100])}: {near_names(name, known)}")
-        default = known[name]
-        if is_dataclass(default):
-            values[name] = _read(type(default), value, where, full)
-        else:
-            values[name] = _value(value, default, where, full)
-    try:
-        return kind(**values)
-    except CasarbiError as error:
-        raise CasarbiError(f"{where}: {error}") from None
-
-
-def _value(value: Any, default: Any, where: str, name: str) -> Any:
-    if default is None or isinstance(default, int):
-        value = whole(value)
-    if default is None:  # the one such setting is a number of steps
-        fits = value is None or (isinstance(value, int) and not isinstance(value, bool))
-    elif isinstance(default, tuple):
-        fits = isinstance(value, list | tuple) and all(_is_number(item) for item in value)
-        if fits and default and isinstance(default[0], float):
-            value = tuple(float(item) for item in value)
-        elif fits:
-            value = tuple(map(whole, value))
-            fits = not any(isinstance(item, float) for item in value)
-    elif isinstance(default, float):
-        fits = _is_number(value)
-        value = float(value) if fits else value
-    else:
-        fits = type(value) is type(default)
-    if not fits:
-        wanted = "a whole number" if default is None else f"a value like {json.dumps(default)}"
-        raise CasarbiError(f"{where} has {name} = {quote(value)}, wanted {wanted}.")
-    return value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
 
 def save_weights(path: Path, network: Denoiser, config: CasArbiConfig, header: Mapping[str, str]) -> None:
     """Write weights, their configuration under `config` in the header beside the given texts.
@@ -154,6 +91,6 @@ def load_weights(path: Path) -> tuple[Denoiser, CasArbiConfig, Checkpoint]:
             f"{path} holds no CasArbi weights: its header has the method {quote(header.get('method'))} and "
             f"{'a' if 'config' in header else 'no'} config; wanted a file that casarbi train wrote."
         )
-    config = CasArbiConfig.from_json(read_config(checkpoint), str(path))
+    config = build(CasArbiConfig, read_config(checkpoint), str(path))
     network = load_new(lambda: Denoiser(config.network), find_state(checkpoint.content, path).tensors, path)
     return network, config, checkpoint

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from casarbi.errors import CasarbiError
+from casarbi.errors import CasarbiError, near_names
 from casarbi.pictures.resize import resize
 from casarbi.plain import quote
-from casarbi.references import MODELS, Reference, near_names
+from casarbi.references import MODELS, Reference
 from casarbi.scales import Size
 
 BASES = ("none", "bicubic", "liif_initial", "liif_stage")

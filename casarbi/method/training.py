@@ -179,8 +179,8 @@ def casarbi_task(settings: Mapping[str, Any]) -> CasArbiTask:
         CasarbiError: on an unknown or impossible setting.
     """
     tables = dict(settings)
-    items = build(ItemSettings, tables.pop("items", {}), "[settings.items]")
-    config = CasArbiConfig.from_json(tables, "the preset's [settings]")
+    items = build(ItemSettings, tables.pop("items", {}), "the preset", ("settings", "items"))
+    config = build(CasArbiConfig, tables, "the preset", ("settings",))
     check_scales(items.validation_scales)
     if items.lr_side < 1 or items.validation_batches < 1:
         raise CasarbiError("[settings.items] wants lr_side and validation_batches of at least 1.")

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from casarbi.errors import CasarbiError
-from casarbi.references import near_names
+from casarbi.errors import CasarbiError, near_names
 
 READINGS = ("none", "resshift_steps", "ddpm_steps", "sigma")
 

@@ -8,16 +8,15 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from casarbi.errors import CasarbiError
+from casarbi.errors import CasarbiError, near_names
 from casarbi.plain import quote
-from casarbi.references import DATASETS, TASKS, near_names
-from casarbi.settings import build, parse_value, read_toml
+from casarbi.references import DATASETS, TASKS
+from casarbi.settings import Choices, build, check_choices, parse_value, read_toml
 from casarbi.training.schedule import LearningRate
 
 FOLDER = Path(__file__).parent / "presets"
-PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class RunSettings:
     clip_norm: float = 0.0
     weight_decay: float = 0.0
     average_decay: float = 0.999
-    precision: str = "float32"
+    precision: Annotated[str, Choices("float32", "bfloat16")] = "float32"
     channels_last: bool = True
     seed: int = 0
     log_every: int = 50
@@ -82,21 +81,16 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant; raises CasarbiError."""
-        if self.precision not in PRECISIONS:
-            raise CasarbiError(
-                f"[run] precision '{self.precision}' is unknown: {near_names(self.precision, PRECISIONS)}"
-            )
+        check_choices(self)
         for name in ("iterations", "batch", "log_every", "validate_every", "snapshot_every", "skip_limit"):
             if getattr(self, name) < 1:
-                raise CasarbiError(f"[run] {name} = {getattr(self, name)} must be at least 1.")
+                raise CasarbiError(f"{name} = {getattr(self, name)} must be at least 1.")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise CasarbiError(f"[run] learning_rate = {self.learning_rate} must be above 0.")
+            raise CasarbiError(f"learning_rate = {self.learning_rate} must be above 0.")
         if not 0 <= self.average_decay < 1 or min(self.clip_norm, self.weight_decay, self.seed) < 0:
-            raise CasarbiError(
-                "[run] wants average_decay in [0, 1), and clip_norm, weight_decay and seed of at least 0."
-            )
+            raise CasarbiError("average_decay must lie in [0, 1), and clip_norm, weight_decay and seed be at least 0.")
         if not all(0 < drop < 1 for drop in self.drops):
-            raise CasarbiError(f"[run] drops = {list(self.drops)} must lie between 0 and 1: they are parts of the run.")
+            raise CasarbiError(f"drops = {list(self.drops)} must lie between 0 and 1: they are parts of the run.")
 
     @property
     def rate(self) -> LearningRate:

@@ -11,9 +11,8 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from casarbi.errors import CasarbiError
+from casarbi.errors import CasarbiError, near_names
 from casarbi.plain import quote
-from casarbi.references import near_names
 from casarbi.weights.catalogue import CATALOGUE, WeightFile, Wheel
 from casarbi.weights.hashing import sha256_file
 

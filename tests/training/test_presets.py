@@ -90,7 +90,7 @@ def test_changes_are_typed(tmp_path):
         (["run.batch=0"], "must be at least 1"),
         (["run.learning_rate=nan"], "must be above 0"),
         (["run.precision=float16"], "'float16' is unknown: did you mean"),
-        (["run.average_decay=1"], "average_decay in"),
+        (["run.average_decay=1"], "average_decay must lie in"),
         (["batch=8"], "write run.NAME=VALUE"),
         (["run.batch"], "write run.NAME=VALUE"),
         (["run.batch.x=1"], "which is no table"),

@@ -15,6 +15,7 @@ from baselines.kim.model import kim
 from baselines.kim.network import KimNetwork
 from casarbi.checkpoints import write_checkpoint
 from casarbi.errors import CasarbiError
+from casarbi.settings import build
 
 SIDES = {"lr_side": 4, "hr_side": 16}
 
@@ -218,7 +219,7 @@ def test_wrong_headers_are_refused(tmp_path, header, words):
 
 
 def test_configuration_survives_json():
-    assert KimConfig.from_json(json.loads(json.dumps(CONFIG.as_json())), "here") == CONFIG
+    assert build(KimConfig, json.loads(json.dumps(CONFIG.as_json())), "here") == CONFIG
 
 
 def test_names_that_are_no_weights():
