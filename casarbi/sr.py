@@ -144,14 +144,15 @@ def image_seed(image_id: str, seed: int = 0) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def one_an_image(seeds: Sequence[int], lr: Tensor) -> Sequence[int]:
-    """The seeds, where there is one for each image of a batch.
-
-    Raises:
-        CasarbiError: where there are more or fewer.
-    """
+def check_seeds(seeds: Sequence[int], lr: Tensor) -> None:
+    """Raise CasarbiError unless there is one seed per image of a batch."""
     if len(seeds) != len(lr):
-        raise CasarbiError(f"There are {len(seeds)} seeds for {len(lr)} images: give one each.")
+        raise CasarbiError(f"There are {len(seeds)} seeds for {len(lr)} images: expected one per image.")
+
+
+def one_an_image(seeds: Sequence[int], lr: Tensor) -> Sequence[int]:
+    """The seeds, checked as `check_seeds` does."""
+    check_seeds(seeds, lr)
     return seeds
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from baselines.ddpm import LONGEST_SCHEDULE, ddpm_tables
 from casarbi.errors import CasarbiError
-from casarbi.timesteps import spaced_steps
+from casarbi.sampling import spaced_steps
 
 PUBLISHED_DDIM_INDICES = 200
 

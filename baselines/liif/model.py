@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from casarbi.checkpoints import (
     Checkpoint,
     State,
     examples,
-    fact,
     find_state,
     load_new,
     read_checkpoint,
@@ -25,10 +24,10 @@ from casarbi.checkpoints import (
 )
 from casarbi.checkpoints.bounds import check_settings
 from casarbi.errors import CasarbiError
+from casarbi.network_model import NetworkModel, WeightsInfo
 from casarbi.plain import quote
 from casarbi.scales import Size
-from casarbi.sr import ModelInfo, SRModel, check_sizes
-from casarbi.weights import CATALOGUE, find_weights, packaged_weights
+from casarbi.weights import find_weights, packaged_weights
 
 OFFICIAL_SCALES = (1.0, 4.0)
 CPU_CHUNK = 4096
@@ -39,72 +38,39 @@ UNUSED = ("encoder.sub_mean.", "encoder.add_mean.")
 FLAGS = ("local_ensemble", "feat_unfold", "cell_decode")
 
 
-class LIIF(SRModel):
+class LIIF(NetworkModel):
     """LIIF behind the common interface.
 
-    Images of a batch are enlarged one after another: the decoder, nearly all of the work, gains nothing from a batch,
-    and an image's result cannot depend on its neighbours. The chunk size and the device change a result by rounding
-    alone (about 1e-6), so they are no part of its identity.
+    The chunk size and the device change a result by rounding alone (about 1e-6), so they are no part of its identity.
     """
 
-    def __init__(
-        self, network: LIIFNetwork, checkpoint: Checkpoint, chunk: int | None = None, notes: Sequence[str] = ()
-    ) -> None:
-        self.network = network.eval()
-        self.path, self.metadata, self.sha256 = checkpoint.path, checkpoint.metadata, checkpoint.sha256
-        self.trained_scales, self.chunk, self.notes = _trained_scales(checkpoint), chunk, tuple(notes)
+    method, title, stochastic = "liif", "LIIF", False
+    network: LIIFNetwork
+
+    def __init__(self, network: LIIFNetwork, weights: WeightsInfo | None = None, chunk: int | None = None) -> None:
+        super().__init__(network, weights)
+        self.chunk = chunk
 
     @property
-    def identity(self) -> dict[str, Any]:
-        """Method and weights; there are no options that change a result."""
-        return {"method": "liif", "weights": self.sha256, "precision": "float32"}
+    def settings(self) -> dict[str, Any]:
+        """No option changes a result."""
+        return {"precision": "float32"}
 
     @property
-    def info(self) -> ModelInfo:
-        """Facts for reports; a torch file does not record its trained scales, which are taken as the official ones."""
-        header, sha256 = self.metadata, self.sha256
-        known = next((weights for weights in CATALOGUE.values() if weights.sha256 == sha256), None)
-        return ModelInfo(
-            parameters=sum(p.numel() for name, p in self.network.named_parameters() if not name.startswith(UNUSED)),
-            trained_scales=self.trained_scales,
-            stochastic=False,
-            weights="; ".join((f"{self.path.name}, SHA-256 {sha256}", *self.notes)),
-            licence=known.licence if known else fact(header, "licence"),
-            source=known.source if known else fact(header, "source"),
-        )
-
-    def to(self, device: str) -> LIIF:
-        """Move the network to a device; returns self."""
-        self.network.to(device)
-        return self
+    def parameters(self) -> int:
+        """Number of parameters that an output depends on."""
+        return sum(p.numel() for name, p in self.network.named_parameters() if not name.startswith(UNUSED))
 
     def memory_bytes(self, lr_size: Size, size: Size) -> int:
         """Features of the part of the image that is encoded at once, one chunk and the output; measured on a CPU."""
         region = min(lr_size[0], self.network.encoder.region) * min(lr_size[1], self.network.encoder.region)
         return 4 * self.network.feature_inputs * region + 4000 * (self.chunk or CPU_CHUNK) + 24 * size[0] * size[1]
 
-    def upscale(self, lr: Tensor, size: Size, seeds: Sequence[int]) -> Tensor:
-        """Enlarge (B, 3, h, w) in [0, 1] to any size; nothing is drawn, so the seeds are not used."""
-        return self.upscale_many(lr, [size], seeds)[0]
-
-    def upscale_many(self, lr: Tensor, sizes: Sequence[Size], seeds: Sequence[int]) -> list[Tensor]:
-        """Enlarge to several sizes, encoding each image once.
-
-        Raises:
-            CasarbiError: where an output would have 2^31 values or more, the limit of many GPU kernels
-                (pytorch/pytorch#141831).
-        """
-        check_sizes("LIIF", sizes)
-        device = next(self.network.parameters()).device
-        chunk = self.chunk or (CPU_CHUNK if device.type == "cpu" else GPU_CHUNK)
-        outputs = [lr.new_empty(len(lr), 3, *size) for size in sizes]
-        with torch.no_grad():
-            for i, image in enumerate(lr):
-                normalised = (image.to(device) - 0.5) / 0.5
-                rendered = self.network.render(normalised, sizes, chunk, report=self.report)
-                for output, made in zip(outputs, rendered, strict=True):
-                    output[i] = made.mul_(0.5).add_(0.5).clamp_(0, 1)
-        return outputs
+    def enlarge(self, images: Tensor, sizes: Sequence[Size], seeds: Sequence[int]) -> Iterator[Tensor]:
+        """Enlarge to several sizes, encoding each image once; nothing is drawn."""
+        chunk = self.chunk or default_chunk(images.device)
+        made = [self.network.render(image, sizes, chunk, report=self.report) for image in images]
+        return (torch.stack(same) for same in zip(*made, strict=True))
 
 
 def liif(weights: str = "edsr-baseline-div2k", *, chunk: int | None = None) -> LIIF:
@@ -122,7 +88,14 @@ def liif(weights: str = "edsr-baseline-div2k", *, chunk: int | None = None) -> L
     checkpoint = read_checkpoint(packaged_weights("liif", weights) or find_weights(weights))
     spec, state = _spec_and_state(checkpoint)
     network = load_new(lambda: build_network(spec, checkpoint.path), state.tensors, checkpoint.path)
-    return LIIF(network, checkpoint, chunk, state.notes)
+    scales = _trained_scales(checkpoint)
+    known = WeightsInfo.from_file(checkpoint.path, checkpoint.metadata, trained_scales=scales, notes=state.notes)
+    return LIIF(network, known, chunk)
+
+
+def default_chunk(device: torch.device) -> int:
+    """Predictions at once, on a device."""
+    return CPU_CHUNK if device.type == "cpu" else GPU_CHUNK
 
 
 def check_chunk(chunk: int | None) -> None:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from casarbi.errors import CasarbiError
 from casarbi.plain import quote
-from casarbi.timesteps import spaced_steps
+from casarbi.sampling import spaced_steps
 
 LONGEST_CHAIN = 10_000
 """Far beyond any in use; a file that asks for more is damaged, and would be obeyed for minutes."""

@@ -1,0 +1,54 @@
+"""What the chains of every diffusion model share: the noise of a batch, the steps that are visited, one signature.
+
+A sampler is a plain function `sampler(x, predict, steps, noise) -> result`:
+
+- x: the noisiest state (B, C, H, W);
+- predict(x, step): what the network says of a state, such as its noise or its clean image, of the same shape;
+- steps: the chain, its noisiest step first, planned beforehand;
+- noise(): standard normal values shaped as x, called whenever the chain draws, in the order of its steps.
+
+What one sampler needs beside these are keywords of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from casarbi.errors import CasarbiError
+from casarbi.sr import image_seed
+
+Noise = Callable[[], Tensor]
+"""Makes standard normal values of a shape that was fixed before, other ones at every call."""
+
+
+def image_noise(name: str, seeds: Sequence[int], shape: Sequence[int], device: torch.device | str = "cpu") -> Noise:
+    """Noise of a batch in which each image has a generator of its own, so that no image depends on its neighbours.
+
+    Values are drawn on the CPU, which makes them the same for every device.
+
+    Args:
+        name: of the chain: chains of other names draw other values from the same seed.
+        seeds: one per image.
+        shape: of one image's values, (C, H, W).
+        device: where the values are taken.
+    """
+    generators = [torch.Generator().manual_seed(image_seed(name, seed)) for seed in seeds]
+    return lambda: torch.stack([torch.randn(tuple(shape), generator=each) for each in generators]).to(device)
+
+
+def spaced_steps(total: int, steps: int) -> list[int]:
+    """As many of the steps `total` … 1 as asked for, evenly spaced from the first on.
+
+    Example:
+        >>> spaced_steps(15, 4)
+        [15, 12, 8, 4]
+
+    Raises:
+        CasarbiError: if there are not so many.
+    """
+    if not 1 <= steps <= total:
+        raise CasarbiError(f"steps={steps} must be from 1 to the {total} that the network was trained with.")
+    return [-(-total * i // steps) for i in range(steps, 0, -1)]
