@@ -1,12 +1,21 @@
-"""The tables of a noise schedule that published diffusion code stores beside its weights, made from the betas."""
+"""Diffusion with a network that predicts the noise: the tables of a schedule, one step, and its two samplers.
+
+With abar_t the product of (1 - beta_s) up to t, x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise (Ho et al., NeurIPS
+2020).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from casarbi.sampling import Noise
 
 LONGEST_SCHEDULE = 100_000
 """Far beyond any in use; a file that asks for more is damaged, and would be obeyed for minutes."""
@@ -45,13 +54,120 @@ TABLES = tuple(ddpm_tables(np.array([0.5])))
 """Their names, in the published order."""
 
 
-def differing(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
-    """Names of the stored tables that are not as wanted, but for the rounding of their precision, which may be half."""
-    return [name for name, table in found.items() if not _is_nearly(table, wanted[name])]
+def differing(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
+    """Names of the stored tables that are not as expected, rounding apart; their precision may be half."""
+    return [name for name, table in found.items() if not _is_nearly(table, expected[name])]
 
 
-def _is_nearly(found: Tensor, wanted: Tensor) -> bool:
-    if found.shape != wanted.shape or not found.is_floating_point():
+def _is_nearly(found: Tensor, expected: Tensor) -> bool:
+    if found.shape != expected.shape or not found.is_floating_point():
         return False
     tolerance = max(1e-4, 2 * torch.finfo(found.dtype).eps)
-    return torch.allclose(found.float(), wanted.to(found.dtype).float(), rtol=tolerance, atol=1e-7)
+    return torch.allclose(found.float(), expected.to(found.dtype).float(), rtol=tolerance, atol=1e-7)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a chain, from a noise level to a lower one.
+
+    Attributes:
+        t: index in the trained schedule.
+        alpha_bar: of the state that goes in.
+        after: of the state that comes out, 1 if that is the image.
+        sigma: deviation of the part of its noise that a DDIM step draws afresh.
+        draws: whether that part is added; if not, the state only loses its old noise.
+    """
+
+    t: int
+    alpha_bar: float
+    after: float
+    sigma: float = 0.0
+    draws: bool = True
+
+    @property
+    def level(self) -> float:
+        """How much of the image is left: sqrt(abar)."""
+        return math.sqrt(self.alpha_bar)
+
+
+def chain(alpha_bar: Sequence[float], indices: Sequence[int], last: float = 1.0, eta: float = 0.0) -> list[Step]:
+    """Steps through decreasing indices of a schedule, the last of which leads to `last`.
+
+    Args:
+        alpha_bar: of the schedule.
+        indices: of its steps.
+        last: abar of the result.
+        eta: for DDIM: 0 draws nothing, 1 as much as DDPM (Song et al., equation 16).
+    """
+    levels = [*(alpha_bar[t] for t in indices), last]
+    return [
+        Step(t, a, b, sigma=eta * math.sqrt((1 - b) / (1 - a) * (1 - a / b)))
+        for t, (a, b) in zip(indices, pairwise(levels), strict=True)
+    ]
+
+
+Predict = Callable[[Tensor, Step], Tensor]
+"""A state (B, C, H, W) and the step from it to the noise that the network finds in the state."""
+
+
+def add_noise(x0: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
+    """Return x_t = sqrt(abar) x_0 + sqrt(1 - abar) noise, with abar (B,) and the others (B, C, H, W)."""
+    a = alpha_bar[:, None, None, None]
+    return a.sqrt() * x0 + (1 - a).sqrt() * noise
+
+
+def estimate_x0(x_t: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
+    """Undo `add_noise`: x_0 = (x_t - sqrt(1 - abar) noise) / sqrt(abar), not clamped."""
+    a = alpha_bar[:, None, None, None]
+    return (x_t - (1 - a).sqrt() * noise) / a.sqrt()
+
+
+def ancestral(x: Tensor, predict: Predict, steps: Sequence[Step], noise: Noise, *, clamp: bool = True) -> Tensor:
+    """Run a chain whose every state is drawn from its posterior (DDPM: Ho et al., equations 6 and 7).
+
+    Any two levels may follow each other: for neighbours the coefficients are the published ones. What the arguments
+    are, `casarbi.sampling` says.
+
+    Args:
+        x: noisiest state.
+        predict: the network.
+        steps: noisiest first.
+        noise: drawn by every step but the one to the image.
+        clamp: keep predicted images in [-1, 1]; in the first steps nearly all of them is cut.
+    """
+    for step in steps:
+        a, b = step.alpha_bar, step.after
+        eps = predict(x, step)
+        x0 = x / math.sqrt(a) - math.sqrt(1 / a - 1) * eps
+        if clamp:
+            x0 = x0.clamp(-1, 1)
+        # The posterior of the next state, given this one and the predicted image.
+        alpha = a / b
+        x = (math.sqrt(b) * (1 - alpha) * x0 + math.sqrt(alpha) * (1 - b) * x) / (1 - a)
+        if b < 1:
+            x = x + math.sqrt((1 - alpha) * (1 - b) / (1 - a)) * noise()
+    return x
+
+
+def ddim(x: Tensor, predict: Predict, steps: Sequence[Step], noise: Noise, *, clamp: bool = False) -> Tensor:
+    """Run a chain along the predicted noise (DDIM: Song et al., ICLR 2021, equation 12, whose sigma is the step's).
+
+    Args:
+        x: noisiest state.
+        predict: the network.
+        steps: noisiest first.
+        noise: drawn by every step with a sigma.
+        clamp: keep predicted images in [-1, 1]; the noise is then taken from what was clamped.
+    """
+    for step in steps:
+        a, b = step.alpha_bar, step.after
+        eps = predict(x, step)
+        x0 = (x - math.sqrt(1 - a) * eps) / math.sqrt(a)
+        if clamp:
+            x0 = x0.clamp(-1, 1)
+            eps = (x - math.sqrt(a) * x0) / math.sqrt(1 - a)
+        # Back to the next level: the old noise, and in place of a part of it a fresh one.
+        x = math.sqrt(b) * x0 + math.sqrt(1 - b - step.sigma**2) * eps
+        if step.sigma and step.draws:
+            x = x + step.sigma * noise()
+    return x

@@ -154,10 +154,3 @@ def one_an_image(seeds: Sequence[int], lr: Tensor) -> Sequence[int]:
     """The seeds, checked as `check_seeds` does."""
     check_seeds(seeds, lr)
     return seeds
-
-
-def check_sizes(method: str, sizes: Sequence[Size]) -> None:
-    """Refuse outputs of 2^31 values or more, the limit of many GPU kernels (pytorch/pytorch#141831)."""
-    for height, width in sizes:
-        if 3 * height * width >= 2**31:
-            raise CasarbiError(f"{method} cannot make {width}x{height} px: an image may hold at most 2^31 values.")

@@ -1,13 +1,11 @@
-"""Diffusion with a network that predicts the noise: schedule, chains, and the two samplers that IDM publishes.
+"""IDM's noise schedule, the chains through it, and the noise levels of its training (docs/idm.md §5, §6).
 
-With abar_t the product of (1 - beta_s) up to t, x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps (Ho et al., NeurIPS
-2020). Steps are counted from 0 to T - 1, as IDM's code does. Plain functions of tensors.
+Steps are counted from 0 to T - 1, as the published code does. The samplers are those of `baselines.ddpm`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from baselines.ddpm import LONGEST_SCHEDULE, ddpm_tables
+from baselines.ddpm import LONGEST_SCHEDULE, Step, chain, ddpm_tables
 from casarbi.errors import CasarbiError
 from casarbi.sampling import spaced_steps
 
@@ -64,30 +62,6 @@ class ScheduleConfig:
         return tables | {"ddim_c1": tables["posterior_variance"].sqrt()}
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step of a chain.
-
-    Attributes:
-        alpha_bar: of the state that goes in.
-        after: of the state that comes out, 1 where that is the image.
-    """
-
-    alpha_bar: float
-    after: float
-
-    @property
-    def level(self) -> float:
-        """Noise level that the network is told: sqrt(abar), neither scaled nor an index."""
-        return math.sqrt(self.alpha_bar)
-
-
-def chain(alpha_bar: Sequence[float], indices: Sequence[int], last: float = 1.0) -> list[Step]:
-    """Steps through decreasing indices of a schedule, the last of which leads to `last`."""
-    values = [alpha_bar[t] for t in indices]
-    return [Step(a, b) for a, b in zip(values, [*values[1:], last], strict=True)]
-
-
 def whole_chain(alpha_bar: Sequence[float]) -> list[Step]:
     """Every step, as the published ancestral sampler takes them."""
     return chain(alpha_bar, range(len(alpha_bar) - 1, -1, -1))
@@ -124,74 +98,8 @@ def published_ddim_chain(alpha_bar: Sequence[float]) -> list[Step]:
     return chain(alpha_bar, indices[:0:-1], last=alpha_bar[0])
 
 
-Update = Callable[[Tensor, Tensor, Step, Callable[[], Tensor], bool], Tensor]
-"""update(x, eps, step, noise, clamp): the next state, from the state, its predicted noise and fresh noise."""
-
-
-def ancestral_update(x: Tensor, eps: Tensor, step: Step, noise: Callable[[], Tensor], clamp: bool = True) -> Tensor:
-    """Draw from the posterior of the next state given x and the predicted image (DDPM: Ho et al., equations 6 and 7).
-
-    Args:
-        x: state (B, 3, H, W).
-        eps: predicted noise.
-        step: any two levels: for neighbours these are the published coefficients.
-        noise: makes standard normal noise shaped as x; not asked on the step to the image.
-        clamp: keep the predicted image in [-1, 1], as published; in the first steps nearly all of it is cut.
-    """
-    a, b = step.alpha_bar, step.after
-    x0 = x / math.sqrt(a) - math.sqrt(1 / a - 1) * eps
-    if clamp:
-        x0 = x0.clamp(-1, 1)
-    alpha = a / b
-    mean = (math.sqrt(b) * (1 - alpha) * x0 + math.sqrt(alpha) * (1 - b) * x) / (1 - a)
-    if b == 1:
-        return mean
-    variance = (1 - alpha) * (1 - b) / (1 - a)
-    return mean + math.sqrt(variance) * noise()
-
-
-def ddim_update(x: Tensor, eps: Tensor, step: Step, noise: Callable[[], Tensor], clamp: bool = False) -> Tensor:
-    """Go to the next state along the predicted noise (DDIM, Song et al., ICLR 2021, equation 12 with sigma = 0).
-
-    The published code multiplies its stochastic term by 0 (and draws noise for it all the same), and does not clamp the
-    predicted image. Where it is clamped here, the noise is taken from what was clamped.
-    """
-    a, b = step.alpha_bar, step.after
-    x0 = (x - math.sqrt(1 - a) * eps) / math.sqrt(a)
-    if clamp:
-        x0 = x0.clamp(-1, 1)
-        eps = (x - math.sqrt(a) * x0) / math.sqrt(1 - a)
-    return math.sqrt(b) * x0 + math.sqrt(1 - b) * eps
-
-
-def sample(
-    x: Tensor,
-    predict: Callable[[Tensor, float], Tensor],
-    steps: Sequence[Step],
-    update: Update,
-    noise: Callable[[], Tensor],
-    clamp: bool,
-) -> Tensor:
-    """Run a chain.
-
-    The published loops return the last element of a growing list, which is one image whatever the batch; here it is the
-    batch.
-
-    Args:
-        x: noise (B, 3, H, W) to start from.
-        predict: state and noise level to the noise in the state.
-        steps: of the chain.
-        update: `ancestral_update` or `ddim_update`.
-        noise: makes standard normal noise shaped as x, once a step that needs it.
-        clamp: whether predicted images are clamped.
-    """
-    for step in steps:
-        x = update(x, predict(x, step.level), step, noise, clamp)
-    return x
-
-
-def add_noise(x0: Tensor, level: Tensor, noise: Tensor) -> Tensor:
-    """Return level x_0 + sqrt(1 - level²) noise, for levels (B,) and images (B, 3, H, W)."""
+def noise_to_level(x0: Tensor, noise: Tensor, level: Tensor) -> Tensor:
+    """Return level x_0 + sqrt(1 - level²) noise, for levels (B,), which are sqrt(abar), and images (B, 3, H, W)."""
     level = level.view(-1, 1, 1, 1)
     return level * x0 + (1 - level.square()).sqrt() * noise
 

@@ -25,6 +25,7 @@ from casarbi.checkpoints import (
     write_weights,
 )
 from casarbi.errors import CasarbiError
+from casarbi.network_model import WeightsInfo
 from casarbi.plain import quote
 from casarbi.settings import build
 from casarbi.weights import find_trained, packaged_weights
@@ -38,6 +39,12 @@ BUFFERS = (*TABLES, "ddim_c1")
 """Schedule in official files; all of them follow from the betas, and the published sampler reads the file's."""
 
 SCALE_OF_FACES, SCALE_OF_DF2K = 8.0, 4.0
+
+OFFICIAL_FACTS = {"licence": "none stated (Ree1s/IDM has no licence file)", "source": "trained with Ree1s/IDM"}
+OFFICIAL_WARNING = (
+    "IDM: the file does not say which code trained it. Before 30 Jun 2023 that always trained at the largest scale, so "
+    "other scales may come out poor (Ree1s/IDM#22), and neither code has a rule for p beyond the largest scale."
+)
 
 
 @dataclass(frozen=True)
@@ -104,16 +111,12 @@ class IDMWeights:
     Attributes:
         network: in evaluation mode, on the CPU, its parameters frozen.
         config: the whole configuration.
-        checkpoint: the file, its tensors let go.
-        notes: short phrases for reports on what was found in the file.
-        official: whether it has the layout of the published code.
+        info: facts of the file.
     """
 
     network: IDMNetwork
     config: IDMConfig
-    checkpoint: Checkpoint
-    notes: tuple[str, ...] = ()
-    official: bool = False
+    info: WeightsInfo
 
 
 def find_idm(weights: str) -> Path:
@@ -162,7 +165,8 @@ def _load_ours(checkpoint: Checkpoint) -> IDMWeights:
     config = build(IDMConfig, read_config(checkpoint), str(path))
     state = find_state(checkpoint.content, path)
     network = load_new(lambda: IDMNetwork(config.network), state.tensors, path)
-    return IDMWeights(network, config, replace(checkpoint, content={}), state.notes)
+    info = WeightsInfo.from_file(path, header, trained_scales=(1.0, config.max_scale), notes=state.notes)
+    return IDMWeights(network, config, info)
 
 
 def _load_official(checkpoint: Checkpoint) -> IDMWeights:
@@ -184,7 +188,10 @@ def _load_official(checkpoint: Checkpoint) -> IDMWeights:
     kind = "layout of the DF2K file, with cell decoding" if cells else "layout of the face file"
     notes = (*state.notes, kind, f"{len(unused)} tensors ({numbers:,} numbers) that no output depends on")
     config = IDMConfig(layout, schedule, max_scale=SCALE_OF_DF2K if cells else SCALE_OF_FACES)
-    return IDMWeights(network, config, replace(checkpoint, content={}), notes, official=True)
+    info = WeightsInfo.from_file(
+        path, OFFICIAL_FACTS, trained_scales=(1.0, config.max_scale), notes=notes, warning=OFFICIAL_WARNING
+    )
+    return IDMWeights(network, config, info)
 
 
 def _schedule(buffers: Mapping[str, Tensor], path: Path) -> ScheduleConfig:

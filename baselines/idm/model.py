@@ -2,118 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from baselines.idm.diffusion import (
-    Step,
-    Update,
-    add_noise,
-    ancestral_update,
-    ddim_update,
-    published_ddim_chain,
-    sample,
-    spaced_chain,
-    whole_chain,
-)
+from baselines.ddpm import Step, ancestral, ddim
+from baselines.idm.diffusion import noise_to_level, published_ddim_chain, spaced_chain, whole_chain
 from baselines.idm.files import IDMConfig, SamplingConfig, find_idm, load_idm
-from baselines.idm.network import IDMNetwork, used_parameters
+from baselines.idm.network import Condition, IDMNetwork, used_parameters
 from baselines.idm.scale import p_at_one, scale_number
-from casarbi.checkpoints import fact
 from casarbi.errors import CasarbiError
+from casarbi.network_model import NetworkModel, WeightsInfo
 from casarbi.pictures.resize import resize
 from casarbi.references import with_options
+from casarbi.sampling import image_noise
 from casarbi.scales import Size
-from casarbi.sr import ModelInfo, SRModel, image_seed, one_an_image
 
 REVISION = 1
 """Raised when a change of this code changes what the same weights and options give: part of the identity."""
 
-OFFICIAL_WARNING = (
-    "IDM: the file does not say which code trained it. Before 30 Jun 2023 that always trained at the largest scale, so "
-    "other scales may come out poor (Ree1s/IDM#22), and neither code has a rule for p beyond the largest scale."
-)
-OFFICIAL_FACTS = {"licence": "none stated (Ree1s/IDM has no licence file)", "source": "trained with Ree1s/IDM"}
-UPDATES: dict[str, Update] = {"ancestral": ancestral_update, "ddim": ddim_update}
+SAMPLERS = {"ancestral": ancestral, "ddim": ddim}
 
 
-class IDM(SRModel):
+class IDM(NetworkModel):
     """IDM behind the common interface.
 
-    Images of a batch are enlarged one after another, and the noise comes from a generator of the image's seed alone, on
-    the CPU: so a result depends on its image, size and seed. The published code takes squares only, and its samplers
-    give back one image of a batch; for one square image the results here are the same.
+    The published code takes squares only, and its samplers give back one image of a batch; for one square image the
+    results here are the same.
     """
+
+    method, title = "idm", "IDM"
+    network: IDMNetwork
 
     def __init__(
         self,
         network: IDMNetwork,
         config: IDMConfig,
+        weights: WeightsInfo | None = None,
         *,
         p: str = "extend",
         max_scale: float | None = None,
-        weights: str = "none",
-        sha256: str = "none",
-        header: dict[str, str] | None = None,
-        warning: str = "",
     ) -> None:
         """Take a network and how to use it.
 
         Args:
-            network: of `config.network`; it is put into evaluation mode.
+            network: of `config.network`.
             config: the whole configuration.
+            weights: facts of their file.
             p: rule of the scale number, see `baselines.idm.scale.p_at_one`.
             max_scale: the scale at which p is 1, for p=relative.
-            weights: name of the file and what was found in it, for reports.
-            sha256: of the file, for the identity.
-            header: texts of the file: `licence` and `source` are reported.
-            warning: what a reader must know before the numbers.
 
         Raises:
-            CasarbiError: where an option cannot be used.
+            CasarbiError: if an option cannot be used.
         """
-        self.network, self.config = network.eval(), config
+        super().__init__(network, weights)
+        self.config = config
         self.rule, self.at_one = p, p_at_one(p, config.max_scale, max_scale)
-        self.weights, self.sha256, self.header, self.warning = weights, sha256, header or {}, warning
+        self.widest = sum(config.network.channels[:2])
         self.steps = plan_steps(config)
         self.clamp = clamps(config.sampling)
 
     @property
-    def identity(self) -> dict[str, Any]:
-        """Weights, sampler and scale number; the network and the schedule are in the weights."""
+    def settings(self) -> dict[str, Any]:
+        """Sampler and scale number; the network and the schedule are in the weights."""
+        sampling = self.config.sampling
         return {
-            "method": "idm",
             "revision": REVISION,
-            "weights": self.sha256,
-            "sampler": self.config.sampling.sampler,
-            "steps": self.config.sampling.steps or "published",
+            "sampler": sampling.sampler,
+            "steps": sampling.steps or "published",
             "clamp": self.clamp,
-            "start": self.config.sampling.start or "noise",
+            "start": sampling.start or "noise",
             "p": {"rule": self.rule, "one_at": self.at_one},
             "precision": "float32",
         }
 
     @property
-    def info(self) -> ModelInfo:
-        """Facts for reports; parameters that a file holds and no output depends on are not counted."""
-        return ModelInfo(
-            parameters=used_parameters(self.network),
-            trained_scales=(1.0, self.config.max_scale),
-            stochastic=True,
-            weights=f"{self.weights}, SHA-256 {self.sha256}",
-            licence=fact(self.header, "licence"),
-            source=fact(self.header, "source"),
-            warning=self.warning,
-        )
-
-    def to(self, device: str) -> IDM:
-        """Move the network to a device; returns self."""
-        self.network.to(device)
-        return self
+    def parameters(self) -> int:
+        """Number of parameters that an output depends on."""
+        return used_parameters(self.network)
 
     def evaluations(self, scale: float) -> int:
         """Steps of the chain, the same at every scale."""
@@ -123,49 +91,27 @@ class IDM(SRModel):
         """The activations at full size; the figure was measured on a CPU."""
         return 75 * self.config.network.channels[0] * size[0] * size[1]
 
-    def upscale(self, lr: Tensor, size: Size, seeds: Sequence[int]) -> Tensor:
-        """Enlarge (B, 3, h, w) in [0, 1] to one size; see `upscale_many`."""
-        return self.upscale_many(lr, [size], seeds)[0]
+    def enlarge(self, images: Tensor, sizes: Sequence[Size], seeds: Sequence[int]) -> Iterator[Tensor]:
+        """Enlarge to several sizes, encoding each image once."""
+        lr_size = (images.shape[-2], images.shape[-1])
+        features = self.network.encoder(images)
+        for size in sizes:
+            condition = self.network.condition(features, size, scale_number(lr_size, size, self.at_one))
+            yield self._sample(images, condition, size, seeds)
 
-    def upscale_many(self, lr: Tensor, sizes: Sequence[Size], seeds: Sequence[int]) -> list[Tensor]:
-        """Enlarge to several sizes; each image is encoded once.
+    def _sample(self, images: Tensor, condition: Condition, size: Size, seeds: Sequence[int]) -> Tensor:
+        """Run the chain for one size."""
+        noise = image_noise("idm", seeds, (3, *size), images.device)
 
-        Raises:
-            CasarbiError: where there is not one seed an image, or the features of an output would have 2^31 values or
-                more, the limit of many GPU kernels (pytorch/pytorch#141831).
-        """
-        widest = sum(self.config.network.channels[:2])
-        for height, width in sizes:
-            if widest * height * width >= 2**31:
-                raise CasarbiError(f"IDM cannot make {width}x{height} px: its features may have at most 2^31 values.")
-        outputs = [lr.new_empty(len(lr), 3, *size) for size in sizes]
-        device = next(self.network.parameters()).device
-        with torch.no_grad():
-            for i, seed in enumerate(one_an_image(seeds, lr)):
-                image = lr[i : i + 1].to(device, torch.float32).contiguous().sub(0.5).div(0.5)
-                features = self.network.encoder(image)
-                for output, size in zip(outputs, sizes, strict=True):
-                    p = scale_number((lr.shape[-2], lr.shape[-1]), size, self.at_one)
-                    output[i] = self._draw(image, features, size, p, seed)[0].clamp(-1, 1).mul(0.5).add(0.5)
-        return outputs
-
-    def _draw(self, image: Tensor, features: Tensor, size: Size, p: float, seed: int) -> Tensor:
-        """One image (1, 3, H, W) in [-1, 1] and beyond, from its LR image and the encoder's features of that."""
-        condition = self.network.condition(features, size, p)
-        generator = torch.Generator().manual_seed(image_seed("idm", seed))
-
-        def noise() -> Tensor:
-            return torch.randn(1, 3, *size, generator=generator).to(features.device)
-
-        def predict(x: Tensor, level: float) -> Tensor:
-            eps = self.network.denoise_fn(x, x.new_tensor([level]), condition)
-            self.report(1 / len(self.steps))
+        def predict(x: Tensor, step: Step) -> Tensor:
+            eps = self.network.denoise_fn(x, x.new_tensor([step.level]), condition)
+            self.report(len(x) / len(self.steps))
             return eps
 
         x = noise()
         if self.config.sampling.start:
-            x = add_noise(resize(image, size).clamp(-1, 1), x.new_tensor([self.steps[0].level]), x)
-        return sample(x, predict, self.steps, UPDATES[self.config.sampling.sampler], noise, self.clamp)
+            x = noise_to_level(resize(images, size).clamp(-1, 1), x, x.new_tensor([self.steps[0].level]))
+        return SAMPLERS[self.config.sampling.sampler](x, predict, self.steps, noise, clamp=self.clamp)
 
 
 def plan_steps(config: IDMConfig) -> list[Step]:
@@ -225,13 +171,5 @@ def idm(
     """
     found = load_idm(find_idm(weights))
     sampling = with_options(found.config.sampling, sampler=sampler, steps=steps, clamp=clamp, start=start)
-    return IDM(
-        found.network,
-        replace(found.config, sampling=sampling),
-        p=p,
-        max_scale=max_scale,
-        weights="; ".join((found.checkpoint.path.name, *found.notes)),
-        sha256=found.checkpoint.sha256,
-        header=OFFICIAL_FACTS if found.official else found.checkpoint.metadata,
-        warning=OFFICIAL_WARNING if found.official else "",
-    )
+    config = replace(found.config, sampling=sampling)
+    return IDM(found.network, config, found.info, p=p, max_scale=max_scale)

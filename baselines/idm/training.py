@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.idm.costs import idm_cost
-from baselines.idm.diffusion import add_noise, draw_levels
+from baselines.idm.diffusion import draw_levels, noise_to_level
 from baselines.idm.files import METHOD, IDMConfig, load_idm, save_idm
 from baselines.idm.model import IDM, plan_steps
 from baselines.idm.network import IDMNetwork, never_used, orthogonal_start
@@ -129,7 +129,7 @@ class IDMTask(Task):
             hr = training_target(hr, (side, side))
         level = draw_levels(self.config.schedule.alpha_bar, len(hr), generator, shared_step=self.training.shared_step)
         noise = torch.randn(hr.shape, generator=generator, device=hr.device)
-        predicted = network(lr, add_noise(hr, level, noise), level, float(batch["p"][0]))
+        predicted = network(lr, noise_to_level(hr, noise, level), level, float(batch["p"][0]))
         return (predicted.float() - noise).abs().mean()
 
     def costs(self) -> dict[str, str]:

@@ -13,6 +13,7 @@ import numpy as np
 from baselines.ddpm import LONGEST_SCHEDULE
 from casarbi.errors import CasarbiError
 from casarbi.plain import quote
+from casarbi.scales import Size
 
 MOST_ENLARGED = 64
 """Far beyond the 8 and 4 that are published; memory grows with its square."""
@@ -220,6 +221,11 @@ class KimConfig:
     def shared(self) -> int:
         """Cells that neighbouring tiles share at least."""
         return self.overlap or self.tile_side // 4
+
+    def latent_size(self, lr_size: Size) -> Size:
+        """Size of the latent that the chain runs on: of the LR image, padded to what the denoiser can halve."""
+        height, width = (math.ceil(side * self.cells / self.multiple) * self.multiple for side in lr_size)
+        return height, width
 
     @property
     def trained_scales(self) -> tuple[float, float]:

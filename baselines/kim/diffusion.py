@@ -1,63 +1,24 @@
-"""Noise schedule and sampler of Kim's latent diffusion (docs/kim.md §5; DDIM: Song et al., ICLR 2021): pure functions.
+"""Kim's noise schedule, and the chain that its DDIM walks through it (docs/kim.md §5).
 
-alpha-bar_t is how much of the latent is left at step t, 0 the least noisy and T - 1 the most.
+Steps are counted from 0, the least noisy, to T - 1. The sampler is that of `baselines.ddpm`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from baselines.ddpm import Step, chain
 from baselines.kim.config import DiffusionConfig, SamplingConfig
 from casarbi.errors import CasarbiError
-
-Predictor = Callable[[Tensor, int], Tensor]
-"""x_t and t to the predicted noise."""
 
 
 def alpha_bars(config: DiffusionConfig) -> Tensor:
     """alpha-bar_t, (T,) float32: products of 1 - beta, made in float64 and stored as published."""
     return torch.from_numpy(np.cumprod(1 - config.betas())).float()
-
-
-def add_noise(z: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
-    """z_t = sqrt(a) z + sqrt(1 - a) noise.
-
-    Args:
-        z: (B, C, h, w).
-        noise: of the same shape.
-        alpha_bar: (B,), a of each item.
-    """
-    a = alpha_bar[:, None, None, None]
-    return a.sqrt() * z + (1 - a).sqrt() * noise
-
-
-def estimate(z_t: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
-    """z_0 = (z_t - sqrt(1 - a) noise) / sqrt(a), not clipped; arguments as in `add_noise`."""
-    a = alpha_bar[:, None, None, None]
-    return (z_t - (1 - a).sqrt() * noise) / a.sqrt()
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step of the chain.
-
-    Attributes:
-        t: the step that the denoiser is told.
-        alpha: alpha-bar there.
-        alpha_next: alpha-bar where it leads to.
-        sigma: deviation of the noise added.
-    """
-
-    t: int
-    alpha: float
-    alpha_next: float
-    sigma: float
 
 
 def plan_steps(config: DiffusionConfig, sampling: SamplingConfig) -> tuple[Step, ...]:
@@ -83,9 +44,9 @@ def plan_steps(config: DiffusionConfig, sampling: SamplingConfig) -> tuple[Step,
             + (f"steps={nearest} does, and is nearest." if able else "start higher.")
         )
     alpha_bar = alpha_bars(config).double().tolist()
-    before = [alpha_bar[0] if sampling.last_alpha == "first" else 1.0, *(alpha_bar[t] for t in times[:-1])]
-    steps = [_step(t, alpha_bar[t], a_next, sampling.eta) for t, a_next in zip(times, before, strict=True)]
-    return tuple(reversed(steps))
+    last = alpha_bar[0] if sampling.last_alpha == "first" else 1.0
+    steps = chain(alpha_bar, times[::-1], last, sampling.eta)
+    return (*steps[:-1], replace(steps[-1], draws=sampling.last_noise))
 
 
 def _times(steps: int, total: int, drop_noisiest: bool) -> range:
@@ -94,41 +55,3 @@ def _times(steps: int, total: int, drop_noisiest: bool) -> range:
     if drop_noisiest:
         times = times[:-1]
     return times if times and times[-1] < total else range(0)
-
-
-def _step(t: int, alpha: float, alpha_next: float, eta: float) -> Step:
-    sigma = eta * math.sqrt((1 - alpha_next) / (1 - alpha) * (1 - alpha / alpha_next))
-    return Step(t, alpha, alpha_next, sigma)
-
-
-def sample(
-    predict: Predictor,
-    noise: Callable[[], Tensor],
-    steps: tuple[Step, ...],
-    *,
-    last_noise: bool,
-    start: Tensor | None = None,
-) -> Tensor:
-    """Run the chain.
-
-    Args:
-        predict: the denoiser.
-        noise: draws x_T first, then the noise of each step.
-        steps: from `plan_steps`.
-        last_noise: whether the last step too adds noise, so that a little of it stays in the result.
-        start: latent to start from, with the noise of the first step; by default pure noise, whatever the first step,
-            as published.
-
-    Returns:
-        The scaled latent, of the shape that `noise` draws.
-    """
-    x = noise()
-    if start is not None:
-        x = add_noise(start, x, x.new_tensor([steps[0].alpha]))
-    for step in steps:
-        e = predict(x, step.t)
-        x0 = (x - math.sqrt(1 - step.alpha) * e) / math.sqrt(step.alpha)
-        x = math.sqrt(step.alpha_next) * x0 + math.sqrt(1 - step.alpha_next - step.sigma**2) * e
-        if step is not steps[-1] or last_noise:
-            x = x + step.sigma * noise()
-    return x

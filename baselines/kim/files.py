@@ -7,7 +7,7 @@ configuration: `kim_layout` tells it from the shapes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -29,6 +29,7 @@ from casarbi.checkpoints import (
     write_weights,
 )
 from casarbi.errors import CasarbiError
+from casarbi.network_model import WeightsInfo
 from casarbi.plain import quote
 from casarbi.settings import build
 
@@ -38,19 +39,15 @@ UNET, FIRST_STAGE, AVERAGE = "model.diffusion_model.", "first_stage_model.", "mo
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a file gave.
+    """A network with its configuration, and what its file says.
 
     Attributes:
         network: in evaluation mode, its parameters frozen.
-        checkpoint: the file, its tensors let go.
-        notes: what was done to find the weights.
-        warning: what a reader must know before the numbers.
+        info: facts of the file.
     """
 
     network: KimNetwork
-    checkpoint: Checkpoint
-    notes: tuple[str, ...] = ()
-    warning: str = ""
+    info: WeightsInfo
 
     @property
     def config(self) -> KimConfig:
@@ -87,7 +84,7 @@ def load_kim(path: Path, *, ema: bool = False, lr_side: int | None = None, hr_si
         tensors |= _averaged(tensors, averages, path)
     network = _load_network(config, tensors, path)
     kind = "averaged (EMA)" if ema else "raw"
-    return Loaded(network, replace(checkpoint, content={}), (*_found(state), f"{kind} weights"), warning)
+    return _loaded(network, checkpoint, state, f"{kind} weights", warning=warning)
 
 
 def load_first_stage(path: Path) -> FirstStage:
@@ -142,7 +139,7 @@ def _load_ours(checkpoint: Checkpoint, ema: bool, lr_side: int | None, hr_side: 
             f"{config.hr_side}, so ema and other sides are not for it."
         )
     network = _load_network(config, state.tensors, path)
-    return Loaded(network, replace(checkpoint, content={}), _found(state))
+    return _loaded(network, checkpoint, state)
 
 
 def _load_network(config: KimConfig, tensors: Mapping[str, Tensor], path: Path) -> KimNetwork:
@@ -192,5 +189,12 @@ def _averaged(tensors: Mapping[str, Tensor], averages: Mapping[str, Tensor], pat
     return {key: averages[name] for key, name in names.items()}
 
 
-def _found(state: State) -> tuple[str, ...]:
-    return tuple(note for note in state.notes if not note.startswith("plain weights"))
+def _loaded(network: KimNetwork, checkpoint: Checkpoint, state: State, *notes: str, warning: str = "") -> Loaded:
+    found = (note for note in state.notes if not note.startswith("plain weights"))
+    scales = network.config.trained_scales
+    return Loaded(
+        network,
+        WeightsInfo.from_file(
+            checkpoint.path, checkpoint.metadata, trained_scales=scales, notes=(*found, *notes), warning=warning
+        ),
+    )

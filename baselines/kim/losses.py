@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from baselines.kim.diffusion import add_noise, estimate
+from baselines.ddpm import add_noise, estimate_x0
 from baselines.kim.first_stage import FirstStage
 from baselines.kim.network import KimNetwork
 from baselines.kim.unet import UNet
@@ -95,7 +95,7 @@ def alignment_terms(
     """
     a = alpha_bars[t]
     z_t = add_noise(z, noise, a)
-    z_0 = estimate(z_t, network.unet(z_t, condition, t), a)
+    z_0 = estimate_x0(z_t, network.unet(z_t, condition, t), a)
     image = network.decode(z_0, (hr.shape[-2], hr.shape[-1]))
     weight = a / (1 - a)
     return _weighted(weight, (z_0 - z).square(), per_image), _weighted(weight, (image - hr).square(), per_image)

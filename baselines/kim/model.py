@@ -6,7 +6,7 @@ Its authors published code but no weights: what can be loaded is what somebody t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,15 +14,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from baselines.ddpm import Step, add_noise, ddim
 from baselines.kim.config import KimConfig
-from baselines.kim.diffusion import plan_steps, sample
+from baselines.kim.diffusion import plan_steps
 from baselines.kim.files import load_kim
 from baselines.kim.network import KimNetwork
-from baselines.liif.model import CPU_CHUNK, GPU_CHUNK, check_chunk
-from casarbi.checkpoints import fact
+from baselines.liif.model import check_chunk, default_chunk
+from casarbi.network_model import NetworkModel, WeightsInfo
 from casarbi.references import with_options
+from casarbi.sampling import Noise, image_noise
 from casarbi.scales import Size
-from casarbi.sr import ModelInfo, SRModel, check_sizes, image_seed, one_an_image
 from casarbi.tiles import blend, cut_up
 from casarbi.weights import find_trained
 
@@ -34,84 +35,54 @@ WANTED = "a checkpoint file, of the published code's training or of casarbi trai
 CHAIN_SHARE = 0.5
 """Share of the work that the chain is; the decoder is the rest. For progress alone."""
 
-Noise = Callable[[tuple[int, ...]], Tensor]
-"""Standard normal values of a shape."""
 
-
-class Kim(SRModel):
+class Kim(NetworkModel):
     """Kim's model behind the common interface.
 
-    The chain runs once an image, on a latent whose shape follows from the LR image; every size is decoded from it.
-    Images of a batch are enlarged one after another, and an image's noise comes from a generator of its seed alone, on
-    the CPU, in the published order: the condition's, x_T, then one for each step. So a result depends on its image,
-    size and seed. Chunk and device change it by rounding alone, so they are no part of the identity.
+    The chain runs once per image, on a latent whose shape follows from the LR image; every size is decoded from it.
+    The noise is drawn in the published order: the condition's, x_T, then one for each step.
 
-    Official code enlarges square LR images of one side. Ours are two extensions, which leave that case as it is: sides
-    that the denoiser cannot halve are padded (and the latent cut back), and latents larger than those of training are
-    done in tiles, each of the side that the networks were trained on (see `casarbi.method.tiling`).
+    Official code enlarges square LR images of one side. Two extensions leave that case as it is: sides that the
+    denoiser cannot halve are padded (and the latent cut back), and latents larger than those of training are done in
+    tiles of the side that the networks were trained on (`casarbi.tiles`).
     """
+
+    method, title = "kim", "Kim"
+    network: KimNetwork
 
     def __init__(
         self,
         network: KimNetwork,
         config: KimConfig | None = None,
+        weights: WeightsInfo | None = None,
         *,
         chunk: int | None = None,
-        weights: str = "none",
-        sha256: str = "none",
-        header: Mapping[str, str] | None = None,
-        notes: Sequence[str] = (),
-        warning: str = "",
     ) -> None:
         """Take a network and how to run it.
 
         Args:
-            network: used as it is, not copied.
+            network: the network.
             config: that of the network but for sampling and tiles, which may be others; by default the network's.
-            chunk: predictions of the implicit decoder at once.
-            weights: name of the file, for reports.
-            sha256: of the file, for the identity.
-            header: texts of the file: `licence` and `source` are reported.
-            notes: which of the file's weights were taken, for identity and reports.
-            warning: what a reader must know before the numbers.
+            weights: facts of their file.
+            chunk: predictions of the implicit decoder at once. Chunk and device change a result by rounding alone, so
+                they are no part of the identity.
         """
-        self.network, self.config = network.eval(), config or network.config
-        self.chunk, self.weights, self.sha256 = chunk, weights, sha256
-        self.header, self.notes, self.warning = header or {}, tuple(notes), warning
+        super().__init__(network, weights)
+        self.config, self.chunk = config or network.config, chunk
         self.steps = plan_steps(self.config.diffusion, self.config.sampling)
 
     @property
-    def identity(self) -> dict[str, Any]:
-        """Weights, and every setting that decides the output."""
+    def settings(self) -> dict[str, Any]:
+        """Which of the file's weights were taken, the sampling and the tiles."""
         config = self.config
         return {
-            "method": "kim",
             "revision": REVISION,
-            "weights": self.sha256,
-            "notes": list(self.notes),
+            "notes": list(self.weights.notes),
             "sides": [config.lr_side, config.hr_side],
             "sampling": asdict(config.sampling),
             "tiles": {"tile": config.tile_side, "overlap": config.shared},
             "precision": "float32",
         }
-
-    @property
-    def info(self) -> ModelInfo:
-        """Facts for reports; all parameters are used at inference, as the encoder makes the condition."""
-        return ModelInfo(
-            parameters=sum(p.numel() for p in self.network.parameters()),
-            trained_scales=self.config.trained_scales,
-            stochastic=True,
-            weights="; ".join((f"{self.weights}, SHA-256 {self.sha256}", *self.notes)),
-            licence=fact(self.header, "licence"),
-            source=fact(self.header, "source"),
-            warning=self.warning,
-        )
-
-    def to(self, device: str) -> Kim:
-        """Move the network to a device; returns self."""
-        self.network.to(device)
-        return self
 
     def evaluations(self, scale: float) -> int:
         """Steps of the chain, whatever the scale: as published, one fewer than asked for."""
@@ -123,66 +94,57 @@ class Kim(SRModel):
         tile = min(cells, self.config.tile_side**2)
         return 540 * self.config.unet.channels * tile + 1200 * cells + 24 * size[0] * size[1]
 
-    def upscale(self, lr: Tensor, size: Size, seeds: Sequence[int]) -> Tensor:
-        """Enlarge (B, 3, h, w) in [0, 1] to any size."""
-        return self.upscale_many(lr, [size], seeds)[0]
+    def enlarge(self, images: Tensor, sizes: Sequence[Size], seeds: Sequence[int]) -> Iterator[Tensor]:
+        """Enlarge to several sizes, all decoded from one latent."""
+        shape = (self.config.first_stage.latent, *self.config.latent_size((images.shape[-2], images.shape[-1])))
+        features = self.features(self.latent(images, image_noise("kim", seeds, shape, images.device)))
+        chunk = self.chunk or default_chunk(images.device)
+        for size in sizes:
+            yield self.network.first_stage.render(features, size, chunk, self._decoded)
 
-    def upscale_many(self, lr: Tensor, sizes: Sequence[Size], seeds: Sequence[int]) -> list[Tensor]:
-        """Enlarge to several sizes, all decoded from one latent.
-
-        Raises:
-            CasarbiError: where an output would have 2^31 values or more, or seeds do not match images.
-        """
-        check_sizes("Kim", sizes)
-        device = self.network.scale_factor.device
-        chunk = self.chunk or (CPU_CHUNK if device.type == "cpu" else GPU_CHUNK)
-        outputs = [lr.new_empty(len(lr), 3, *size) for size in sizes]
-        with torch.no_grad():
-            for i, seed in enumerate(one_an_image(seeds, lr)):
-                features = self.features(self.latent(lr[i : i + 1], draws(seed, str(device))))
-                for output, size in zip(outputs, sizes, strict=True):
-                    made = self.network.first_stage.render(features, size, chunk, self._painted)
-                    output[i] = made[0].mul_(0.5).add_(0.5).clamp_(0, 1)
-        return outputs
-
-    def latent(self, lr: Tensor, noise: Noise) -> Tensor:
-        """Run the chain for one image.
+    def latent(self, images: Tensor, noise: Noise) -> Tensor:
+        """Run the chain.
 
         Args:
-            lr: (1, 3, h, w) in [0, 1].
-            noise: asked for the condition's noise where its posterior is sampled, then for x_T and that of each step.
+            images: (B, 3, h, w) in [-1, 1].
+            noise: of `KimConfig.latent_size`, first for the condition if its posterior is sampled, then for x_T and
+                the steps.
 
         Returns:
-            The scaled latent (1, latent, cells * h, cells * w), on the network's device.
+            The scaled latent (B, latent, cells * h, cells * w).
         """
         config, network = self.config, self.network
-        image = lr.to(network.scale_factor) * 2 - 1
-        padded = pad_to_multiple(image, config.multiple // config.cells)
-        size = (padded.shape[-2] * config.cells, padded.shape[-1] * config.cells)
-        shape = (1, config.first_stage.latent, *size)
+        lr_size = (images.shape[-2], images.shape[-1])
+        size = config.latent_size(lr_size)
+        padded = pad_to_multiple(images, config.multiple // config.cells)
+
+        # The condition, tile by tile.
         sampled = config.first_stage.gaussian and config.sampling.posterior == "sample"
-        posterior = noise(shape) if sampled else None
+        posterior = noise() if sampled else None
         tiles = cut_up(size, config.tile_side, config.shared, config.multiple)
         conditions = [
             network.condition(tile.cut(padded, config.cells), None if posterior is None else tile.cut(posterior))
             for tile in tiles
         ]
 
-        def denoise(x: Tensor, step: Tensor, i: int) -> Tensor:
-            made = network.unet(tiles[i].cut(x), conditions[i], step)
-            self.report(CHAIN_SHARE / (len(self.steps) * len(tiles)))
-            return made
+        def predict(x: Tensor, step: Step) -> Tensor:
+            t = torch.tensor([step.t], device=x.device)
 
-        def predict(x: Tensor, t: int) -> Tensor:
-            step = torch.tensor([t], device=x.device)
-            return blend(tiles, size, lambda i: denoise(x, step, i))
+            def denoise(i: int) -> Tensor:
+                made = network.unet(tiles[i].cut(x), conditions[i], t)
+                self.report(CHAIN_SHARE * len(x) / (len(self.steps) * len(tiles)))
+                return made
 
-        start = blend(tiles, size, conditions.__getitem__) if config.sampling.start else None
-        last_noise = config.sampling.last_noise
-        z = sample(predict, lambda: noise(shape), self.steps, last_noise=last_noise, start=start)
-        return z[..., : lr.shape[-2] * config.cells, : lr.shape[-1] * config.cells]
+            return blend(tiles, size, denoise)
 
-    def _painted(self, share: float) -> None:
+        # The chain, from pure noise or from the LR image's latent.
+        x = noise()
+        if config.sampling.start:
+            x = add_noise(blend(tiles, size, conditions.__getitem__), x, x.new_tensor([self.steps[0].alpha_bar]))
+        z = ddim(x, predict, self.steps, noise)
+        return z[..., : lr_size[0] * config.cells, : lr_size[1] * config.cells]
+
+    def _decoded(self, share: float) -> None:
         self.report((1 - CHAIN_SHARE) * share)
 
     def features(self, z: Tensor) -> Tensor:
@@ -196,12 +158,6 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     """Repeat the last row and column of (B, C, h, w) until both sides are multiples."""
     below, right = (math.ceil(length / multiple) * multiple - length for length in image.shape[-2:])
     return F.pad(image, (0, right, 0, below), mode="replicate") if below or right else image
-
-
-def draws(seed: int, device: str = "cpu") -> Noise:
-    """Noise of one image, one draw after another; made on the CPU, so it is the same on every device."""
-    generator = torch.Generator().manual_seed(image_seed("kim", seed))
-    return lambda shape: torch.randn(shape, generator=generator).to(device)
 
 
 def kim(
@@ -258,13 +214,5 @@ def kim(
         posterior=posterior,
         start=start,
     )
-    return Kim(
-        loaded.network,
-        with_options(loaded.config, sampling=chain, tile=tile, overlap=overlap),
-        chunk=chunk,
-        weights=loaded.checkpoint.path.name,
-        sha256=loaded.checkpoint.sha256,
-        header=loaded.checkpoint.metadata,
-        notes=loaded.notes,
-        warning=loaded.warning,
-    )
+    config = with_options(loaded.config, sampling=chain, tile=tile, overlap=overlap)
+    return Kim(loaded.network, config, loaded.info, chunk=chunk)
