@@ -8,15 +8,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from baselines.ddpm import Step, ancestral, ddim
 from baselines.idm.costs import idm_cost
 from baselines.idm.diffusion import (
     ScheduleConfig,
-    add_noise,
-    ancestral_update,
-    ddim_update,
     draw_levels,
+    noise_to_level,
     published_ddim_chain,
-    sample,
     spaced_chain,
     whole_chain,
 )
@@ -169,38 +167,38 @@ def test_impossible_networks_are_refused(changes, words):
 
 
 def oracle(x0: torch.Tensor):
-    return lambda x, level: (x - level * x0) / math.sqrt(1 - level**2)
+    return lambda x, step: (x - step.level * x0) / math.sqrt(1 - step.level**2)
 
 
 @pytest.mark.parametrize("steps", [1, 7, 2000])
-@pytest.mark.parametrize("update", [ancestral_update, ddim_update])
-def test_right_predictions_lead_to_the_image(steps, update):
+@pytest.mark.parametrize("sampler", [ancestral, ddim])
+def test_right_predictions_lead_to_the_image(steps, sampler):
     x0, x = (torch.rand(1, 3, 4, 4, dtype=torch.float64) * 2 - 1 for _ in range(2))
-    made = sample(x, oracle(x0), spaced_chain(ABAR, steps), update, lambda: torch.randn_like(x), True)
+    made = sampler(x, oracle(x0), spaced_chain(ABAR, steps), lambda: torch.randn_like(x), clamp=True)
     torch.testing.assert_close(made, x0, rtol=0, atol=1e-6)
 
 
 def test_published_ddim_stops_one_step_before_the_image():
     x0, x = (torch.rand(1, 3, 4, 4, dtype=torch.float64) * 2 - 1 for _ in range(2))
-    made = sample(x, oracle(x0), published_ddim_chain(ABAR), ddim_update, lambda: x, False)
+    made = ddim(x, oracle(x0), published_ddim_chain(ABAR), lambda: x)
     assert 1e-5 < (made - x0).abs().max() < 5e-3
 
 
 @pytest.mark.parametrize(
-    ("update", "steps", "error"),
-    [(ancestral_update, 2000, 0.03), (ancestral_update, 100, 0.1), (ddim_update, 100, 0.05), (ddim_update, 400, 0.015)],
+    ("sampler", "steps", "error"),
+    [(ancestral, 2000, 0.03), (ancestral, 100, 0.1), (ddim, 100, 0.05), (ddim, 400, 0.015)],
 )
-def test_samplers_keep_the_spread_of_the_data(update, steps, error):
+def test_samplers_keep_the_spread_of_the_data(sampler, steps, error):
     """Numbers of deviation 0.3, whose ideal predictor is known: what is drawn must have nearly that deviation too."""
     generator = torch.Generator().manual_seed(0)
 
     def noise() -> torch.Tensor:
         return torch.randn(1, 1, 100, 200, generator=generator, dtype=torch.float64)
 
-    def predict(x: torch.Tensor, level: float) -> torch.Tensor:
-        return x * math.sqrt(1 - level**2) / (level**2 * 0.3**2 + 1 - level**2)
+    def predict(x: torch.Tensor, step: Step) -> torch.Tensor:
+        return x * math.sqrt(1 - step.level**2) / (step.level**2 * 0.3**2 + 1 - step.level**2)
 
-    made = sample(noise(), predict, spaced_chain(ABAR, steps), update, noise, False)
+    made = sampler(noise(), predict, spaced_chain(ABAR, steps), noise, clamp=False)
     assert made.std().item() == pytest.approx(0.3, rel=error)
 
 
@@ -236,7 +234,8 @@ def test_start_is_the_enlarged_lr_with_that_steps_noise(lr):
     made.network.denoise_fn.register_forward_hook(lambda module, inputs, output: states.append(inputs[0]))
     made.upscale(lr[:1], (43, 35), [5])
     noise = torch.randn(1, 3, 43, 35, generator=torch.Generator().manual_seed(image_seed("idm", 5)))
-    expected = add_noise(2 * resize(lr[:1], (43, 35)).clamp(0, 1) - 1, torch.tensor([made.steps[0].level]), noise)
+    enlarged = 2 * resize(lr[:1], (43, 35)).clamp(0, 1) - 1
+    expected = noise_to_level(enlarged, noise, torch.tensor([made.steps[0].level]))
     torch.testing.assert_close(states[0], expected, rtol=0, atol=1e-5)
     assert made.identity["start"] == 400 and model().identity["start"] == "noise"
 
@@ -252,7 +251,8 @@ def test_clamping_is_as_published_unless_said():
     assert [model(SamplingConfig(sampler)).clamp for sampler in ("ancestral", "ddim")] == [True, False]
     assert [model(SamplingConfig("ddim", clamp=word)).clamp for word in ("on", "off")] == [True, False]
     x, step = torch.full((1, 3, 2, 2), 9.0), spaced_chain(ABAR, 3)[-1]
-    torch.testing.assert_close(ddim_update(x, torch.zeros_like(x), step, lambda: x, True), torch.ones_like(x))
+    made = ddim(x, lambda x, step: torch.zeros_like(x), [step], lambda: x, clamp=True)
+    torch.testing.assert_close(made, torch.ones_like(x))
 
 
 def test_condition_is_computed_once_an_image_and_size(lr):
@@ -312,7 +312,7 @@ def test_training_levels():
     assert (drawn.max(1).values - drawn.min(1).values).max() < 0.005
     assert (drawn[:, 0] > math.sqrt(ABAR[999])).float().mean().item() == pytest.approx(0.5, abs=0.04)
     x0, noise = torch.ones(2, 3, 1, 1), torch.full((2, 3, 1, 1), 2.0)
-    assert add_noise(x0, torch.tensor([0.6, 1.0]), noise)[:, 0, 0, 0].tolist() == pytest.approx([2.2, 1.0])
+    assert noise_to_level(x0, noise, torch.tensor([0.6, 1.0]))[:, 0, 0, 0].tolist() == pytest.approx([2.2, 1.0])
 
 
 def test_training_lowers_the_loss(lr):
@@ -326,7 +326,7 @@ def test_training_lowers_the_loss(lr):
     for _ in range(80):
         noise = torch.randn(target.shape, generator=generator)
         level = draw_levels(ABAR, 3, generator)
-        loss = (net(lr * 2 - 1, add_noise(target, level, noise), level, 1 / 7) - noise).abs().mean()
+        loss = (net(lr * 2 - 1, noise_to_level(target, noise, level), level, 1 / 7) - noise).abs().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -12,7 +12,7 @@ from test_idm import ABAR, CONFIG, TINY, network
 
 import baselines.idm.files
 from baselines.idm.diffusion import ScheduleConfig
-from baselines.idm.files import WIDTH_KEY, load_idm, save_idm
+from baselines.idm.files import WIDTH_KEY, save_idm
 from baselines.idm.model import IDM, idm
 from baselines.idm.network import PUBLISHED, IDMNetwork
 from casarbi.checkpoints import write_checkpoint
@@ -168,7 +168,7 @@ def test_our_files_hold_their_configuration(tmp_path, lr):
     path = tmp_path / "w.safetensors"
     save_idm(path, network(), CONFIG, {"licence": "MIT", "source": "a test"})
     made = create_model(f"idm:{path}")
-    assert made.config == CONFIG and load_idm(path).checkpoint.content == {}
+    assert made.config == CONFIG
     assert torch.equal(made.upscale(lr, (19, 16), [0]), IDM(network(), CONFIG).upscale(lr, (19, 16), [0]))
     info = made.info
     assert (info.licence, info.source, info.warning, info.trained_scales) == ("MIT", "a test", "", (1.0, 8.0))

@@ -4,7 +4,7 @@ figures hold to 1e-4 of the output's std, or to a case's own absolute tolerance)
 import json
 import math
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,15 +14,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from baselines.idm.diffusion import (
-    ScheduleConfig,
-    add_noise,
-    ancestral_update,
-    chain,
-    ddim_update,
-    published_ddim_chain,
-    whole_chain,
-)
+from baselines.ddpm import Predict, ancestral, chain, ddim
+from baselines.idm.diffusion import ScheduleConfig, noise_to_level, published_ddim_chain, whole_chain
 from baselines.idm.network import PUBLISHED, ConditionEncoder, IDMNetwork, never_used, used_parameters
 from baselines.idm.scale import scale_number
 from baselines.idm.upsampling import normalised_pair
@@ -183,24 +176,24 @@ def test_condition_pyramid(level, side):
 def test_loss(network):
     case = CASES["loss_l1_sum"]
     level, eps = torch.tensor(case["values"]["noise_level"]), noise(case, "loss_noise")
-    x = add_noise(given(case, "gt_32"), level, eps)
+    x = noise_to_level(given(case, "gt_32"), eps, level)
     found = network(given(case, "lr_b2"), x, level, case["values"]["scaler"])
     check("loss_l1_sum", (found - eps).abs().sum()[None])
 
 
 @pytest.fixture(scope="module")
-def predict(network) -> Callable[[Tensor, float], Tensor]:
+def predict(network) -> Predict:
     """Noise predictor of the sampler cases: 16 to 32 px."""
     case = CASES["ddim_T2000_after_i1990"]
     condition = network.condition(network.encoder(given(case, "lr")), (32, 32), case["values"]["scaler"])
-    return lambda x, level: network.denoise_fn(x, torch.tensor([level]), condition)
+    return lambda x, step: network.denoise_fn(x, torch.tensor([step.level]), condition)
 
 
 def test_first_ancestral_steps(predict):
     last = CASES["ddpm_T2000_after_t1997"]
     x = noise(last, "ddpm_init")
     for t, step in zip((1999, 1998, 1997), whole_chain(ABAR), strict=False):
-        x = ancestral_update(x, predict(x, step.level), step, partial(noise, last, f"ddpm_z{t}"))
+        x = ancestral(x, predict, [step], partial(noise, last, f"ddpm_z{t}"))
         check(f"ddpm_T2000_after_t{t}", x)
 
 
@@ -208,7 +201,7 @@ def test_first_ancestral_steps(predict):
 def test_one_ancestral_step(predict, t):
     name = f"ddpm_T2000_step_t{t}"
     x, step = noise(CASES[name], f"ddpm_x{t}"), whole_chain(ABAR)[1999 - t]
-    check(name, ancestral_update(x, predict(x, step.level), step, partial(noise, CASES[name], f"ddpm_z{t}")))
+    check(name, ancestral(x, predict, [step], partial(noise, CASES[name], f"ddpm_z{t}")))
 
 
 def test_ancestral_loop_of_another_schedule(predict):
@@ -216,7 +209,7 @@ def test_ancestral_loop_of_another_schedule(predict):
     x, states = noise(case, "ddpm_init"), []
     draws = iter([noise(case, f"ddpm_z{t}") for t in (3, 2, 1)])
     for step in whole_chain(ScheduleConfig(T=4).alpha_bar):
-        x = ancestral_update(x, predict(x, step.level), step, lambda: next(draws))
+        x = ancestral(x, predict, [step], lambda: next(draws))
         states.append(x)
     check("ddpm_T4_full_loop", torch.cat(states))
 
@@ -224,7 +217,7 @@ def test_ancestral_loop_of_another_schedule(predict):
 def test_first_ddim_steps(predict):
     x = noise(CASES["ddim_T2000_after_i1970"], "ddim_init")
     for i, step in zip((1990, 1980, 1970), published_ddim_chain(ABAR), strict=False):
-        x = ddim_update(x, predict(x, step.level), step, lambda: torch.full((), math.nan))
+        x = ddim(x, predict, [step], lambda: torch.full((), math.nan))
         check(f"ddim_T2000_after_i{i}", x)
 
 
@@ -280,8 +273,8 @@ def test_schedule():
     found = [1.0, *(step.level for step in reversed(whole_chain(ABAR)))]
     assert len(found) == levels["length"]
     assert [found[i] for i in levels["at"]] == pytest.approx(levels["values"], rel=1e-11)
-    ddim = published_ddim_chain(ABAR)
-    assert len(ddim) == 199 and ddim == chain(ABAR, range(1990, 0, -10), last=ABAR[0])
+    published = published_ddim_chain(ABAR)
+    assert len(published) == 199 and published == chain(ABAR, range(1990, 0, -10), last=ABAR[0])
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name.startswith("unet_16")])

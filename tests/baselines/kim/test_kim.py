@@ -6,6 +6,7 @@ import torch
 from kim_toys import CONFIG, lightning, network, published_state, with_sampling
 from scenes import scene
 
+from baselines.ddpm import add_noise, ddim, estimate_x0
 from baselines.kim.config import (
     PAPER_DIV2K,
     PAPER_FACE,
@@ -15,12 +16,13 @@ from baselines.kim.config import (
     UNetConfig,
 )
 from baselines.kim.costs import kim_cost
-from baselines.kim.diffusion import add_noise, alpha_bars, estimate, plan_steps, sample
+from baselines.kim.diffusion import alpha_bars, plan_steps
 from baselines.kim.files import save_kim
 from baselines.kim.losses import alignment_terms, first_stage_loss, noise_loss, scale_of
-from baselines.kim.model import Kim, draws, pad_to_multiple
+from baselines.kim.model import Kim, pad_to_multiple
 from baselines.training_target import training_target
 from casarbi.errors import CasarbiError
+from casarbi.sampling import Noise, image_noise
 from casarbi.sr import create_model
 from casarbi.tiles import blend, cut_up
 
@@ -35,6 +37,12 @@ def model() -> Kim:
 @pytest.fixture
 def lr() -> torch.Tensor:
     return torch.stack([scene(7, 6, seed) for seed in range(3)])
+
+
+def noise(images: torch.Tensor) -> Noise:
+    """As `Kim.enlarge` draws it."""
+    shape = (CONFIG.first_stage.latent, *CONFIG.latent_size((images.shape[-2], images.shape[-1])))
+    return image_noise("kim", range(len(images)), shape)
 
 
 def test_image_does_not_depend_on_its_batch(model, lr):
@@ -62,7 +70,7 @@ def test_seed_decides_the_noise(model, lr):
 @pytest.mark.parametrize("size", [(4, 4), (7, 6), (9, 4), (1, 3)])
 def test_padding_leaves_the_sides_that_were_asked(model, size):
     image = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
-    z = model.latent(image, draws(0))
+    z = model.latent(image, noise(image))
     assert z.shape == (1, 2, 2 * size[0], 2 * size[1])
     assert model.upscale(image, (3 * size[0] + 1, 2 * size[1]), [0]).isfinite().all()
 
@@ -79,7 +87,7 @@ def test_published_side_is_one_tile_without_padding(model, monkeypatch):
     seen = []
     image, unet = scene(4, 4, 0)[None], model.network.unet.forward
     monkeypatch.setattr(model.network.unet, "forward", lambda x, c, t: seen.append(x.shape) or unet(x, c, t))
-    model.latent(image, draws(0))
+    model.latent(image, noise(image))
     assert set(seen) == {(1, 2, 8, 8)} and len(seen) == model.evaluations(4.0) == 3
 
 
@@ -87,7 +95,7 @@ def test_denoiser_never_sees_more_than_a_tile(model, monkeypatch):
     seen = []
     unet = model.network.unet.forward
     monkeypatch.setattr(model.network.unet, "forward", lambda x, c, t: seen.append(x.shape) or unet(x, c, t))
-    z = model.latent(scene(9, 5, 0)[None], draws(0))
+    z = model.latent(scene(9, 5, 0)[None], noise(scene(9, 5, 0)[None]))
     assert set(seen) == {(1, 2, 8, 8)} and z.shape == (1, 2, 18, 10)
 
 
@@ -97,7 +105,7 @@ def test_tiles_of_a_pointwise_denoiser_leave_no_trace(model, monkeypatch):
     monkeypatch.setattr(network.unet, "forward", lambda x, c, t: 0.3 * x + c)
     monkeypatch.setattr(type(network), "condition", lambda self, lr, noise: upsampled(lr).mean(1, keepdim=True) + noise)
     image, whole = scene(21, 10, 0)[None], Kim(network, replace(CONFIG, tile=64))
-    torch.testing.assert_close(model.latent(image, draws(1)), whole.latent(image, draws(1)), rtol=0, atol=1e-5)
+    torch.testing.assert_close(model.latent(image, noise(image)), whole.latent(image, noise(image)), rtol=0, atol=1e-5)
 
 
 def upsampled(lr: torch.Tensor) -> torch.Tensor:
@@ -117,7 +125,7 @@ def test_padding_repeats_the_border():
 
 
 def test_output_above_the_index_limit_and_missing_seeds_are_refused(model, lr):
-    with pytest.raises(CasarbiError, match="at most 2.31 values"):
+    with pytest.raises(CasarbiError, match="3 channels of that size are 2.31 values"):
         model.upscale(lr, (30000, 30000), [0] * 3)
     with pytest.raises(CasarbiError, match="1 seeds for 3 images"):
         model.upscale(lr, (8, 8), [0])
@@ -218,15 +226,15 @@ def test_start_is_the_lrs_latent_with_the_first_steps_noise():
         assert [step.t for step in made.steps] == [301, 201, 101, 1]
         states: list[torch.Tensor] = []
         made.network.unet.register_forward_hook(lambda module, inputs, output, seen=states: seen.append(inputs[0]))
-        made.latent(image, draws(5))
-        noise, a = draws(5), made.steps[0].alpha
-        padded = pad_to_multiple(image * 2 - 1, CONFIG.multiple // CONFIG.cells)
+        made.latent(image, noise(image))
+        draw, a = noise(image), made.steps[0].alpha_bar
+        padded = pad_to_multiple(image, CONFIG.multiple // CONFIG.cells)
         shape = (1, CONFIG.first_stage.latent, *(length * CONFIG.cells for length in padded.shape[-2:]))
         tiles = cut_up(shape[-2:], CONFIG.tile_side, CONFIG.shared, CONFIG.multiple)
-        posterior = noise(shape)
+        posterior = draw()
         conditions = [made.network.condition(t.cut(padded, CONFIG.cells), t.cut(posterior)) for t in tiles]
         whole = blend(tiles, shape[-2:], conditions.__getitem__)
-        expected = a**0.5 * whole + (1 - a) ** 0.5 * noise(shape)
+        expected = a**0.5 * whole + (1 - a) ** 0.5 * draw()
         assert (len(tiles) > 1) == (side > CONFIG.lr_side)
         torch.testing.assert_close(states[0], tiles[0].cut(expected), rtol=0, atol=1e-5)
 
@@ -238,22 +246,22 @@ def test_start_that_is_no_step_is_refused():
 
 def test_perfect_denoiser_leaves_only_the_last_noise():
     """With the true noise as prediction the chain ends at the latent itself, but for what official code adds."""
-    config, wanted = DiffusionConfig(), torch.rand(1, 2, 3, 3)
+    config, expected = DiffusionConfig(), torch.rand(1, 2, 3, 3)
     table = alpha_bars(config)
 
-    def predict(x, t):
-        return (x - table[t].sqrt() * wanted) / (1 - table[t]).sqrt()
+    def predict(x, step):
+        return (x - table[step.t].sqrt() * expected) / (1 - table[step.t]).sqrt()
 
-    exact = plan_steps(config, SamplingConfig(steps=10, last_alpha="one"))
-    made = sample(predict, lambda: torch.randn(1, 2, 3, 3), exact, last_noise=False)
-    torch.testing.assert_close(made, wanted, rtol=0, atol=1e-5)
-    noisy = sample(predict, lambda: torch.ones(1, 2, 3, 3), plan_steps(config, SamplingConfig(10)), last_noise=True)
-    assert 0.005 < (noisy - wanted).abs().mean() < 0.05
+    x, ones = torch.randn(1, 2, 3, 3), torch.ones(1, 2, 3, 3)
+    exact = plan_steps(config, SamplingConfig(steps=10, last_alpha="one", last_noise=False))
+    torch.testing.assert_close(ddim(x, predict, exact, lambda: torch.randn_like(x)), expected, rtol=0, atol=1e-5)
+    noisy = ddim(x, predict, plan_steps(config, SamplingConfig(10)), lambda: ones)
+    assert 0.005 < (noisy - expected).abs().mean() < 0.05
 
 
 def test_estimate_undoes_the_noise():
     z, noise, a = torch.rand(2, 1, 3, 3), torch.randn(2, 1, 3, 3), torch.tensor([0.9, 0.1])
-    torch.testing.assert_close(estimate(add_noise(z, noise, a), noise, a), z)
+    torch.testing.assert_close(estimate_x0(add_noise(z, noise, a), noise, a), z)
 
 
 def test_losses_reach_the_parts_that_they_train():

@@ -47,14 +47,14 @@ def refusal(path: Path, **options) -> str:
 def test_lightning_checkpoint_gives_raw_weights_and_scale_factor(official):
     loaded = load_kim(official, **SIDES)
     same(loaded.network, network())
-    assert loaded.notes == ("raw weights",) and loaded.warning == ""
+    assert loaded.info.notes == ("raw weights",) and loaded.info.warning == ""
     assert loaded.config.diffusion == CONFIG.diffusion and loaded.config.enlargement == 4
 
 
 def test_averaged_weights_are_the_denoisers_alone(official):
     loaded = load_kim(official, ema=True, **SIDES)
     same(loaded.network, network(), share=0.5)
-    assert loaded.notes == ("averaged (EMA) weights",)
+    assert loaded.info.notes == ("averaged (EMA) weights",)
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])
@@ -62,7 +62,7 @@ def test_bare_and_wrapped_states(tmp_path, prefix):
     state = {prefix + key: value for key, value in published_state(network()).items()}
     loaded = load_kim(saved(tmp_path / "w.pth", state), **SIDES)
     same(loaded.network, network())
-    assert loaded.notes == (("prefix 'module.' stripped",) if prefix else ()) + ("raw weights",)
+    assert loaded.info.notes == (("prefix 'module.' stripped",) if prefix else ()) + ("raw weights",)
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_ours_says_its_whole_configuration(tmp_path):
     save_kim(path, network(), {"licence": "MIT", "source": "a test"})
     loaded = load_kim(path)
     same(loaded.network, network())
-    assert loaded.config == CONFIG and loaded.checkpoint.metadata["licence"] == "MIT"
+    assert loaded.config == CONFIG and loaded.info.licence == "MIT"
     assert "one set of weights" in refusal(path, ema=True) and "its sides, 4 and 16" in refusal(path, lr_side=8)
 
 
@@ -187,7 +187,7 @@ def test_missing_averages_are_named(tmp_path):
 
 def test_file_without_scale_factor_has_1_and_says_so(tmp_path):
     loaded = load_kim(saved(tmp_path / "w.ckpt", {"state_dict": without("scale_factor")}), **SIDES)
-    assert loaded.network.scale_factor == 1 and "1 was taken" in loaded.warning
+    assert loaded.network.scale_factor == 1 and "1 was taken" in loaded.info.warning
 
 
 def test_cut_off_and_missing_files(official, tmp_path):

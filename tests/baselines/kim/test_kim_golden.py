@@ -239,7 +239,7 @@ def sampled(model: KimNetwork, name: str) -> torch.Tensor:
         noise = iter(given(name, *CASES[name]["noises"]))
         (lr,) = given(name, "lr")
         kim = Kim(model, dataclasses.replace(model.config, sampling=chain))
-        MADE[key] = kim.latent((lr + 1) / 2, lambda shape: next(noise))
+        MADE[key] = kim.latent(lr, lambda: next(noise))
     return MADE[key]
 
 
