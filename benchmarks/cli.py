@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import shutil
-import sys
-import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from benchmarks.commands import completion, datasets, doctor, weights
+from benchmarks.launch import begin, declared, execute, open_session, write
+from benchmarks.messages import tell_damaged, tell_states
 from benchmarks.options import (
     OUT,
     SPREADSHEET,
@@ -30,15 +26,6 @@ from benchmarks.options import (
 )
 from benchmarks.waiting import Bars
 from casarbi.console import CasarbiGroup, echo
-from casarbi.errors import CasarbiError
-from casarbi.scales import scale_label
-
-if TYPE_CHECKING:
-    from benchmarks.evaluate import Outcome
-    from benchmarks.experiments import Experiment
-    from benchmarks.session import Bill, Session
-    from benchmarks.store import Store
-    from benchmarks.survey import CellState
 
 PAPER_SCALES = "5.3,7,10,10.7,12"
 
@@ -80,8 +67,8 @@ def run(experiment: str, preset: str, data: str | None, models: tuple[str, ...],
       casarbi-bench run table1 --model Mine=my_package.module:factory
       casarbi-bench run table1 --preset paper --data celebahq:/data/CelebA-HQ --device cuda
     """
-    _begin(f"{experiment}, preset {preset}", **options)
-    _execute(_declared(experiment, preset, data, models), **options)
+    begin(f"{experiment}, preset {preset}", **options)
+    execute(declared(experiment, preset, data, models), **options)
 
 
 @main.command()
@@ -115,14 +102,14 @@ def grid(
       casarbi-bench grid --models outputs:results --data folder:references --scales 1   (pairs of equal size)
       casarbi-bench grid --models liif:edsr-baseline-div2k --data folder:Set5 --scales 2,3,4 --protocol sr-benchmark
     """
-    _begin(f"{len(models)} model(s) and {len(data)} data set(s)", **options)
+    begin(f"{len(models)} model(s) and {len(data)} data set(s)", **options)
     from benchmarks.experiments import grid_experiment
 
     metrics = metrics or (("psnr-y",) if protocol == "sr-benchmark" else ("psnr", "ssim"))
     experiment = grid_experiment(
         "grid", "Grid", data, models, scales, metrics, protocol=protocol, seed=seed, small_n=small_n
     )
-    _execute(experiment, **options)
+    execute(experiment, **options)
 
 
 @main.command()
@@ -149,7 +136,7 @@ def selfssim(
       casarbi-bench selfssim --scales 5.3,7,10 --models bicubic,liif:edsr-baseline-div2k
       casarbi-bench selfssim --scales 2,3 --models bicubic --data photos
     """
-    _begin(f"{len(models)} model(s) and {len(data)} data set(s)", **options)
+    begin(f"{len(models)} model(s) and {len(data)} data set(s)", **options)
     from benchmarks.experiments import grid_experiment
 
     experiment = grid_experiment(
@@ -163,7 +150,7 @@ def selfssim(
         seed=seed,
         small_n=False,
     )
-    _execute(experiment, **options)
+    execute(experiment, **options)
 
 
 @main.command()
@@ -189,11 +176,11 @@ def report(
     Example:
       casarbi-bench report table1
     """
-    _begin(f"{experiment}, preset {preset}")
+    begin(f"{experiment}, preset {preset}")
     with Bars() as bars:
-        session = _open(_declared(experiment, preset, data, models), store, watch=bars)
-        _write(session, Path(out) / session.experiment.name, spreadsheet, bars)
-        _tell_damaged(session.store)
+        session = open_session(declared(experiment, preset, data, models), store, watch=bars)
+        write(session, Path(out) / session.experiment.name, spreadsheet, bars)
+        tell_damaged(session.store)
 
 
 @main.command()
@@ -218,181 +205,16 @@ def status(experiment: str | None, preset: str, data: str | None, models: tuple[
         for name in known_experiments():
             echo(f"{name}: {load_experiment(name).title}")
         return
-    _begin(f"{experiment}, preset {preset}")
+    begin(f"{experiment}, preset {preset}")
     with Bars() as bars:
-        session = _open(_declared(experiment, preset, data, models), store, watch=bars)
-        panels = session.states()
-    _tell_damaged(session.store)
-    for panel, states in panels.items():
-        echo(f"{panel}: {session.benches[panel].job.data}")
-        for state in states:
-            echo(f"  {state.word:8} {state.title}: {state.why}")
-        for reference, reason in session.benches[panel].failed.items():
-            echo(f"  {'failed':8} {reference}: {reason}")
+        session = open_session(declared(experiment, preset, data, models), store, watch=bars)
+        states = session.states()
+    tell_damaged(session.store)
+    tell_states(session, states)
 
 
 for command in (doctor, weights, datasets, completion):
     main.add_command(command)
-
-
-def _begin(what: str, workers: int = 1, device: str = "cpu", dry_run: bool = False, **_: Any) -> None:
-    """Say what begins, and let worker processes begin their imports before this one begins its own."""
-    echo(f"Opening {what} …", err=True)
-    from benchmarks.processes import start_server
-
-    if workers > 1 and device == "cpu" and not dry_run:
-        start_server()
-
-
-def _declared(name: str, preset: str, data: str | None, models: tuple[str, ...]) -> Experiment:
-    from benchmarks.experiments import load_experiment
-
-    experiment = load_experiment(name, preset)
-    pairs = [model.partition("=") for model in models]
-    for row, equals, reference in pairs:
-        if not (row and equals and reference):
-            raise click.UsageError(f"--model {row} must read ROW=REFERENCE, such as Mine=my_package.module:factory.")
-    chosen = {row: reference for row, _, reference in pairs}
-    if len(chosen) < len(pairs):
-        raise click.UsageError("--model names a row twice: give each row one model.")
-    experiment = experiment.with_models(chosen)
-    return experiment.with_data(data) if data else experiment
-
-
-def _open(experiment: Experiment, store: str, **settings: Any) -> Session:
-    from benchmarks.session import Session
-    from benchmarks.store import Store
-
-    try:
-        return Session(experiment, Store(store), **settings)
-    except CasarbiError as error:
-        if not experiment.needs:
-            raise
-        needs = "; ".join(experiment.needs)
-        raise CasarbiError(f"{error} Preset {experiment.preset} of {experiment.name} needs: {needs}.") from None
-
-
-def _execute(
-    experiment: Experiment,
-    *,
-    store: str,
-    out: str,
-    device: str,
-    workers: int,
-    batch: int | None,
-    rank: int | None,
-    world: int | None,
-    spreadsheet: str | None,
-    again: bool,
-    dry_run: bool,
-) -> None:
-    from benchmarks.runner import Slice
-
-    if (rank is None) != (world is None):
-        raise click.UsageError("--rank and --world go together.")
-    part = Slice(rank, world) if rank is not None and world is not None else Slice.from_environment(os.environ)
-    batch = batch or (1 if device == "cpu" else 16)
-    with Bars() as bars:
-        session = _open(
-            experiment, store, device=device, workers=workers, batch=batch, part=part, again=again, watch=bars
-        )
-        states = [state for panel in session.states().values() for state in panel]
-        bars.clear()
-        _announce(session)
-        _tell_store(session.store, states, again)
-        if dry_run:
-            bill = session.bill()
-            bars.clear()
-            _print_bill(session, bill)
-            return
-        folder = Path(out) / experiment.name
-        folder.mkdir(parents=True, exist_ok=True)  # before the work: a place that refuses is better known now
-        started = time.perf_counter()
-        outcome = session.measure(sum(len(state.todo) for state in states))
-        bars.clear()
-        _print_times(outcome, time.perf_counter() - started, session.processes)
-        _write(session, folder, spreadsheet, bars)
-    if outcome.failures:
-        method, scale, image, reason = outcome.failures[0]
-        raise CasarbiError(
-            f"{len(outcome.failures)} outputs failed, the first {image} at x{scale_label(scale)} by {method}: {reason}"
-        )
-    for bench in session.benches.values():
-        for reference, reason in bench.failed.items():
-            raise CasarbiError(f"{reference} was left out: {reason}")
-
-
-def _announce(session: Session) -> None:
-    """Echo how scales, data and protocols were understood, before hours of work."""
-    experiment = session.experiment
-    echo(f"{experiment.title}: scales {', '.join(scale_label(scale) for scale in experiment.scales)}")
-    if session.part.world > 1:
-        echo(f"  Here only slice {session.part.rank} of {session.part.world}: every {session.part.world}th image.")
-    for spec in experiment.panels:
-        bench = session.benches[spec.name]
-        echo(f"  {spec.data}: {len(bench.dataset.ids)} images, protocol {spec.protocol.name}. {spec.protocol.about}")
-        for reference, reason in bench.failed.items():
-            echo(f"Warning: {reference} is left out: {reason}", err=True)
-
-
-def _tell_store(store: Store, states: Sequence[CellState], again: bool) -> None:
-    """Say what is not measured now because it was before, and what was but does not count any more."""
-    from benchmarks.survey import span
-
-    values = sum(state.values for state in states)
-    held = values - sum(len(columns) for state in states for columns in state.todo.values())
-    dates = {date for state in states for date in state.dates}
-    if again:
-        echo(f"  All {values} values are measured, whether or not they are in the store.")
-    elif held:
-        when = f", measured {span(dates)}" if dates else ""
-        echo(f"  {held} of {values} values are from the store{when}; --again measures them again.")
-    for method, why in {state.method: state.changed for state in states if state.changed}.items():
-        echo(f"Warning: {method}: {why}; it is measured again.", err=True)
-    _tell_damaged(store)
-
-
-def _tell_damaged(store: Store) -> None:
-    shown = 3
-    for path, why in sorted(store.damaged.items())[:shown]:
-        echo(f"Warning: {path} is damaged ({why}): what it held is not used, and a run measures it again.", err=True)
-    if len(store.damaged) > shown:
-        echo(f"Warning: {len(store.damaged) - shown} more files in {store.folder} are damaged.", err=True)
-
-
-def _print_bill(session: Session, bill: Bill) -> None:
-    echo(f"To do: {bill.images} images, {bill.outputs} outputs, {bill.evaluations} network evaluations.")
-    if bill.seconds is not None:
-        minutes, seconds = divmod(round(bill.seconds), 60)
-        echo(f"Time: about {minutes} min {seconds} s with {session.processes} process(es), from {bill.basis}.")
-        echo(f"Memory: about {bill.memory_bytes / 2**30:.1f} GiB. Disk: about {bill.disk_bytes / 2**20:.1f} MiB.")
-    for need in session.experiment.needs:
-        echo(f"Needs {need}.")
-
-
-def _print_times(outcome: Outcome, wall: float, processes: int) -> None:
-    if outcome.outputs:
-        parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in outcome.seconds.items())
-        echo(f"Measured {outcome.outputs} outputs in {wall:.1f} s; summed over {processes} process(es): {parts}.")
-
-
-def _write(session: Session, folder: Path, spreadsheet: str | None, bars: Bars) -> None:
-    import datetime
-
-    from reports.formats import to_text, write_report
-    from reports.replaced import lost_values
-
-    command = shlex.join(["casarbi-bench", *sys.argv[1:]])
-    date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-    document = session.document(date, command)
-    # Files first: a console that cannot print a sign must not lose the work.
-    lost = lost_values(document, folder)
-    paths = write_report(document, folder, spreadsheet)
-    bars.clear()
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    click.echo(to_text(document, sys.stdout.encoding, width))
-    for line in (*map(str, paths), *([f"Note: {lost}"] if lost else [])):
-        echo(line)
 
 
 if __name__ == "__main__":

@@ -11,17 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.job import GROUND_TRUTH, Bench, selfssim_column
+from benchmarks.job import GROUND_TRUTH, Bench
 from benchmarks.machine import peak_memory_bytes
-from benchmarks.metrics.base import ConsistencyMetric, DistributionMetric, ImageMetric, missing_reason
-from benchmarks.store import Row, Store
+from benchmarks.metrics.base import Output, fill_row
+from benchmarks.store import Store
+from benchmarks.store.rows import Row
 from casarbi.data.base import Dataset
 from casarbi.data.protocol import Pair
 from casarbi.errors import CasarbiError
 from casarbi.pictures.inspection import check_batch, look
 from casarbi.pictures.pixels import to_uint8
 from casarbi.references import describe
-from casarbi.scales import scale_label
 from casarbi.sr import image_seed
 
 Todo = Mapping[tuple[str, float], Mapping[str, tuple[str, ...]]]
@@ -83,7 +83,7 @@ def measure(bench: Bench, store: Store, task: Task, header: Mapping[str, Any]) -
                     row.failures[""] = reason
                     outcome.failures.append((method, scale, image, reason))
                 else:
-                    _score(bench, method, row, pairs[image, scale], made.outputs[image], scale, columns)
+                    _score(bench, method, row, pairs[image, scale], made.outputs[image], columns)
                 rows.append(row)
             seconds = {
                 "read": read_seconds / len(task.todo),
@@ -193,12 +193,12 @@ def _try(
 
 
 def _needed_scales(bench: Bench, wanted: Mapping[float, Mapping[str, Any]]) -> dict[str, list[float]]:
-    """Scales to run for each image; SelfSSIM needs all of them for one value."""
+    """Scales to run for each image; a metric between scales needs all of them for one value."""
     needed: dict[str, set[float]] = {}
-    has_selfssim = any(isinstance(metric, ConsistencyMetric) for metric in bench.metrics.values())
+    needs_all = any(metric.between_scales for metric in bench.metrics.values())
     for scale, images in wanted.items():
         for image in images:
-            needed.setdefault(image, set()).update(bench.job.scales if has_selfssim else [scale])
+            needed.setdefault(image, set()).update(bench.job.scales if needs_all else [scale])
     return {image: sorted(scales) for image, scales in needed.items()}
 
 
@@ -239,50 +239,14 @@ def _upscale(
 
 
 def _score(
-    bench: Bench,
-    method: str,
-    row: Row,
-    pair: Pair,
-    outputs: Mapping[float, Tensor],
-    scale: float,
-    columns: Sequence[str],
+    bench: Bench, method: str, row: Row, pair: Pair, outputs: Mapping[float, Tensor], columns: Sequence[str]
 ) -> None:
-    sr, gt = (bench.job.protocol.compared(image, scale) for image in (outputs[scale], pair.gt))
+    """Fill columns of a row from the outputs of its image at all scales."""
+    sr, gt = (bench.job.protocol.compared(image, pair.scale) for image in (outputs[pair.scale], pair.gt))
     row.size = pair.size
     row.gt = hashlib.sha256(to_uint8(pair.gt).numpy().tobytes()).hexdigest()[:16]
-    metrics = bench.columns(method, scale)
-    towards = {
-        selfssim_column(m, s): s
-        for m in bench.metrics.values()
-        if isinstance(m, ConsistencyMetric)
-        for s in bench.job.scales
-    }
-    for column in columns:
-        metric = metrics[column]
-        if missing_reason(metric.info, (sr.shape[-2], sr.shape[-1])):
-            # Without the picture's own size, so that a report names all small pictures in one sentence.
-            row.failures[column] = f"{metric.info.name} needs {metric.info.min_side} px a side"
-            continue
-        if column in towards and towards[column] not in outputs:
-            row.failures[column] = f"there is no output at x{scale_label(towards[column])} to compare with"
-            continue
-        try:
-            if isinstance(metric, DistributionMetric):
-                row.features[column] = metric.features(sr[None])[0]
-                continue
-            if isinstance(metric, ImageMetric):
-                value = metric.scores(sr[None], gt[None])[0]
-            elif isinstance(metric, ConsistencyMetric):
-                value = metric.score(outputs[scale].clamp(0, 1), outputs[towards[column]].clamp(0, 1))
-            else:
-                raise AssertionError(f"{metric.info.name} fills no column")
-        except CasarbiError as error:
-            row.failures[column] = str(error)
-            continue
-        if value != value:
-            row.failures[column] = "the metric gave no number"
-        else:
-            row.values[column] = value
+    known = bench.columns(method, pair.scale)
+    fill_row(row, [known[name] for name in columns], Output(pair.scale, sr, gt, outputs))
 
 
 def _sentence(error: BaseException) -> str:

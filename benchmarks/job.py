@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 from benchmarks.metrics import create_metric
-from benchmarks.metrics.base import ConsistencyMetric, DerivedMetric, DistributionMetric, ImageMetric, Metric
-from benchmarks.store import SOURCE, CellKey, column_name
-from benchmarks.store.parts import hash_json
+from benchmarks.metrics.base import Column
+from benchmarks.store import SOURCE, CellKey
+from benchmarks.store.rows import hash_json
 from casarbi.data import DATASETS, create_dataset
 from casarbi.data.base import Dataset
 from casarbi.data.protocol import Protocol
 from casarbi.errors import CasarbiError
 from casarbi.plugin_source import plugin_source
-from casarbi.scales import scale_label
 from casarbi.sr import MODELS, SRModel, create_model
 
 GROUND_TRUTH = "ground-truth"
@@ -35,32 +34,55 @@ class Job:
     device: str = "cpu"
 
 
-@dataclass
-class Bench:
-    """A job with everything it names opened: data set, metrics and models.
-
-    Models are opened on first use. One that cannot be opened is remembered with its reason; the others go on.
+class OpenModels:
+    """Models by reference, opened on first use and kept.
 
     Attributes:
-        job: what is to be measured.
-        models: opened models by reference, which the jobs of one experiment may share.
-        failed: reason for each model that could not be opened.
+        device: where they are opened.
+        failed: reason for each model that could not be opened; the others go on.
         sources: hash of the source behind each opened model, "" for those that are registered by name.
     """
 
-    job: Job
-    models: dict[str, SRModel] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-    sources: dict[str, str] = field(default_factory=dict)
+    def __init__(self, device: str) -> None:
+        self.device = device
+        self.failed: dict[str, str] = {}
+        self.sources: dict[str, str] = {}
+        self._opened: dict[str, SRModel] = {}
 
-    def __post_init__(self) -> None:
-        self.job.protocol.check(self.job.scales)
-        self.metrics = {name: create_metric(name) for name in self.job.metrics}
-        if any(isinstance(m, ConsistencyMetric) for m in self.metrics.values()) and not self.job.protocol.one_lr:
-            raise CasarbiError(
-                f"SelfSSIM compares outputs made from one LR, but protocol {self.job.protocol.name} makes an LR "
-                "for each scale: use --protocol face or photo."
-            )
+    def get(self, reference: str) -> SRModel | None:
+        """The model of a reference, or None if it could not be opened."""
+        if reference not in self._opened and reference not in self.failed:
+            try:
+                model = create_model(reference)
+                self.sources[reference] = plugin_source(reference, MODELS.names(), model)
+                self._opened[reference] = model.to(self.device)
+            except CasarbiError as error:
+                self.failed[reference] = str(error)
+        return self._opened.get(reference)
+
+
+class Bench:
+    """A job with everything it names opened: data set, metrics and models.
+
+    Args:
+        job: what is to be measured.
+        models: opened models that the jobs of one experiment share.
+
+    Raises:
+        CasarbiError: if a metric cannot be opened, or the protocol does not fit the scales or a metric.
+    """
+
+    def __init__(self, job: Job, models: OpenModels | None = None) -> None:
+        job.protocol.check(job.scales)
+        self.job = job
+        self.metrics = {name: create_metric(name) for name in job.metrics}
+        self._models = models or OpenModels(job.device)
+        for metric in self.metrics.values():
+            if metric.between_scales and not job.protocol.one_lr:
+                raise CasarbiError(
+                    f"{metric.info.label} compares outputs made from one LR, but protocol {job.protocol.name} makes "
+                    "an LR per scale: use --protocol face or photo."
+                )
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -75,69 +97,38 @@ class Bench:
         return {image: hash_json([digest, source]) for image, digest in digests.items()} if source else digests
 
     def model(self, reference: str) -> SRModel | None:
-        """The model of a reference, or None where it could not be opened (see `failed`)."""
-        if reference not in self.models and reference not in self.failed:
-            try:
-                model = create_model(reference)
-                self.sources[reference] = plugin_source(reference, MODELS.names(), model)
-                self.models[reference] = model.to(self.job.device)
-            except CasarbiError as error:
-                self.failed[reference] = str(error)
-        return self.models.get(reference)
+        """The model of a reference, or None if it could not be opened (see `failed`)."""
+        return self._models.get(reference)
+
+    @property
+    def failed(self) -> Mapping[str, str]:
+        """Reason for each model that could not be opened."""
+        return self._models.failed
 
     @property
     def methods(self) -> list[str]:
-        """References of the models that open, and the ground truth where a metric compares distributions."""
+        """References of the models that open, and the ground truth if a metric compares its features."""
         methods = [reference for reference in self.job.models if self.model(reference)]
-        return [*methods, GROUND_TRUTH] if self.feature_columns() else methods
+        features = any(self.columns(GROUND_TRUTH, scale) for scale in self.job.scales)
+        return [*methods, GROUND_TRUTH] if features else methods
 
     def key(self, method: str, scale: float) -> CellKey:
         """The cell of a method at a scale."""
         model = None if method == GROUND_TRUTH else self.model(method)
         identity = model.identity if model else {"method": GROUND_TRUTH}
-        if source := self.sources.get(method):
+        if source := self._models.sources.get(method):
             identity = {**identity, SOURCE: source}
         # The ground truth has no randomness: one cell serves every seed.
         seed = self.job.seed if model else 0
         return CellKey(identity, self.dataset.name, self.job.protocol.hash, scale, seed)
 
-    def columns(self, method: str, scale: float) -> dict[str, Metric]:
-        """Stored columns wanted of a cell, each with the metric that fills it."""
-        columns: dict[str, Metric] = dict(self.feature_columns())
-        if method == GROUND_TRUTH:
-            return columns
-        for metric in self.metrics.values():
-            if isinstance(metric, DerivedMetric):
-                metric = create_metric(metric.source)
-            if isinstance(metric, ImageMetric):
-                columns[column_name(metric.info.name, metric.identity)] = metric
-            elif isinstance(metric, ConsistencyMetric):
-                others = [other for other in self.job.scales if other != scale]
-                columns |= {selfssim_column(metric, other): metric for other in others}
-        return columns
-
-    def feature_columns(self) -> dict[str, DistributionMetric]:
-        """Feature columns wanted of every method and of the ground truth; FID and KID share one."""
-        found = [m for m in self.metrics.values() if isinstance(m, DistributionMetric)]
-        return {column_name(m.features_name, m.identity): m for m in found}
+    def columns(self, method: str, scale: float) -> dict[str, Column]:
+        """Columns that a cell of the store needs, by name; metrics may share one."""
+        columns = [c for metric in self.metrics.values() for c in metric.columns(scale, self.job.scales)]
+        return {c.name: c for c in columns if c.is_features or method != GROUND_TRUTH}
 
 
 def open_benches(jobs: Sequence[Job]) -> list[Bench]:
     """Open jobs that run on one device; a model that several name is opened once."""
-    models: dict[str, SRModel] = {}
-    failed: dict[str, str] = {}
-    sources: dict[str, str] = {}
-    return [Bench(job, models, failed, sources) for job in jobs]
-
-
-def stored_column(metric: Metric) -> str:
-    """Column of a cell that a metric's value comes from (not SelfSSIM, which has one for each other scale)."""
-    if isinstance(metric, DistributionMetric):
-        return column_name(metric.features_name, metric.identity)
-    source = create_metric(metric.source) if isinstance(metric, DerivedMetric) else metric
-    return column_name(source.info.name, source.identity)
-
-
-def selfssim_column(metric: ConsistencyMetric, reference_scale: float) -> str:
-    """Column of a cell that holds SelfSSIM towards another scale."""
-    return column_name(f"{metric.info.name}@{scale_label(reference_scale)}", metric.identity)
+    models = OpenModels(jobs[0].device) if jobs else None
+    return [Bench(job, models) for job in jobs]

@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.job import Bench
-from benchmarks.store import Cell, Row, Store
+from benchmarks.store import Cell, Store
+from benchmarks.store.rows import Row
 from casarbi.scales import scale_label
 
 
@@ -20,7 +21,7 @@ class CellState:
         cell: the cell in the store.
         total: images wanted.
         values: values wanted: one per image and column.
-        generation: of the parts that will fill it (see `benchmarks.store.parts.Part`).
+        generation: of the parts that will fill it (see `benchmarks.store.rows.Part`).
         changed: why a whole cell does not count any more, or "".
         dates: days on which what counts was measured.
         todo: image id to the columns still to be measured.

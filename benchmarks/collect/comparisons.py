@@ -4,62 +4,48 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-from benchmarks.job import GROUND_TRUTH, stored_column
-from benchmarks.metrics.base import DistributionMetric, ImageMetric, Metric
+from benchmarks.collect.panel import PanelResults
+from benchmarks.metrics.base import Metric
 from benchmarks.statistics import paired_difference
 from casarbi.scales import scale_label
 
-if TYPE_CHECKING:
-    from benchmarks.collect import PanelResults
-
-
-def counted(results: PanelResults, model: str, scale: float, metric: Metric) -> frozenset[str]:
-    """Images behind a value: those with features or a finite value, or with any value where none is finite."""
-    rows = dict(zip(results.bench.digests, results.rows(model, scale), strict=True))
-    column = stored_column(metric)
-    if isinstance(metric, DistributionMetric):
-        truth = dict(zip(results.bench.digests, results.rows(GROUND_TRUTH, scale), strict=True))
-        both = ((image, row, truth[image]) for image, row in rows.items())
-        return frozenset(i for i, a, b in both if a and b and column in a.features and column in b.features)
-    values = {image: row.values[column] for image, row in rows.items() if row and column in row.values}
-    return frozenset(i for i, value in values.items() if math.isfinite(value)) or frozenset(values)
-
 
 def shared_images(results: PanelResults, metric: Metric, scale: float) -> frozenset[str] | None:
-    """Images behind the value of every method that has one, or None where all have the same: then nothing differs.
+    """Images behind the value of every method that has one, or None if all have the same: then nothing differs.
 
     A method whose values are all infinite equals the reference everywhere: it needs no images to be the best.
     """
+    images = list(results.bench.digests)
+    values = [results.value(model, scale, metric) for model in results.models().values()]
     behind = {
-        counted(results, model, scale, metric)
-        for model in results.models().values()
-        if math.isfinite(results.interval(model, scale, metric).mean)
+        frozenset(images[place] for place in value.behind) for value in values if math.isfinite(value.interval.mean)
     }
     return frozenset.intersection(*behind) if len(behind) > 1 else None
 
 
-def shared_values(results: PanelResults, metric: Metric, scale: float) -> dict[str, float]:
-    """Value of each method, by the name of its row, over the images that all have; {} where all have the same."""
+def shared_means(results: PanelResults, metric: Metric, scale: float) -> dict[str, float]:
+    """Value of each method, by its name, over the images that all have; {} if all have the same."""
     shared = shared_images(results, metric, scale)
     if shared is None:
         return {}
-    found = {name: results.interval(model, scale, metric).mean for name, model in results.models().items()}
+    means = _means(results, metric, scale)
     return {
-        name: results.interval(results.models()[name], scale, metric, shared).mean if math.isfinite(value) else value
-        for name, value in found.items()
+        name: results.value(results.models()[name], scale, metric, among=shared).interval.mean
+        if math.isfinite(mean)
+        else mean
+        for name, mean in means.items()
     }
 
 
 def shared_sentence(results: PanelResults, metric: Metric) -> str:
-    """What a reader must know where the methods of a column were measured on different images; "" where none were."""
+    """What a reader must know if the methods of a column were measured on different images; "" if none were."""
     parts = []
     for scale in results.experiment.scales:
-        values = shared_values(results, metric, scale)
-        shown = [f"{name} {value:.{metric.info.decimals}f}" for name, value in values.items() if math.isfinite(value)]
+        means = shared_means(results, metric, scale)
+        shown = [f"{name} {mean:.{metric.info.decimals}f}" for name, mean in means.items() if math.isfinite(mean)]
         shared = len(shared_images(results, metric, scale) or ())
-        if values:
+        if means:
             told = (
                 f"over the {shared} that all have, {', '.join(shown)}"
                 if shown
@@ -73,28 +59,31 @@ def shared_sentence(results: PanelResults, metric: Metric) -> str:
 
 
 def paired_facts(results: PanelResults) -> Iterator[tuple[str, str]]:
-    """A line a metric: at each scale the best method's mean difference to the second, with its 95 % interval."""
+    """A line per metric: at each scale the best method's mean difference to the second, with its 95 % interval."""
     for metric in results.bench.metrics.values():
-        if isinstance(metric, ImageMetric):
+        if metric.per_image and not metric.between_scales:
             parts = [part for scale in results.experiment.scales if (part := _at_scale(results, metric, scale))]
             if parts:
                 yield f"Paired {metric.info.label}", "; ".join(parts)
 
 
-def _at_scale(results: PanelResults, metric: ImageMetric, scale: float) -> str:
-    """Such as `×5.3: LIIF - Bicubic = +2.74 [2.66, 2.82]`; "" where fewer than two methods share images."""
-    models = results.models()
-    values = {name: results.interval(model, scale, metric).mean for name, model in models.items()}
-    values |= shared_values(results, metric, scale)
-    names = (name for name, value in values.items() if math.isfinite(value))
-    ranked = sorted(names, key=lambda name: values[name], reverse=metric.info.higher_is_better)
+def _at_scale(results: PanelResults, metric: Metric, scale: float) -> str:
+    """Such as `×5.3: LIIF - Bicubic = +2.74 [2.66, 2.82]`; "" if fewer than two methods share images."""
+    means = _means(results, metric, scale) | shared_means(results, metric, scale)
+    names = (name for name, mean in means.items() if math.isfinite(mean))
+    ranked = sorted(names, key=lambda name: means[name], reverse=metric.info.higher_is_better)
     if len(ranked) < 2:
         return ""
     best, second = ranked[:2]
-    found = paired_difference(*(results.scores(models[name], scale, metric) for name in (best, second)))
+    models = results.models()
+    found = paired_difference(*(results.value(models[name], scale, metric).scores for name in (best, second)))
     digits = metric.info.decimals
     mean = f"×{scale_label(scale)}: {best} - {second} = {found.mean:+.{digits}f}"
     if found.n < 2:
         return f"{mean} (one image; an interval needs two)"
     doubt = "" if found.excludes(0) else ", not told apart"
     return f"{mean} [{found.low:+.{digits}f}, {found.high:+.{digits}f}]{doubt}"
+
+
+def _means(results: PanelResults, metric: Metric, scale: float) -> dict[str, float]:
+    return {name: results.value(model, scale, metric).interval.mean for name, model in results.models().items()}

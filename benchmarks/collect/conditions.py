@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
-from benchmarks.collect.comparisons import counted
-from benchmarks.job import selfssim_column, stored_column
-from benchmarks.metrics.base import ConsistencyMetric, Metric
-from benchmarks.store import Row, hash_json
+from benchmarks.collect.panel import PanelResults
+from benchmarks.metrics.base import Value
+from benchmarks.store.rows import Row, hash_json
 from reports.document import CONDITIONS
-
-if TYPE_CHECKING:
-    from benchmarks.collect import PanelResults
 
 NOT_MEASURED: Mapping[str, object] = dict.fromkeys(CONDITIONS, math.nan)
 
 
 def conditions(
-    results: PanelResults, model: str, scale: float, column: str, rows: Iterable[Row | None]
+    results: PanelResults, model: str, scale: float, source: str, rows: Iterable[Row | None]
 ) -> Mapping[str, object]:
     """Conditions of one value.
 
@@ -27,7 +22,7 @@ def conditions(
         results: the panel.
         model: reference of the method.
         scale: scale of its outputs.
-        column: what was computed of them, such as `psnr#1f0c8a2e`: it decides the `key` too.
+        source: what was computed from which column, such as `psnr of psnr#1f0c8a2e`: it decides the `key` too.
         rows: rows of the images behind the value; none for a value that is not measured.
     """
     found = [row for row in rows if row]
@@ -46,23 +41,12 @@ def conditions(
         "size": size,
         "seed": job.seed,
         # The cell's key holds the weights' hash and every field of the protocol.
-        "key": hash_json([cell.plain, column, sorted({row.digest for row in found})])[:16],
+        "key": hash_json([cell.plain, source, sorted({row.digest for row in found})])[:16],
     }
 
 
-def value_conditions(results: PanelResults, model: str, scale: float, metric: Metric) -> Mapping[str, object]:
-    """Conditions of a table's value; the images behind it are those that have one, or all where none has."""
-    images, rows = counted(results, model, scale, metric), results.rows(model, scale)
-    behind = [row for row in rows if row and row.image in images] or rows
-    return conditions(results, model, scale, f"{metric.info.name} of {stored_column(metric)}", behind)
-
-
-def matrix_conditions(results: PanelResults, model: str, metric: ConsistencyMetric) -> tuple[Mapping[str, object], ...]:
-    """Conditions of every value of a SelfSSIM matrix, row by row."""
-    found = []
-    for scale in results.experiment.scales:
-        rows = results.rows(model, scale)
-        for column in (selfssim_column(metric, other) for other in results.experiment.scales):
-            behind = [row for row in rows if row and column in row.values]  # none on the diagonal, 1 by definition
-            found.append(conditions(results, model, scale, column, behind or rows))
-    return tuple(found)
+def value_conditions(results: PanelResults, model: str, scale: float, value: Value) -> Mapping[str, object]:
+    """Conditions of a table's value; the images behind it are those that have one, or all if none has."""
+    rows = results.rows(model, scale)
+    behind = [rows[place] for place in value.behind]
+    return conditions(results, model, scale, value.source, behind or rows)

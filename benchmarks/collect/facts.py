@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from benchmarks.collect.comparisons import paired_facts
+from benchmarks.collect.panel import PanelResults
 from benchmarks.survey import span
 from casarbi.scales import scale_label
 from reports.document import Facts
-
-if TYPE_CHECKING:
-    from benchmarks.collect import PanelResults
 
 
 def facts(results: PanelResults) -> Facts:

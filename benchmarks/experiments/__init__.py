@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.experiments.declaration import Declaration, PanelTable, PaperTable, RowTable, read_declaration
+from benchmarks.experiments.declaration import Declaration, MethodTable, PanelTable, PaperTable, read_declaration
 from benchmarks.job import Job
 from casarbi.data.protocol import Protocol, default_protocol, get_protocol
 from casarbi.errors import CasarbiError, near_names
@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
-class MethodRow:
+class MethodSpec:
     """A row of a table.
 
     Attributes:
@@ -51,7 +51,7 @@ class PanelSpec:
     name: str
     data: str
     protocol: Protocol
-    methods: tuple[MethodRow, ...]
+    methods: tuple[MethodSpec, ...]
     caption: str = ""
     cite: bool = False
     samples: int = 0
@@ -115,7 +115,7 @@ class Experiment:
 def _with_models(panel: PanelSpec, models: Mapping[str, str]) -> PanelSpec:
     known = {method.name for method in panel.methods}
     rows = [replace(m, model=models[m.name], reason="") if m.name in models else m for m in panel.methods]
-    rows += [MethodRow(name, model) for name, model in models.items() if name not in known]
+    rows += [MethodSpec(name, model) for name, model in models.items() if name not in known]
     return replace(panel, methods=tuple(rows))
 
 
@@ -172,8 +172,8 @@ def _experiment(name: str, declared: Declaration, preset: str) -> Experiment:
     )
 
 
-def _panel(panel: PanelTable, rows: Sequence[RowTable], models: Mapping[str, str]) -> PanelSpec:
-    methods = tuple(MethodRow(row.name, group=_folded(row.group), reason=_folded(row.reason)) for row in rows)
+def _panel(panel: PanelTable, rows: Sequence[MethodTable], models: Mapping[str, str]) -> PanelSpec:
+    methods = tuple(MethodSpec(row.name, group=_folded(row.group), reason=_folded(row.reason)) for row in rows)
     spec = PanelSpec(
         name=panel.name,
         data=panel.data,
@@ -206,7 +206,7 @@ def grid_experiment(
 ) -> Experiment:
     """An experiment made on the command line; without a protocol, each data set's usual one is taken."""
     panels: list[PanelSpec] = []
-    rows = tuple(MethodRow(model, model) for model in models)
+    rows = tuple(MethodSpec(model, model) for model in models)
     for reference in data:
         short = Reference.parse(reference).name
         chosen = get_protocol(protocol) if protocol else default_protocol(short)

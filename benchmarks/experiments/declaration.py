@@ -17,8 +17,8 @@ PAPER = Path(__file__).parents[1] / "paper"
 
 
 @dataclass(frozen=True)
-class RowTable:
-    """`[[methods]]`: a row of every panel; see `MethodRow`."""
+class MethodTable:
+    """`[[methods]]`: a row of every panel; see `MethodSpec`."""
 
     name: str
     group: str = ""
@@ -88,7 +88,7 @@ class Declaration:
     """The whole file."""
 
     title: str
-    methods: tuple[RowTable, ...]
+    methods: tuple[MethodTable, ...]
     presets: Mapping[str, PresetTable]
     summary: str = ""
     split: float | None = None

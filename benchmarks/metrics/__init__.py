@@ -1,6 +1,6 @@
 """Metrics by name; a metric's module is loaded when it is asked for, so that listing them costs nothing.
 
-Each module named here holds `INFO`, a MetricInfo a name, and `create(name)`.
+Each module named here holds `INFO`, which maps its names to their MetricInfo, and `create(name)`, which builds one.
 """
 
 from __future__ import annotations
@@ -15,33 +15,16 @@ if TYPE_CHECKING:
     from benchmarks.metrics.base import Metric, MetricInfo
 
 _MODULES = {
-    "psnr": "psnr",
-    "psnr-y": "psnr",
-    "psnr-pooled8": "psnr",
-    "mse": "psnr",
-    "ssim": "ssim",
-    "ssim-uniform7": "ssim",
-    "ssim-zeropad": "ssim",
-    "ssim-y": "ssim",
-    "ms-ssim": "ssim",
-    "lpips-alex": "lpips",
-    "lpips-vgg": "lpips",
-    "lpips-squeeze": "lpips",
-    "st-lpips-alex": "stlpips",
-    "st-lpips-vgg": "stlpips",
-    "fid": "distribution",
-    "kid": "distribution",
-    "fd-st-alex": "distribution",
-    "fd-st-vgg": "distribution",
-    "kid-st-alex": "distribution",
-    "selfssim": "selfssim",
-    "selfssim-bilinear": "selfssim",
-    "selfssim-nearest": "selfssim",
-    "selfssim-uniform7": "selfssim",
-    "selfssim-y": "selfssim",
+    "psnr": ("psnr", "psnr-y", "psnr-pooled8", "mse"),
+    "ssim": ("ssim", "ssim-uniform7", "ssim-zeropad", "ssim-y", "ms-ssim"),
+    "lpips": ("lpips-alex", "lpips-vgg", "lpips-squeeze"),
+    "stlpips": ("st-lpips-alex", "st-lpips-vgg"),
+    "distribution": ("fid", "kid", "fd-st-alex", "fd-st-vgg", "kid-st-alex"),
+    "selfssim": ("selfssim", "selfssim-bilinear", "selfssim-nearest", "selfssim-uniform7", "selfssim-y"),
 }
+"""The registry: each module of this folder with the names of its metrics."""
 
-METRIC_NAMES = tuple(_MODULES)
+METRIC_NAMES = tuple(name for names in _MODULES.values() for name in names)
 """Every metric, in the order tables show them."""
 
 
@@ -49,7 +32,7 @@ def create_metric(name: str) -> Metric:
     """Build a metric by name, its weights loaded and checked.
 
     Raises:
-        CasarbiError: on an unknown name (near names are suggested), or where its weights are not at hand or damaged.
+        CasarbiError: on an unknown name (near names are suggested), or if its weights are missing or damaged.
     """
     return _module(name).create(name)
 
@@ -60,6 +43,7 @@ def metric_info(name: str) -> MetricInfo:
 
 
 def _module(name: str) -> ModuleType:
-    if name not in _MODULES:
+    module = next((module for module, names in _MODULES.items() if name in names), None)
+    if module is None:
         raise CasarbiError(f"There is no metric '{name}': {near_names(name, METRIC_NAMES)}")
-    return importlib.import_module(f"benchmarks.metrics.{_MODULES[name]}")
+    return importlib.import_module(f"benchmarks.metrics.{module}")

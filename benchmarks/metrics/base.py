@@ -1,23 +1,35 @@
-"""What a metric is to the harness: a pure function with its direction, range and limits declared."""
+"""What a metric is to the harness: the columns of the store that it fills, and the value that stored rows then make.
+
+A metric answers two questions, and nobody else needs to know of what kind it is: `columns` says what it computes from
+an output, image by image, and `value` what all stored rows of a method at one scale come to. The four kinds in
+`benchmarks.metrics.kinds` answer both; a metric derives from one of them and brings its function:
+
+    ImageMetric         compares each image with its reference: `scores`
+    DistributionMetric  compares a set of images with the set of references: `features` and `distance`
+    DerivedMetric       reduces the stored scores of an image metric in another way: `reduced`
+    ConsistencyMetric   compares a method's outputs of one image at two scales: `score`
+"""
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
+from torch import Tensor
+
+from benchmarks.statistics import Interval
+from benchmarks.store.rows import Row
 from casarbi.errors import CasarbiError
 from casarbi.scales import Size
 
-if TYPE_CHECKING:
-    import numpy as np
-    from torch import Tensor
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MetricInfo:
-    """Facts of a metric that stores and reports need.
+    """Facts of a metric, known whether or not its weights are on this machine.
 
     Attributes:
         name: key in stores and on the command line, such as "psnr" or "st-lpips-alex".
@@ -27,6 +39,8 @@ class MetricInfo:
         min_side: smallest image side in pixels; below it a value is missing with a reason, never made up.
         decimals: digits printed.
         description: one sentence with the variant spelled out (window, colour, backbone) and its source.
+        weights: name of its weights in the catalogue, or "" if it needs none.
+        example: its value on the pictures of `benchmarks.doctor`, or None if nobody could compute it yet.
     """
 
     name: str
@@ -37,91 +51,136 @@ class MetricInfo:
     min_side: int
     decimals: int
     description: str
+    weights: str = ""
+    example: float | None = None
 
 
-class ImageMetric(ABC):
-    """Compares each image of a batch with its reference."""
+@dataclass(frozen=True)
+class Output:
+    """What a method made of one image at one scale, with all that a metric may compare it with.
 
+    Attributes:
+        scale: the scale.
+        sr, gt: output and reference as the protocol compares them, float32 (3, H, W) in [0, 1].
+        by_scale: the method's outputs of this image at every scale, whole and not clipped.
+    """
+
+    scale: float
+    sr: Tensor
+    gt: Tensor
+    by_scale: Mapping[float, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the store, filled image by image.
+
+    Attributes:
+        name: the metric's name and a hash of what decides its values, such as `psnr#1f0c8a2e`.
+        info: facts of the metric that fills it.
+        fill: gives a number, or a feature vector (D,), of an output; raises CasarbiError with the reason for none.
+        is_features: whether it holds vectors. The ground truth then has this column, too.
+    """
+
+    name: str
     info: MetricInfo
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What decides the value (variant, weights' SHA-256) as plain JSON; a change makes stored values stale."""
-        return {"name": self.info.name}
-
-    @abstractmethod
-    def scores(self, sr: Tensor, gt: Tensor) -> list[float]:
-        """Score a batch: both float32 (B, 3, H, W) in [0, 1]; one value an image, independent of the batch."""
+    fill: Callable[[Output], float | np.ndarray]
+    is_features: bool = False
 
 
-class DistributionMetric(ABC):
-    """Compares a set of images with a reference set through features, which the store keeps."""
+@dataclass(frozen=True)
+class Stored:
+    """What the store holds of a method at one scale.
 
-    info: MetricInfo
-    features_name: str
-    """Name of the features; metrics that share it share the stored vectors (FID and KID)."""
-    dimensions: int
-    """Numbers per feature vector."""
-    needs: int
-    """Images below which the distance is refused unless forced."""
-    fewest: int = 2
-    """Images below which there is no distance at all."""
+    Attributes:
+        scale: the scale.
+        rows: one per image in the order of the data set; None if nothing is stored of an image.
+        truth: the same of the ground truth, for metrics that fill columns of features.
+        towards: the scale compared with, for metrics between scales.
+    """
 
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What decides the features (backbone, weights' SHA-256) as plain JSON."""
-        return {"features": self.features_name}
+    scale: float
+    rows: Sequence[Row | None]
+    truth: Sequence[Row | None] = ()
+    towards: float = math.nan
 
-    @abstractmethod
-    def features(self, images: Tensor) -> np.ndarray:
-        """Feature vectors of a batch in [0, 1]: float32 (B, D), independent of the batch."""
-
-    @abstractmethod
-    def distance(self, sr: np.ndarray, gt: np.ndarray) -> float:
-        """Distance between two feature sets (N, D) and (M, D)."""
-
-    def spread(self, sr: np.ndarray, gt: np.ndarray) -> float | None:
-        """Standard error of the distance, to be printed beside it, or None where the metric has none."""
-        return None
+    def numbers(self, column: str) -> list[float]:
+        """A column as one number per image, NaN if there is none."""
+        return [row.values.get(column, math.nan) if row else math.nan for row in self.rows]
 
 
-class DerivedMetric(ABC):
-    """A figure computed from the stored rows of an image metric, in id order: no image is read for it."""
+@dataclass(frozen=True)
+class Value:
+    """A metric's value over the stored images.
 
-    info: MetricInfo
+    Attributes:
+        interval: the value, its 95 % interval and the number of images.
+        source: what was computed from which column, such as `psnr of psnr#1f0c8a2e`: the key of the value holds it.
+        behind: places of the images that the value is of.
+        scores: one number per image, NaN if there is none; empty if single images have no value.
+        unusable: place of an image to the reason why what is stored of it cannot be used.
+    """
+
+    interval: Interval
     source: str
-    """Name of the image metric whose values it reads."""
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What decides the value, beside the source's identity."""
-        return {"name": self.info.name, "source": self.source}
-
-    @abstractmethod
-    def value(self, rows: Sequence[float]) -> float:
-        """Reduce the source's values, one an image in id order, to one figure; NaN rows (failed) are left out."""
+    behind: tuple[int, ...] = ()
+    scores: Sequence[float] = ()
+    unusable: Mapping[int, str] = field(default_factory=dict)
 
 
-class ConsistencyMetric(ABC):
-    """Compares a method's outputs for one image at two scales, such as SelfSSIM."""
+class Metric(ABC):
+    """What the harness asks of a metric.
+
+    Attributes:
+        info: its facts.
+        fewest: images below which there is no value at all.
+        needs: images below which a value is refused unless forced.
+        per_image: whether a value is a mean over images, so that two methods can be compared image by image.
+        between_scales: whether a value is of two scales, so that reports show a matrix of them.
+    """
 
     info: MetricInfo
+    fewest: int = 1
+    needs: int = 1
+    per_image: bool = True
+    between_scales: bool = False
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What decides the value as plain JSON."""
+        """What decides the values (variant, weights' SHA-256) as plain JSON; a change makes stored values stale."""
         return {"name": self.info.name}
 
     @abstractmethod
-    def score(self, sr: Tensor, reference: Tensor) -> float:
-        """Resize one output (3, H, W) to the size of the reference (3, h, w), both in [0, 1], and compare them."""
+    def columns(self, scale: float, scales: Iterable[float]) -> list[Column]:
+        """Columns that it fills of an output at a scale, if outputs at all these scales are made."""
+
+    @abstractmethod
+    def value(self, stored: Stored) -> Value:
+        """Value over the stored images, with its interval and with the images that it is of."""
 
 
-Metric = ImageMetric | DistributionMetric | DerivedMetric | ConsistencyMetric
+def fill_row(row: Row, columns: Iterable[Column], output: Output) -> None:
+    """Fill columns of a row from an output, each with a number, features, or the reason why it has neither."""
+    for column in columns:
+        if missing_reason(column.info, (output.sr.shape[-2], output.sr.shape[-1])):
+            # Without the picture's own size, so that a report names all small pictures in one sentence.
+            row.failures[column.name] = f"{column.info.name} needs {column.info.min_side} px a side"
+            continue
+        try:
+            found = column.fill(output)
+        except CasarbiError as error:
+            row.failures[column.name] = str(error)
+            continue
+        if isinstance(found, np.ndarray):
+            row.features[column.name] = found
+        elif math.isnan(found):
+            row.failures[column.name] = "the metric gave no number"
+        else:
+            row.values[column.name] = found
 
 
 def missing_reason(info: MetricInfo, size: Size) -> str | None:
-    """Say why a metric has no value for images of this (height, width), or None where it has one."""
+    """Say why a metric has no value for images of this (height, width), or None if it has one."""
     if min(size) >= info.min_side:
         return None
     return f"{info.name} needs images of at least {info.min_side} px, this one is {size[1]}x{size[0]} px"
@@ -133,8 +192,8 @@ def check_pair(info: MetricInfo, sr: Tensor, gt: Tensor) -> None:
     NaN passes: each metric answers it with NaN.
 
     Raises:
-        CasarbiError: where the shapes differ or are not (B, 3, H, W), a side is below the metric's smallest, or
-            values leave [0, 1] (a metric never clips in silence, nor guesses a range).
+        CasarbiError: if the shapes differ or are not (B, 3, H, W), a side is below the metric's smallest, or values
+            leave [0, 1] (a metric never clips in silence, nor guesses a range).
     """
     if sr.shape != gt.shape or sr.ndim != 4 or sr.shape[1] != 3:
         raise CasarbiError(
@@ -149,11 +208,11 @@ def check_pair(info: MetricInfo, sr: Tensor, gt: Tensor) -> None:
 
 
 def check_range(metric: str, images: Tensor, what: str = "The images") -> None:
-    """Raise CasarbiError where values leave [0, 1]; NaN passes."""
+    """Raise CasarbiError if values leave [0, 1]; NaN passes."""
     if images.numel() == 0:
         raise CasarbiError(f"{what} given to {metric} hold no pixels.")
     low, high = (float(end) for end in images.detach().aminmax())
     if low < 0 or high > 1:
         raise CasarbiError(
-            f"{what} hold values from {low:.4g} to {high:.4g}, {metric} wants [0, 1]: clip or rescale them first."
+            f"{what} hold values from {low:.4g} to {high:.4g}, {metric} expects [0, 1]: clip or rescale them first."
         )

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from benchmarks.metrics import stlpips
 from benchmarks.metrics.backbones import load_backbone
-from benchmarks.metrics.base import DistributionMetric, MetricInfo
+from benchmarks.metrics.base import MetricInfo
 from benchmarks.metrics.frechet import frechet_distance
 from benchmarks.metrics.kid import kernel_distance
+from benchmarks.metrics.kinds import DistributionMetric
 
 _KID_NEEDS = 16  # unbiased at any number; below this its standard error is as large as the values compared
 _FRECHET = "Fréchet distance"
@@ -24,19 +25,30 @@ def _st_features(net: str) -> str:
     return f"{stlpips.FEATURES[net]}-d mean of the unit-length last layer of ST-LPIPS ({net}), no resizing"
 
 
-def _info(name: str, label: str, min_side: int, decimals: int, description: str) -> MetricInfo:
-    lowest = -math.inf if name.startswith("kid") else 0.0
-    return MetricInfo(name, label, False, lowest, math.inf, min_side, decimals, description)
+def _info(name: str, label: str, min_side: int, description: str, example: float | None = None) -> MetricInfo:
+    is_kernel = name.startswith("kid")
+    return MetricInfo(
+        name=name,
+        label=label,
+        higher_is_better=False,
+        lowest=-math.inf if is_kernel else 0.0,
+        highest=math.inf,
+        min_side=min_side,
+        decimals=4 if is_kernel else 2,
+        description=description,
+        weights=f"stlpips-{name.rpartition('-')[2]}" if "-st-" in name else "fid-inception",
+        example=example,
+    )
 
 
 INFO = {
     info.name: info
     for info in (
-        _info("fid", "FID", 1, 2, f"{_FRECHET} on {_INCEPTION}"),
-        _info("kid", "KID", 1, 4, f"{_KERNEL}, on {_INCEPTION}"),
-        _info("fd-st-alex", "FD[st-alex]", 21, 2, f"{_FRECHET} on {_st_features('alex')}; not FID"),
-        _info("fd-st-vgg", "FD[st-vgg]", 18, 2, f"{_FRECHET} on {_st_features('vgg')}; not FID"),
-        _info("kid-st-alex", "KD[st-alex]", 21, 4, f"{_KERNEL}, on {_st_features('alex')}; not KID"),
+        _info("fid", "FID", 1, f"{_FRECHET} on {_INCEPTION}"),
+        _info("kid", "KID", 1, f"{_KERNEL}, on {_INCEPTION}"),
+        _info("fd-st-alex", "FD[st-alex]", 21, f"{_FRECHET} on {_st_features('alex')}; not FID", 0.0223799535),
+        _info("fd-st-vgg", "FD[st-vgg]", 18, f"{_FRECHET} on {_st_features('vgg')}; not FID", 2.50615732),
+        _info("kid-st-alex", "KD[st-alex]", 21, f"{_KERNEL}, on {_st_features('alex')}; not KID", -0.0206451981),
     )
 }
 
@@ -63,11 +75,11 @@ class FeatureDistance(DistributionMetric):
         return {"features": self.features_name, "weights": self.network.sha256}
 
     def features(self, images: Tensor) -> np.ndarray:
-        """Feature vectors of (B, 3, H, W) in [0, 1]: float32 (B, D), NaN where a pixel is not finite."""
+        """Feature vectors of (B, 3, H, W) in [0, 1]: float32 (B, D), NaN if a pixel is not finite."""
         return self.network.features(images)
 
     def distance(self, sr: np.ndarray, gt: np.ndarray) -> float:
-        """Distance between (N, D) and (M, D); NaN where a feature is not finite."""
+        """Distance between (N, D) and (M, D); NaN if a feature is not finite."""
         return kernel_distance(sr, gt)[0] if self.is_kernel else frechet_distance(sr, gt)
 
     def spread(self, sr: np.ndarray, gt: np.ndarray) -> float | None:
@@ -110,5 +122,5 @@ class StFeatures:
 
 
 def create(name: str) -> FeatureDistance:
-    """Build one of `INFO`; raises CasarbiError where the weights are missing or not the ones they should be."""
+    """Build one of `INFO`; raises CasarbiError if the weights are missing or not the ones they should be."""
     return FeatureDistance(name, StFeatures(name.rpartition("-")[2]) if "-st-" in name else InceptionFeatures())

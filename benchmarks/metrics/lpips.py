@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.metrics.backbones import load_backbone
-from benchmarks.metrics.base import ImageMetric, MetricInfo, check_pair
+from benchmarks.metrics.base import MetricInfo, check_pair
+from benchmarks.metrics.kinds import ImageMetric
 from casarbi.errors import CasarbiError
 
 _MIN_SIDES = {"alex": 31, "vgg": 16, "squeeze": 17}  # measured, Fictionarry/ER-NeRF#13; below, a pooled map is empty
@@ -19,23 +20,24 @@ _NETS = {"alex": "AlexNet", "vgg": "VGG-16", "squeeze": "SqueezeNet 1.1"}
 
 INFO = {
     f"lpips-{net}": MetricInfo(
-        f"lpips-{net}",
-        f"LPIPS ({net})",
-        False,
-        0.0,
-        math.inf,
-        _MIN_SIDES[net],
-        4,
-        f"LPIPS v0.1, {network} trunk of torchvision, package lpips",
+        name=f"lpips-{net}",
+        label=f"LPIPS ({net})",
+        higher_is_better=False,
+        lowest=0.0,
+        highest=math.inf,
+        min_side=_MIN_SIDES[net],
+        decimals=4,
+        description=f"LPIPS v0.1, {network} trunk of torchvision, package lpips",
+        weights=f"lpips-{net}",
     )
     for net, network in _NETS.items()
 }
 
 
 class Lpips(ImageMetric):
-    """LPIPS of each image; 0 where identical, NaN where a pixel is not finite.
+    """LPIPS of each image; 0 if identical, NaN if a pixel is not finite.
 
-    This is the one place where [0, 1] becomes the [-1, 1] that LPIPS wants; fed [0, 1] it gives other, mostly better
+    This is the one place where [0, 1] becomes the [-1, 1] that LPIPS expects; fed [0, 1] it gives other, mostly better
     values without a word (nerfstudio-project/nerfstudio#1424).
 
     Args:
@@ -67,7 +69,7 @@ def build_lpips(net: str, trunk: Mapping[str, Tensor]) -> nn.Module:
     """The package's network with its own linear layers and the given trunk; nothing is fetched.
 
     Raises:
-        CasarbiError: where a tensor of the trunk is missing or has another shape.
+        CasarbiError: if a tensor of the trunk is missing or has another shape.
     """
     import lpips  # brings torchvision: 2 s that listing metrics must not cost
 
@@ -75,16 +77,16 @@ def build_lpips(net: str, trunk: Mapping[str, Tensor]) -> nn.Module:
         warnings.simplefilter("ignore")  # torchvision's deprecation of the way lpips builds a trunk
         model = lpips.LPIPS(net=net, version="0.1", pnet_rand=True, verbose=False)
     filled = {}
-    for key, wanted in model.net.state_dict().items():
+    for key, expected in model.net.state_dict().items():
         source = "features." + key.partition(".")[2]  # slice2.3.weight holds features.3.weight
-        if source not in trunk or trunk[source].shape != wanted.shape:
-            raise CasarbiError(f"The trunk given to lpips-{net} has no {source} of shape {tuple(wanted.shape)}.")
+        if source not in trunk or trunk[source].shape != expected.shape:
+            raise CasarbiError(f"The trunk given to lpips-{net} has no {source} of shape {tuple(expected.shape)}.")
         filled[key] = trunk[source]
     model.net.load_state_dict(filled)
     return model.eval().requires_grad_(False)
 
 
 def create(name: str) -> Lpips:
-    """Build one of `INFO`; raises CasarbiError where the backbone is missing or not the one it should be."""
+    """Build one of `INFO`; raises CasarbiError if the backbone is missing or not the one it should be."""
     backbone = load_backbone(name)
     return Lpips(name.removeprefix("lpips-"), backbone.tensors, backbone.sha256)

@@ -1,4 +1,4 @@
-"""Peak signal-to-noise ratio: mean over images of the figure an image, and the pooled form under its own name."""
+"""Peak signal-to-noise ratio: the mean of PSNR per image, and the pooled form under its own name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from benchmarks.metrics.base import DerivedMetric, ImageMetric, MetricInfo, check_pair
+from benchmarks.metrics.base import MetricInfo, check_pair
+from benchmarks.metrics.kinds import DerivedMetric, ImageMetric
 from casarbi.data.psnr import mse, psnr, psnr_from_mse
 
 _INF_RULE = "infinite for identical images, which a mean leaves out and counts"
@@ -17,7 +18,7 @@ _Y601 = (65.481, 128.553, 24.966)
 def psnr_pooled(mses: Sequence[float], batch: int = 8) -> float:
     """PSNR as batch-wise scripts give it: MSE averaged over each batch, PSNR of that, averaged over batches.
 
-    Lower than the mean of PSNR an image by about ln(10)/20 * variance * 7/8 (docs/protocol.md §4.4). Failed images
+    Lower than the mean of PSNR per image by about ln(10)/20 * variance * 7/8 (docs/protocol.md §4.4). Failed images
     (NaN) are left out of their batch, batches without error out of the mean.
     """
     groups = [[v for v in mses[i : i + batch] if not math.isnan(v)] for i in range(0, len(mses), batch)]
@@ -42,47 +43,47 @@ def psnr_y601(a: Tensor, b: Tensor) -> float:
     return psnr(luma_y601(a), luma_y601(b))
 
 
+def _info(name: str, label: str, description: str, example: float) -> MetricInfo:
+    is_mse = name == "mse"
+    return MetricInfo(
+        name=name,
+        label=label,
+        higher_is_better=not is_mse,
+        lowest=0.0 if is_mse else -math.inf,
+        highest=255.0**2 if is_mse else math.inf,
+        min_side=1,
+        decimals=2,
+        description=description,
+        example=example,
+    )
+
+
+# scikit-image gives the same PSNR and PSNR-Y on the doctor's pictures.
 INFO = {
-    "psnr": MetricInfo(
-        "psnr",
-        "PSNR (dB)",
-        True,
-        -math.inf,
-        math.inf,
-        1,
-        2,
-        f"PSNR an image over RGB, peak 255; {_INF_RULE}",
-    ),
-    "psnr-y": MetricInfo(
-        "psnr-y",
-        "PSNR-Y (dB)",
-        True,
-        -math.inf,
-        math.inf,
-        1,
-        2,
-        f"PSNR an image over y601 (BT.601 luma, 16 to 235, unrounded), peak 255; {_INF_RULE}",
-    ),
-    "mse": MetricInfo(
-        "mse", "MSE", False, 0.0, 255.0**2, 1, 2, "mean squared error an image over RGB, in squared 8-bit levels"
-    ),
-    "psnr-pooled8": MetricInfo(
-        "psnr-pooled8",
-        "PSNR pooled/8 (dB)",
-        True,
-        -math.inf,
-        math.inf,
-        1,
-        2,
-        "PSNR of the MSE of each 8 images in id order, averaged over these batches (docs/protocol.md §4.4)",
-    ),
+    info.name: info
+    for info in (
+        _info("psnr", "PSNR (dB)", f"PSNR per image over RGB, peak 255; {_INF_RULE}", 17.1367291),
+        _info(
+            "psnr-y",
+            "PSNR-Y (dB)",
+            f"PSNR per image over y601 (BT.601 luma, 16 to 235, unrounded), peak 255; {_INF_RULE}",
+            25.025032,
+        ),
+        _info("mse", "MSE", "mean squared error per image over RGB, in squared 8-bit levels", 1257.2089),
+        _info(
+            "psnr-pooled8",
+            "PSNR pooled/8 (dB)",
+            "PSNR of the MSE of each 8 images in id order, averaged over these batches (docs/protocol.md §4.4)",
+            19.886218,
+        ),
+    )
 }
 
 _FUNCTIONS = {"psnr": psnr, "psnr-y": psnr_y601, "mse": mse}
 
 
 class PixelMetric(ImageMetric):
-    """PSNR or MSE of each image; inf where identical (PSNR), NaN where a pixel is not finite."""
+    """PSNR or MSE of each image; inf if identical (PSNR), NaN if a pixel is not finite."""
 
     def __init__(self, name: str) -> None:
         self.info = INFO[name]
@@ -97,11 +98,11 @@ class PsnrPooled8(DerivedMetric):
     """PSNR of the error pooled over batches of eight, as Kim's evaluation prints it."""
 
     info = INFO["psnr-pooled8"]
-    source = "mse"
+    source = PixelMetric("mse")
 
-    def value(self, rows: Sequence[float]) -> float:
+    def reduced(self, scores: Sequence[float]) -> float:
         """Pool the MSE of all images, in id order."""
-        return psnr_pooled(rows)
+        return psnr_pooled(scores)
 
 
 def create(name: str) -> ImageMetric | DerivedMetric:

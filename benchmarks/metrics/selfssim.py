@@ -10,7 +10,8 @@ from typing import Any
 
 from torch import Tensor
 
-from benchmarks.metrics.base import ConsistencyMetric, MetricInfo, check_range, missing_reason
+from benchmarks.metrics.base import MetricInfo, check_range, missing_reason
+from benchmarks.metrics.kinds import ConsistencyMetric
 from benchmarks.metrics.ssim import INFO as SSIM_INFO
 from benchmarks.metrics.ssim import ssim_variant
 from casarbi.errors import CasarbiError, near_names
@@ -34,7 +35,7 @@ def selfssim_pair(sr_a: Tensor, sr_b: Tensor, resizer: str = "bicubic", variant:
         variant: one of `VARIANTS`.
 
     Returns:
-        B values; NaN where a pixel of either output is not finite.
+        B values; NaN if a pixel of either output is not finite.
 
     Raises:
         CasarbiError: on unknown options, different numbers of images, or sides below the variant's window.
@@ -65,26 +66,30 @@ def _check(sr_a: Tensor, sr_b: Tensor, resizer: str, variant: str) -> None:
         check_range("SelfSSIM", images)
 
 
+# Resizer and SSIM variant of each name, and its value on the doctor's pictures; scikit-image with Pillow gives the same
+# SelfSSIM.
 _NAMED = {
-    "selfssim": ("bicubic", "ssim"),
-    "selfssim-bilinear": ("bilinear", "ssim"),
-    "selfssim-nearest": ("nearest", "ssim"),
-    "selfssim-uniform7": ("bicubic", "ssim-uniform7"),
-    "selfssim-y": ("bicubic", "ssim-y"),
+    "selfssim": ("bicubic", "ssim", 0.895445011),
+    "selfssim-bilinear": ("bilinear", "ssim", 0.861009775),
+    "selfssim-nearest": ("nearest", "ssim", 0.829637206),
+    "selfssim-uniform7": ("bicubic", "ssim-uniform7", 0.893968924),
+    "selfssim-y": ("bicubic", "ssim-y", 0.990198582),
 }
 
 INFO = {
     name: MetricInfo(
-        name,
-        "SelfSSIM" if name == "selfssim" else f"SelfSSIM ({name.partition('-')[2]})",
-        True,
-        -1.0,
-        1.0,
-        SSIM_INFO[variant].min_side,
-        3,
-        f"{variant} of the output at the row's scale, resized by Pillow's {resizer} to the column's, with the latter",
+        name=name,
+        label="SelfSSIM" if name == "selfssim" else f"SelfSSIM ({name.partition('-')[2]})",
+        higher_is_better=True,
+        lowest=-1.0,
+        highest=1.0,
+        min_side=SSIM_INFO[variant].min_side,
+        decimals=3,
+        description=f"{variant} of the output at the row's scale, resized by Pillow's {resizer} to the column's, with "
+        "the latter",
+        example=example,
     )
-    for name, (resizer, variant) in _NAMED.items()
+    for name, (resizer, variant, example) in _NAMED.items()
 }
 
 
@@ -93,7 +98,7 @@ class SelfSSIM(ConsistencyMetric):
 
     def __init__(self, name: str) -> None:
         self.info = INFO[name]
-        self.resizer, self.variant = _NAMED[name]
+        self.resizer, self.variant, _ = _NAMED[name]
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -17,28 +17,34 @@ from torch import Tensor
 from torch.nn.functional import conv2d, pad, relu
 
 from benchmarks.metrics.backbones import Backbone, load_backbone
-from benchmarks.metrics.base import ImageMetric, MetricInfo, check_pair, check_range
+from benchmarks.metrics.base import MetricInfo, check_pair, check_range
+from benchmarks.metrics.kinds import ImageMetric
 
 _MIN_SIDES = {"alex": 21, "vgg": 18}  # below, a map is too small for its mirrored border
 _NETS = {"alex": "AlexNet", "vgg": "VGG-16"}
 FEATURES = {"alex": 256, "vgg": 512}
 """Length of the feature vector of an image: the channels of the last layer."""
 
+_EXAMPLES = {"alex": 0.00325092557, "vgg": 0.0321239643}  # the package stlpips-pytorch gives the same
+
 INFO = {
     f"st-lpips-{net}": MetricInfo(
-        f"st-lpips-{net}",
-        f"ST-LPIPS ({net})",
-        False,
-        0.0,
-        math.inf,
-        _MIN_SIDES[net],
-        4,
-        f"shift-tolerant LPIPS, {network} trunk, weights of stlpips-pytorch 0.0.2; its scale is not that of LPIPS",
+        name=f"st-lpips-{net}",
+        label=f"ST-LPIPS ({net})",
+        higher_is_better=False,
+        lowest=0.0,
+        highest=math.inf,
+        min_side=_MIN_SIDES[net],
+        decimals=4,
+        description=f"shift-tolerant LPIPS, {network} trunk, weights of stlpips-pytorch 0.0.2; its scale is not that "
+        "of LPIPS",
+        weights=f"stlpips-{net}",
+        example=_EXAMPLES[net],
     )
     for net, network in _NETS.items()
 }
 
-# One entry a layer that is compared: the blur that halves the image before it, and its convolutions.
+# One entry per layer that is compared: the blur that halves the image before it, and its convolutions.
 _SLICES: dict[str, tuple[tuple[int | None, tuple[int, ...]], ...]] = {
     "alex": ((None, (0,)), (4, (5,)), (8, (9,)), (None, (11,)), (None, (13,))),
     "vgg": ((None, (0, 2)), (5, (6, 8)), (11, (12, 14, 16)), (19, (20, 22, 24)), (27, (28, 30, 32))),
@@ -118,7 +124,7 @@ def _running_maximum(x: Tensor, k: int) -> Tensor:
 
 
 class StLpips(ImageMetric):
-    """ST-LPIPS of each image; 0 where identical, NaN where a pixel is not finite."""
+    """ST-LPIPS of each image; 0 if identical, NaN if a pixel is not finite."""
 
     def __init__(self, trunk: ShiftTolerantTrunk) -> None:
         self.info = INFO[f"st-lpips-{trunk.net}"]
@@ -144,7 +150,7 @@ def pooled_features(trunk: ShiftTolerantTrunk, images: Tensor) -> Tensor:
 
 
 def load_trunk(net: str) -> ShiftTolerantTrunk:
-    """Load "alex" or "vgg"; raises CasarbiError with the command that fetches the weights where they are missing."""
+    """Load "alex" or "vgg"; raises CasarbiError with the command that fetches the weights if they are missing."""
     return ShiftTolerantTrunk(net, load_backbone(f"stlpips-{net}"))
 
 

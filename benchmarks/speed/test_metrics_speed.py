@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from benchmarks.metrics import create_metric
-from benchmarks.metrics.base import ImageMetric
 from benchmarks.metrics.frechet import feature_moments, moments_distance
 from benchmarks.metrics.inception import architecture, build_inception, inception_features
+from benchmarks.metrics.kinds import ImageMetric
 
 Race = Callable[..., float]
 

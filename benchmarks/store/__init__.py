@@ -17,12 +17,14 @@ from __future__ import annotations
 import itertools
 import os
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.store.parts import DamagedPart, Header, Part, Row, hash_json, read_object, read_part, write_part
+from benchmarks.store.checks import DamagedPart, read_object
+from benchmarks.store.parts import read_part, write_part
+from benchmarks.store.rows import Header, Part, Row, fill_up, hash_json, merge_rows
 from casarbi.errors import CasarbiError
 from casarbi.files import sweep_drafts, write_json
 
@@ -34,11 +36,6 @@ KEY_BYTES = 2**20
 
 SOURCE = "source_sha256"
 """Field of a model's identity as stored: the hash of the source behind a typed `module:factory`."""
-
-
-def column_name(metric: str, identity: Mapping[str, Any]) -> str:
-    """Name of a stored column: the metric and what decides it, so that a changed backbone never passes unseen."""
-    return f"{metric}#{hash_json(identity)[:8]}"
 
 
 @dataclass(frozen=True)
@@ -193,8 +190,8 @@ class Cell:
         """
         merged: dict[tuple[str, str], Row] = {}
         for _, parts in itertools.groupby(self.parts(with_features), key=lambda part: part.generation):
-            for key, row in _merge(row for part in parts for row in part.rows).items():
-                merged[key] = _fill_up(merged[key], row) if key in merged else row
+            for key, row in merge_rows(row for part in parts for row in part.rows).items():
+                merged[key] = fill_up(merged[key], row) if key in merged else row
         return merged
 
     def generation(self) -> int:
@@ -221,43 +218,3 @@ class Cell:
                 f"Results cannot be kept in {self.folder}: {error.strerror}; mend that and run the same command again, "
                 "what was measured before is kept."
             ) from None
-
-
-def _merge(rows: Iterable[Row]) -> dict[tuple[str, str], Row]:
-    """Rows of one generation by (image, digest): the first that has a value wins, success over failure."""
-    merged: dict[tuple[str, str], Row] = {}
-    for row in rows:
-        known = merged.get((row.image, row.digest))
-        merged[row.image, row.digest] = (
-            row if known is None else _joined(known, row, {**known.failures, **row.failures})
-        )
-    for key, row in merged.items():
-        settled = row.values.keys() | row.features.keys()
-        failures = {c: why for c, why in row.failures.items() if c not in settled and (c or not settled)}
-        merged[key] = replace(row, failures=failures)
-    return merged
-
-
-def _fill_up(newer: Row, older: Row) -> Row:
-    """A row of a newer generation, and from the older one what the newer says nothing of."""
-    if "" in newer.failures:
-        return newer
-    values = {column: value for column, value in older.values.items() if not newer.has(column)}
-    features = {column: vector for column, vector in older.features.items() if not newer.has(column)}
-    failures = {column: why for column, why in older.failures.items() if column and not newer.has(column)}
-    if not (values or features or failures):
-        return newer
-    return _joined(newer, replace(older, values=values, features=features, findings={}), {**failures, **newer.failures})
-
-
-def _joined(first: Row, second: Row, failures: dict[str, str]) -> Row:
-    return replace(
-        first,
-        values={**second.values, **first.values},
-        features={**second.features, **first.features},
-        failures=failures,
-        size=first.size or second.size,
-        gt=first.gt or second.gt,
-        findings={**second.findings, **first.findings},
-        dates=first.dates | second.dates,
-    )

@@ -6,7 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-from benchmarks.store import CellKey, Row, Store, column_name
+from benchmarks.store import CellKey, Store
+from benchmarks.store.rows import Row, column_name
 
 KEY = CellKey({"method": "bicubic"}, "folder", "abc", 2.0, 0)
 HEADER = {"rows": 1, "seconds": {}}

@@ -155,7 +155,7 @@ def test_stored_features_of_another_length_make_no_distance(bench):
 
 
 def test_the_paper_preset_measures_what_it_can_and_lists_the_rest(bench, pictures, monkeypatch):
-    monkeypatch.setattr("benchmarks.session._at_hand", lambda metric: metric not in ("lpips-alex", "fid"))
+    monkeypatch.setattr("benchmarks.session._can_be_measured", lambda metric: metric not in ("lpips-alex", "fid"))
     words = ("--preset", "paper", "--data", f"celebahq:{pictures}?n=1", "--model", "LIIF=liif:missing.pth")
     result = bench("run", "table1", *words, "--workers", "1")
     assert result.exit_code == 1 and "Error: liif:missing.pth was left out: " in result.stderr

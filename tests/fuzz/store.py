@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.store import CellKey, Row, Store
-from benchmarks.store.parts import _seal
+from benchmarks.store import CellKey, Store
+from benchmarks.store.parts import seal
+from benchmarks.store.rows import Row
 from casarbi.errors import CasarbiError
 from fuzz.runner import TRAP, Case
 
@@ -135,7 +136,7 @@ def _again(body: dict[str, Any], way: str, features: bytes | None = None) -> byt
     body = {name: value for name, value in body.items() if name != "sha256"}
     if features is not None:
         body["features"] = hashlib.sha256(features).hexdigest()
-    return _dump({**body, "sha256": _seal(KEY.hash, body)})
+    return _dump({**body, "sha256": seal(KEY.hash, body)})
 
 
 def _dump(value: Any) -> bytes:

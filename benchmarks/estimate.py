@@ -1,0 +1,122 @@
+"""What a run would cost, before it is begun: `--dry-run`."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from benchmarks.job import GROUND_TRUTH, Bench
+from benchmarks.machine import device_name, peak_memory_bytes
+from benchmarks.runner import Slice, run
+from benchmarks.session import Session
+from benchmarks.store import Store
+from benchmarks.survey import CellState
+
+PROBE_IMAGES = 2
+
+States = Mapping[str, Sequence[CellState]]
+"""Cells with something to do, by panel."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run would cost.
+
+    Attributes:
+        images: images with something to do.
+        outputs: outputs still to be made and scored.
+        evaluations: network evaluations for them.
+        seconds: estimated wall time, None if nothing is to be done.
+        basis: what the estimate rests on.
+        memory_bytes: peak memory of one process times the number of processes.
+        disk_bytes: what the store will grow by.
+    """
+
+    images: int = 0
+    outputs: int = 0
+    evaluations: int = 0
+    seconds: float | None = None
+    basis: str = "everything is measured"
+    memory_bytes: int = 0
+    disk_bytes: int = 0
+
+
+@dataclass
+class _Costs:
+    """Seconds per output by (panel, method, scale); rows and bytes on disk; peak memory of a process."""
+
+    seconds: dict[tuple[str, str, float], float] = field(default_factory=dict)
+    rows: int = 0
+    disk_bytes: int = 0
+    memory_bytes: int = 0
+
+
+def estimate(session: Session) -> Estimate:
+    """Estimate what measuring a session would cost, from earlier runs of the same cells or from a two-image probe."""
+    states = {panel: [state for state in cells if state.todo] for panel, cells in session.states().items()}
+    outputs = sum(len(state.todo) for cells in states.values() for state in cells)
+    if not outputs:
+        return Estimate()
+    costs, basis = _costs(session, states)
+    seconds = sum(
+        len(state.todo) * costs.seconds[panel, state.method, state.scale]
+        for panel, cells in states.items()
+        for state in cells
+    )
+    return Estimate(
+        images=sum(len({image for state in cells for image in state.todo}) for cells in states.values()),
+        outputs=outputs,
+        evaluations=sum(
+            _evaluations(session.benches[panel], state) for panel, cells in states.items() for state in cells
+        ),
+        seconds=seconds / session.processes,
+        basis=basis,
+        memory_bytes=max(costs.memory_bytes, peak_memory_bytes()) * session.processes,
+        disk_bytes=int(costs.disk_bytes / max(costs.rows, 1) * outputs),
+    )
+
+
+def _evaluations(bench: Bench, state: CellState) -> int:
+    model = None if state.method == GROUND_TRUTH else bench.model(state.method)
+    return len(state.todo) * model.evaluations(state.scale) if model else 0
+
+
+def _costs(session: Session, states: States) -> tuple[_Costs, str]:
+    """What outputs of these cells cost, and what that rests on."""
+    device = device_name(session.device)
+    stored = _stored_costs(states, device)
+    if all((panel, s.method, s.scale) in stored.seconds for panel, cells in states.items() for s in cells):
+        return stored, "earlier runs of the same cells"
+    # Some cell was never measured here: measure two images of every cell into a store of their own.
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(folder)
+        for panel, cells in states.items():
+            if cells:
+                _probe(session, session.benches[panel], store)
+        probed = {panel: [replace(s, cell=store.cell(s.cell.key)) for s in cells] for panel, cells in states.items()}
+        return _stored_costs(probed, device), f"a probe of {PROBE_IMAGES} images"
+
+
+def _probe(session: Session, bench: Bench, store: Store) -> None:
+    part = Slice(0, math.ceil(len(bench.dataset.ids) / PROBE_IMAGES))
+    outputs = len(part.of(bench.dataset.ids)) * len(bench.methods) * len(bench.job.scales)
+    progress = session.watch(f"Probing {bench.job.data}", outputs)
+    run([bench], store, workers=1, batch=min(session.batch, PROBE_IMAGES), part=part, progress=progress)
+
+
+def _stored_costs(states: States, device: str) -> _Costs:
+    costs = _Costs()
+    for panel, cells in states.items():
+        for state in cells:
+            headers = state.cell.headers()
+            costs.rows += sum(header.rows for header in headers)
+            here = [header for header in headers if header.device == device]  # another device's seconds say nothing
+            if rows := sum(header.rows for header in here):
+                seconds = sum(sum(header.seconds.values()) for header in here)
+                costs.seconds[panel, state.method, state.scale] = seconds / rows
+            costs.memory_bytes = max([costs.memory_bytes, *(header.memory_bytes for header in here)])
+            if headers:
+                costs.disk_bytes += sum(path.stat().st_size for path in state.cell.folder.rglob("*") if path.is_file())
+    return costs

@@ -1,0 +1,152 @@
+"""From the words of a command to a session, and from a session to its report: what `run`, `grid` and `report` share.
+
+Whatever is slow to import is imported inside functions, after the first line is on the screen.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import shlex
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from benchmarks.messages import announce, tell_estimate, tell_store, tell_times
+from benchmarks.waiting import Bars
+from casarbi.console import echo
+from casarbi.errors import CasarbiError
+from casarbi.scales import scale_label
+
+if TYPE_CHECKING:
+    from benchmarks.evaluate import Outcome
+    from benchmarks.experiments import Experiment
+    from benchmarks.session import Session
+
+
+def begin(what: str, workers: int = 1, device: str = "cpu", dry_run: bool = False, **_: Any) -> None:
+    """Say what begins, and let worker processes begin their imports before this one begins its own."""
+    echo(f"Opening {what} …", err=True)
+    from benchmarks.processes import start_server
+
+    if workers > 1 and device == "cpu" and not dry_run:
+        start_server()
+
+
+def declared(name: str, preset: str, data: str | None, models: tuple[str, ...]) -> Experiment:
+    """The experiment of a name or file, with the data and models that were typed in place of the declared ones."""
+    from benchmarks.experiments import load_experiment
+
+    experiment = load_experiment(name, preset)
+    pairs = [model.partition("=") for model in models]
+    for row, equals, reference in pairs:
+        if not (row and equals and reference):
+            raise click.UsageError(f"--model {row} must read ROW=REFERENCE, such as Mine=my_package.module:factory.")
+    chosen = {row: reference for row, _, reference in pairs}
+    if len(chosen) < len(pairs):
+        raise click.UsageError("--model names a row twice: give each row one model.")
+    experiment = experiment.with_models(chosen)
+    return experiment.with_data(data) if data else experiment
+
+
+def open_session(experiment: Experiment, store: str, **settings: Any) -> Session:
+    """Open an experiment; if something is missing, the error ends in what the declaration says that it needs."""
+    from benchmarks.session import Session
+    from benchmarks.store import Store
+
+    try:
+        return Session(experiment, Store(store), **settings)
+    except CasarbiError as error:
+        if not experiment.needs:
+            raise
+        needs = "; ".join(experiment.needs)
+        raise CasarbiError(f"{error} Preset {experiment.preset} of {experiment.name} needs: {needs}.") from None
+
+
+def execute(
+    experiment: Experiment,
+    *,
+    store: str,
+    out: str,
+    device: str,
+    workers: int,
+    batch: int | None,
+    rank: int | None,
+    world: int | None,
+    spreadsheet: str | None,
+    again: bool,
+    dry_run: bool,
+) -> None:
+    """Measure what the store lacks of an experiment and write its report, or print what that would cost.
+
+    Raises:
+        CasarbiError: after the report is written, if an output failed or a model was left out.
+    """
+    from benchmarks.runner import Slice
+
+    if (rank is None) != (world is None):
+        raise click.UsageError("--rank and --world go together.")
+    part = Slice(rank, world) if rank is not None and world is not None else Slice.from_environment(os.environ)
+    batch = batch or (1 if device == "cpu" else 16)
+    with Bars() as bars:
+        session = open_session(
+            experiment, store, device=device, workers=workers, batch=batch, part=part, again=again, watch=bars
+        )
+        # What was understood, and what is not measured now because it was before.
+        states = [state for panel in session.states().values() for state in panel]
+        bars.clear()
+        announce(session)
+        tell_store(session.store, states, again)
+        if dry_run:
+            _print_estimate(session, bars)
+            return
+        # The folder comes before the work: a place that refuses is better known now.
+        folder = Path(out) / experiment.name
+        folder.mkdir(parents=True, exist_ok=True)
+        started = time.perf_counter()
+        outcome = session.measure(sum(len(state.todo) for state in states))
+        bars.clear()
+        tell_times(outcome, time.perf_counter() - started, session.processes)
+        write(session, folder, spreadsheet, bars)
+    _raise_failures(session, outcome)
+
+
+def _print_estimate(session: Session, bars: Bars) -> None:
+    from benchmarks.estimate import estimate
+
+    expected = estimate(session)
+    bars.clear()
+    tell_estimate(session, expected)
+
+
+def _raise_failures(session: Session, outcome: Outcome) -> None:
+    if outcome.failures:
+        method, scale, image, reason = outcome.failures[0]
+        raise CasarbiError(
+            f"{len(outcome.failures)} outputs failed, the first {image} at x{scale_label(scale)} by {method}: {reason}"
+        )
+    for bench in session.benches.values():
+        for reference, reason in bench.failed.items():
+            raise CasarbiError(f"{reference} was left out: {reason}")
+
+
+def write(session: Session, folder: Path, spreadsheet: str | None, bars: Bars) -> None:
+    """Write and print the report of what the store holds of a session now."""
+    from reports.formats import to_text, write_report
+    from reports.replaced import lost_values
+
+    command = shlex.join(["casarbi-bench", *sys.argv[1:]])
+    date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    document = session.document(date, command)
+    # Files first: a console that cannot print a sign must not lose the work.
+    lost = lost_values(document, folder)
+    paths = write_report(document, folder, spreadsheet)
+    bars.clear()
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    click.echo(to_text(document, sys.stdout.encoding, width))
+    for line in (*map(str, paths), *([f"Note: {lost}"] if lost else [])):
+        echo(line)
