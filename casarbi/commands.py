@@ -8,22 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
-from casarbi.completion import SHELLS, completion_script
+from casarbi.completion import SHELLS, complete_model, completion_script
 from casarbi.console import make_console, say
 from casarbi.errors import CasarbiError
 
 if TYPE_CHECKING:
     from casarbi.known_models import KnownModel
     from casarbi.sr import ModelInfo
-
-
-def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """What a shell offers for a model: methods, with their weights too."""
-    from casarbi.known_models import known_references
-
-    return [CompletionItem(name) for name in known_references() if name.startswith(incomplete)]
 
 
 @click.command()
@@ -37,7 +29,7 @@ def models() -> None:
       casarbi models
     """
     console = make_console()
-    say(console, _row("MODEL", "SIZE", "SCALES", "LICENCE", "TRAINED ON · LOOKS AND SPEED"))
+    say(console, _line("MODEL", "SIZE", "SCALES", "LICENCE", "TRAINED ON · LOOKS AND SPEED"))
     from casarbi.known_models import known_models
 
     for model in known_models():
@@ -45,11 +37,11 @@ def models() -> None:
         licence = model.weights.licence if model.weights else facts.licence if facts else "–"
         words = [model.trained_on, model.looks, model.missing]
         text = " · ".join(word for word in words if word and word != "–")
-        say(console, _row(model.reference, model.size, _scales(facts), licence, text))
+        say(console, _line(model.reference, model.size, _scales(facts), licence, text))
     say(console, "Plug-ins: -m my_package.module:factory. Your own weights: -m liif:FILE, casarbi:FILE and so on.")
 
 
-def _row(reference: str, size: str, scales: str, licence: str, words: str) -> str:
+def _line(reference: str, size: str, scales: str, licence: str, words: str) -> str:
     return f"{reference:<26}{size:>8}  {scales:<9}{licence:<14}{words}"
 
 

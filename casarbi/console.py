@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from casarbi.errors import CasarbiError
+from casarbi.files import disk_trouble
 from casarbi.plain import visible
 from casarbi.stopping import stop_signals
 
@@ -170,12 +171,6 @@ def _visible_usage() -> Iterator[None]:
     except click.UsageError as error:
         error.message = visible(error.message)  # type: ignore[misc]  # final in name: a copy would lose its kind
         raise
-
-
-def disk_trouble(error: OSError) -> str:
-    """Say what the system refused and where, such as `results/cells: No space left on device`."""
-    reason = error.strerror or type(error).__name__
-    return f"{os.fsdecode(error.filename)}: {reason}" if error.filename else reason
 
 
 def make_console(*, stderr: bool = False) -> Console:

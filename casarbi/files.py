@@ -9,6 +9,7 @@ import os
 import platform
 import re
 import shutil
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -128,6 +129,17 @@ def write_json(path: Path, content: Any) -> None:
         draft.write_text(text, encoding="utf-8", errors="backslashreplace")  # for a surrogate, JSON's own escape
 
 
+def try_writing(folder: Path) -> None:
+    """Write one byte in a folder, or in its nearest parent that is there, and leave nothing behind.
+
+    Raises:
+        OSError: if nothing can be written there.
+    """
+    place = next(parent for parent in (folder, *folder.absolute().parents) if os.path.lexists(parent))
+    with tempfile.TemporaryFile(dir=place) as file:
+        file.write(b"\0")
+
+
 def free_bytes(folder: Path) -> int:
     """Bytes free on the disk of a folder, or of its nearest parent that there is; 0 where nobody knows."""
     for place in (folder, *folder.parents):
@@ -143,3 +155,9 @@ def is_full(error: BaseException) -> bool:
     full = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
     # safetensors reports an error of the system as its own kind, with the system's number in the text.
     return number in full or any(f"(os error {code})" in str(error) for code in full)
+
+
+def disk_trouble(error: OSError) -> str:
+    """Say what the system refused and where, such as `results/cells: No space left on device`."""
+    reason = error.strerror or type(error).__name__
+    return f"{os.fsdecode(error.filename)}: {reason}" if error.filename else reason

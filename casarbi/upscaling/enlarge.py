@@ -16,7 +16,7 @@ from casarbi.pictures.reading import MAX_INPUT_PIXELS, Picture, read_picture
 from casarbi.pictures.writing import keeps_alpha, write_image
 from casarbi.scales import Size
 from casarbi.sr import SRModel
-from casarbi.upscaling.target import WantedSize
+from casarbi.upscaling.target import TargetSize
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Enlarged:
 
 def enlarge(
     source: Path,
-    target: Path,
+    result: Path,
     model: SRModel,
-    wanted: WantedSize,
+    target: TargetSize,
     *,
     background: str = "white",
     max_pixels: int | None = None,
@@ -41,13 +41,13 @@ def enlarge(
     device: str = "cpu",
     quality: int | None = None,
 ) -> Enlarged:
-    """Enlarge one file into another, upright, with its RGB profile, and with alpha where the format keeps it.
+    """Enlarge one file into another, upright, with its RGB profile, and with alpha if the format keeps it.
 
     Args:
         source: picture to read.
-        target: picture to write.
+        result: picture to write.
         model: the method, already on the device.
-        wanted: the size.
+        target: the size of the result.
         background: colour under see-through parts.
         max_pixels: limit on the pixels of the input; None for the usual one.
         seed: of a stochastic method; the result does not depend on the file's name.
@@ -55,17 +55,17 @@ def enlarge(
         quality: 1 to 100, of JPEG and WebP; by default JPEG has 95 and WebP loses nothing.
 
     Raises:
-        CasarbiError: where the picture cannot be read or written, the size is refused, or memory or the model fails.
+        CasarbiError: if the picture cannot be read or written, the size is refused, or memory or the model fails.
     """
     limit = MAX_INPUT_PIXELS if max_pixels is None else max_pixels
     picture = read_picture(source, background=background, max_pixels=limit)
     size_in = (picture.rgb.shape[1], picture.rgb.shape[2])
-    size = wanted.target(size_in)
+    size = target.of(size_in)
     rgb, findings = _run(model.bind([printable_name(source.stem)]), picture.rgb, size, seed, device, source)
-    warnings = [wanted.warning(size_in), _out_of_range(model, size_in, size)]
+    warnings = [target.warning(size_in), _out_of_range(model, size_in, size)]
     warnings += [f"{source.name}: {sentence}." for sentence in findings.values()]
     notes = list(picture.notes)
-    _write(target, rgb, picture, notes, quality)
+    _write(result, rgb, picture, notes, quality)
     return Enlarged(size_in, size, tuple(notes), tuple(warning for warning in warnings if warning))
 
 
@@ -87,13 +87,13 @@ def _run(
         ) from None
 
 
-def _write(target: Path, rgb: Tensor, picture: Picture, notes: list[str], quality: int | None) -> None:
+def _write(result: Path, rgb: Tensor, picture: Picture, notes: list[str], quality: int | None) -> None:
     alpha = None
-    if picture.alpha is not None and keeps_alpha(target):
+    if picture.alpha is not None and keeps_alpha(result):
         alpha = enlarge_alpha(picture.alpha, (rgb.shape[1], rgb.shape[2]))
         rgb = unblend(rgb, alpha, picture.background)
         notes[:] = [note for note in notes if not note.startswith("see-through")] + ["see-through parts kept"]
-    dropped = write_image(target, rgb, alpha=alpha, icc=picture.icc, facts=picture.facts, quality=quality)
+    dropped = write_image(result, rgb, alpha=alpha, icc=picture.icc, facts=picture.facts, quality=quality)
     notes += [f"not kept: {', '.join(dropped)}"] if dropped else []
 
 

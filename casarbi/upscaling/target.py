@@ -1,4 +1,4 @@
-"""How large a picture shall become: by a scale, an exact size, a width or a height."""
+"""How large a result is to be: by a scale, an exact size, a width or a height."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from casarbi.scales import MAX_OUTPUT_PIXELS, Size, check_pixels, parse_scales, 
 
 
 @dataclass(frozen=True)
-class WantedSize:
+class TargetSize:
     """One of the four ways to say a size.
 
     Attributes:
-        label: what output names bear: `x3.7`, `640x480`, `w640` or `h480`.
+        label: what names of results bear: `x3.7`, `640x480`, `w640` or `h480`.
         scale: factor for both sides.
         width: in pixels; together with height an exact size, alone the height follows.
         height: in pixels.
-        max_pixels: larger outputs are refused.
+        max_pixels: larger results are refused.
     """
 
     label: str
@@ -37,15 +37,15 @@ class WantedSize:
         width: int | None = None,
         height: int | None = None,
         max_pixels: int | None = None,
-    ) -> WantedSize:
-        """Read what was typed: at most one of scale, size, width and height; scale 4 where there is none.
+    ) -> TargetSize:
+        """Read what was typed: at most one of scale, size, width and height; scale 4 if there is none.
 
         Example:
-            >>> WantedSize.parse(width=640).label, WantedSize.parse(scale="x3.70").label
+            >>> TargetSize.parse(width=640).label, TargetSize.parse(scale="x3.70").label
             ('w640', 'x3.7')
 
         Raises:
-            CasarbiError: where several were given, or one is no scale or size.
+            CasarbiError: if several were given, or one is no scale or size.
         """
         options = {"--scale": scale, "--size": size, "--width": width, "--height": height}
         given = [name for name, value in options.items() if value is not None]
@@ -62,11 +62,11 @@ class WantedSize:
         number = _parse_one_scale("4" if scale is None else scale)
         return cls(f"x{scale_label(number)}", scale=number, max_pixels=limit)
 
-    def target(self, size: Size) -> Size:
+    def of(self, size: Size) -> Size:
         """Output size of a picture of this (height, width), each side rounded half up.
 
         Raises:
-            CasarbiError: where a side would shrink, or the output exceed max_pixels.
+            CasarbiError: if a side would shrink, or the result would exceed max_pixels.
         """
         if self.scale is not None:
             return target_size(size, self.scale, self.max_pixels)
@@ -85,7 +85,7 @@ class WantedSize:
         if not (self.width and self.height):
             return None
         h, w = size
-        height, width = self.target(size)
+        height, width = self.of(size)
         stretch = width * h / (height * w)
         if (w - h) * (width - height) < 0:
             return (
@@ -108,5 +108,5 @@ def _parse_size(text: str) -> tuple[int, int]:
 def _parse_one_scale(text: str) -> float:
     scales = parse_scales(text)
     if len(scales) > 1:
-        raise CasarbiError(f"'{text}' gives {len(scales)} scales where one is wanted (decimals take a point: 3.7).")
+        raise CasarbiError(f"'{text}' gives {len(scales)} scales but one is expected (decimals take a point: 3.7).")
     return scales[0]

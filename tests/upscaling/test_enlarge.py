@@ -12,7 +12,7 @@ from casarbi.pictures.pixels import to_uint8
 from casarbi.pictures.reading import read_picture
 from casarbi.pictures.resize import resize
 from casarbi.upscaling.enlarge import enlarge
-from casarbi.upscaling.target import WantedSize
+from casarbi.upscaling.target import TargetSize
 
 RAMP = np.linspace(0, 255, 24 * 36 * 3).reshape(24, 36, 3).astype(np.uint8)
 
@@ -28,7 +28,7 @@ def test_exact_size_and_content(tmp_path, shape):
     """Transposed and odd sizes: published code takes the width for the height, or powers of two only."""
     noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
     source = picture(tmp_path / "a.png", noise)
-    done = enlarge(source, tmp_path / "b.png", bicubic(), WantedSize.parse(scale="4"))
+    done = enlarge(source, tmp_path / "b.png", bicubic(), TargetSize.parse(scale="4"))
     size = (4 * shape[0], 4 * shape[1])
     expected = resize(torch.from_numpy(noise).permute(2, 0, 1), size)
     assert torch.equal(to_uint8(read_picture(tmp_path / "b.png").rgb), expected)
@@ -46,7 +46,7 @@ def test_alpha_is_kept_and_hidden_colours_stay_hidden(tmp_path):
     results = []
     for hidden in [(0, 0, 0), (255, 0, 255)]:
         source = picture(tmp_path / "a.png", rgba(hidden))
-        done = enlarge(source, tmp_path / "b.png", bicubic(), WantedSize.parse(scale="2.5"))
+        done = enlarge(source, tmp_path / "b.png", bicubic(), TargetSize.parse(scale="2.5"))
         results.append(np.array(Image.open(tmp_path / "b.png")))
     assert np.array_equal(*results) and done.notes == ("see-through parts kept",)
     assert results[0].shape == (60, 90, 4)
@@ -59,14 +59,14 @@ def test_flat_alpha_stays_flat_up_to_its_edge(tmp_path):
     """Bicubic overshoots by an eighth at an edge, and 200 became 230 there: a rim."""
     rgba = np.dstack([RAMP, np.full((24, 36), 200, np.uint8)])
     rgba[:, 18:, 3] = 0
-    enlarge(picture(tmp_path / "a.png", rgba), tmp_path / "b.png", bicubic(), WantedSize.parse(scale="3.7"))
+    enlarge(picture(tmp_path / "a.png", rgba), tmp_path / "b.png", bicubic(), TargetSize.parse(scale="3.7"))
     alpha = np.asarray(Image.open(tmp_path / "b.png"))[..., 3]
     assert alpha.max() == 200 and (alpha[:, :60] == 200).all() and (alpha[:, 74:] == 0).all()
 
 
 def test_alpha_is_flattened_where_the_format_has_none(tmp_path):
     source = picture(tmp_path / "a.png", rgba((0, 0, 0)))
-    done = enlarge(source, tmp_path / "b.bmp", bicubic(), WantedSize.parse(scale="2"), background="red")
+    done = enlarge(source, tmp_path / "b.bmp", bicubic(), TargetSize.parse(scale="2"), background="red")
     assert done.notes == ("see-through parts laid over red",)
     assert read_picture(tmp_path / "b.bmp").rgb[:, 17, 30].tolist() == [1, 0, 0]
 
@@ -78,6 +78,6 @@ def test_orientation_is_applied_and_profile_kept(tmp_path):
     exif = Image.Exif()
     exif[274] = 6
     source = picture(tmp_path / "a.jpg", exif=exif, icc_profile=profile)
-    enlarge(source, tmp_path / "b.jpg", bicubic(), WantedSize.parse(scale="2"))
+    enlarge(source, tmp_path / "b.jpg", bicubic(), TargetSize.parse(scale="2"))
     result = Image.open(tmp_path / "b.jpg")
     assert result.size == (48, 72) and result.info["icc_profile"] == profile and not result.getexif().get(274)
