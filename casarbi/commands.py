@@ -72,7 +72,7 @@ def info(reference: str | None) -> None:
             say(console, name)
         return
     if os.path.isfile(reference):  # False for what can be no file name, too
-        from casarbi.training.header import describe_file
+        from casarbi.training.describe import describe_file
 
         if not reference.endswith(".safetensors"):
             raise CasarbiError(f"{reference} has no header to print: name its method too, as in idm:{reference}.")

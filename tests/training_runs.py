@@ -9,9 +9,9 @@ from casarbi.training.batches import Batches
 from casarbi.training.logs import read_log
 from casarbi.training.presets import DataSettings, Preset, RunSettings
 from casarbi.training.progress import SilentReporter
+from casarbi.training.run import Place
 from casarbi.training.session import Start, train
 from casarbi.training.snapshots import list_snapshots
-from casarbi.training.trainer import Place
 
 DATA = DataSettings("training_toys:scenes?n=10", "training_toys:scenes?n=3&seed=1")
 RUN = RunSettings(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from baselines.idm.costs import idm_cost
 from baselines.idm.diffusion import draw_levels, noise_to_level
@@ -91,12 +91,11 @@ class IDMRecipe(Recipe):
         return {"lr": lr, "hr": resize(image, (made, made)), "p": torch.tensor(shared), "side": torch.tensor(side)}
 
 
-class IDMTask(Task):
+class IDMTask(Task[IDMNetwork]):
     """L1 between predicted and true noise at a random level."""
 
     # PSNR rewards blur; the validation loss is what training lowers, on fixed pictures, sizes and noise.
     best_metric, best_is_highest = "loss", False
-    network: IDMNetwork
 
     def __init__(self, training: TrainingSettings, config: IDMConfig) -> None:
         self.training, self.config = training, config
@@ -139,9 +138,8 @@ class IDMTask(Task):
         cost = idm_cost(self.config.network, (lr_side, lr_side), (largest, largest))
         return super().costs() | {f"{lr_side} -> {largest} px": cost.text()}
 
-    def validate(self, network: nn.Module, images: Sequence[Tensor]) -> Validation:
+    def validate(self, network: IDMNetwork, images: Sequence[Tensor]) -> Validation:
         """Loss on fixed items, and PSNR and pictures of the configured sampler."""
-        assert isinstance(network, IDMNetwork)
         training = self.training
         return validate_model(
             IDM(network, self.config),
@@ -160,9 +158,8 @@ class IDMTask(Task):
         """Method, configuration and licence."""
         return {**TRAINED_HERE, **weights_header(METHOD, self.config.as_json())}
 
-    def save(self, path: Path, network: nn.Module, header: Mapping[str, str]) -> None:
+    def save(self, path: Path, network: IDMNetwork, header: Mapping[str, str]) -> None:
         """Write a file that `idm:FILE` loads."""
-        assert isinstance(network, IDMNetwork)
         save_idm(path, network, self.config, {**self.facts(), **header})
 
 

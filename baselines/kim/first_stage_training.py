@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from baselines.kim.config import FirstStageConfig
 from baselines.kim.files import FIRST_STAGE_METHOD, save_first_stage
@@ -93,11 +93,10 @@ class FirstStageRecipe(Recipe):
         return made | ({"target": resize(image, (shared, shared))} if self.training.target == "antialiased" else {})
 
 
-class FirstStageTask(Task):
+class FirstStageTask(Task[FirstStage]):
     """L1 between a picture and what the autoencoder makes of it."""
 
     best_metric, best_is_highest = "psnr", True
-    network: FirstStage
 
     def __init__(self, training: FirstStageTraining, config: FirstStageConfig) -> None:
         self.training, self.config = training, config
@@ -125,9 +124,8 @@ class FirstStageTask(Task):
             chosen = torch.randperm(side * side, generator=generator, device=hr.device)[:queries]
         return {"loss": first_stage_loss(self.network, hr, target, noise, chosen)}
 
-    def validate(self, network: nn.Module, images: Sequence[Tensor]) -> Validation:
+    def validate(self, network: FirstStage, images: Sequence[Tensor]) -> Validation:
         """PSNR of the pictures decoded from the mean of the posterior, by side."""
-        assert isinstance(network, FirstStage)
         device = next(network.parameters()).device
         chunk = CPU_CHUNK if device.type == "cpu" else GPU_CHUNK
         hr_side = self.training.hr_side
@@ -150,9 +148,8 @@ class FirstStageTask(Task):
         config = {"first_stage": dataclasses.asdict(self.network.config)}
         return {**TRAINED_HERE, **weights_header(FIRST_STAGE_METHOD, config)}
 
-    def save(self, path: Path, network: nn.Module, header: Mapping[str, str]) -> None:
+    def save(self, path: Path, network: FirstStage, header: Mapping[str, str]) -> None:
         """Write a file that the task `kim` takes as its first stage."""
-        assert isinstance(network, FirstStage)
         save_first_stage(path, network, {**self.facts(), **header})
 
 

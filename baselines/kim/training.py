@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from baselines.kim.config import KimConfig
 from baselines.kim.costs import kim_cost
@@ -26,7 +26,6 @@ from casarbi.pictures.pixels import from_uint8
 from casarbi.pictures.resize import resize
 from casarbi.settings import build
 from casarbi.signed import to_signed
-from casarbi.training.batches import Batches
 from casarbi.training.crops import random_patch
 from casarbi.training.header import TRAINED_HERE
 from casarbi.training.task import Batch, Recipe, Task, Validation
@@ -83,11 +82,10 @@ class PairRecipe(Recipe):
         return {name: resize(image, (side, side)) for name, side in (("lr", self.lr_side), ("hr", self.hr_side))}
 
 
-class KimTask(Task):
+class KimTask(Task[KimNetwork]):
     """Mean squared error of the predicted noise in latents, or the alignment terms; the first stage is frozen."""
 
     best_metric, best_is_highest = "loss", False
-    network: KimNetwork
 
     def __init__(self, training: DenoiserTraining, config: KimConfig) -> None:
         self.training, self.config = training, config
@@ -108,7 +106,7 @@ class KimTask(Task):
             raise CasarbiError(f"{path} was trained with {given.config.diffusion}, wanted {self.config.diffusion}.")
         load_strict(self.network, given.network.state_dict(), path)
 
-    def begin(self, batches: Batches) -> None:
+    def begin(self, first_batch: Callable[[], Batch]) -> None:
         """Take the first stage, and the scale of the latents from the first batch's samples, as published."""
         network, training = self.network, self.training
         if not network.scale_factor.isnan():
@@ -128,7 +126,7 @@ class KimTask(Task):
         network.first_stage.load_state_dict(given.state_dict())
         generator = torch.Generator().manual_seed(0)
         with torch.no_grad():
-            hr = to_signed(from_uint8(batches[0]["hr"]))
+            hr = to_signed(from_uint8(first_batch()["hr"]))
             latents = network.first_stage.encode(hr, self._noise(hr, generator))
         network.scale_factor.copy_(scale_of(latents))
 
@@ -160,9 +158,8 @@ class KimTask(Task):
         cost = kim_cost(config, (config.lr_side,) * 2, (config.sizes[1],) * 2)
         return super().costs() | {f"{config.lr_side} -> {config.sizes[1]} px": cost.text()}
 
-    def validate(self, network: nn.Module, images: Sequence[Tensor]) -> Validation:
+    def validate(self, network: KimNetwork, images: Sequence[Tensor]) -> Validation:
         """Loss on fixed items, and PSNR and pictures of the configured chain."""
-        assert isinstance(network, KimNetwork)
         training = self.training
         return validate_model(
             Kim(network, self.config),
@@ -181,9 +178,8 @@ class KimTask(Task):
         """Method, configuration and licence."""
         return {**TRAINED_HERE, **weights_header(METHOD, self.config.as_json())}
 
-    def save(self, path: Path, network: nn.Module, header: Mapping[str, str]) -> None:
+    def save(self, path: Path, network: KimNetwork, header: Mapping[str, str]) -> None:
         """Write a file that `kim:FILE` loads."""
-        assert isinstance(network, KimNetwork)
         save_kim(path, network, {**self.facts(), **header})
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from baselines.liif.grid import centres
 from baselines.liif.model import CPU_CHUNK, GPU_CHUNK, build_network, save_liif
@@ -112,11 +112,10 @@ class LIIFRecipe(Recipe):
         return {"lr": lr.contiguous(), "rgb": rgb.contiguous(), "coord": coord, "cell": torch.full((2,), 2 / side)}
 
 
-class LIIFTask(Task):
+class LIIFTask(Task[LIIFNetwork]):
     """L1 between answers and pixels, both in [-1, 1]."""
 
     best_metric, best_is_highest = "psnr", True
-    network: LIIFNetwork
 
     def __init__(self, settings: LIIFSettings) -> None:
         self.config = settings
@@ -133,9 +132,8 @@ class LIIFTask(Task):
         answers = self.network.query(features, coord, batch["cell"][:, None].expand_as(coord))
         return {"loss": (answers - _normalised(batch["rgb"])).abs().mean()}
 
-    def validate(self, network: nn.Module, images: Sequence[Tensor]) -> Validation:
+    def validate(self, network: LIIFNetwork, images: Sequence[Tensor]) -> Validation:
         """PSNR at the validation scales."""
-        assert isinstance(network, LIIFNetwork)
         device = next(network.parameters()).device
         chunk = CPU_CHUNK if device.type == "cpu" else GPU_CHUNK
 
@@ -152,9 +150,8 @@ class LIIFTask(Task):
         """Spec, trained scales and licence."""
         return {**TRAINED_HERE, "trained_scales": json.dumps(self.config.scales), "model": json.dumps(self.config.spec)}
 
-    def save(self, path: Path, network: nn.Module, header: Mapping[str, str]) -> None:
+    def save(self, path: Path, network: LIIFNetwork, header: Mapping[str, str]) -> None:
         """Write a file that `liif:FILE` loads."""
-        assert isinstance(network, LIIFNetwork)
         save_liif(path, network, self.config.spec, {**self.facts(), **header})
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from casarbi.checkpoints import weights_header
 from casarbi.errors import CasarbiError
@@ -88,12 +88,11 @@ class StageRecipe(Recipe):
         return {"lr": lr, "hr": hr, "first": first, "scale": torch.tensor(scale)}
 
 
-class CasArbiTask(Task):
+class CasArbiTask(Task[Denoiser]):
     """L1 between predicted and true residual image at a random step of the chain (Eq. 10)."""
 
     # PSNR rewards blur; the validation loss is what training lowers, on fixed pictures, stages and noise.
     best_metric, best_is_highest = "loss", False
-    network: Denoiser
 
     def __init__(self, items: ItemSettings, config: CasArbiConfig) -> None:
         self.items, self.config = items, config
@@ -144,9 +143,8 @@ class CasArbiTask(Task):
         """Parameters, and FLOPs of every stage."""
         return super().costs() | cascade_cost(self.config, self.items.lr_side)
 
-    def validate(self, network: nn.Module, images: Sequence[Tensor]) -> Validation:
+    def validate(self, network: Denoiser, images: Sequence[Tensor]) -> Validation:
         """Loss on fixed items without augmentation, and PSNR and pictures of the whole cascade, guidance included."""
-        assert isinstance(network, Denoiser)
         items = self.items
         return validate_model(
             CasArbi(network, self.config, liif=self.liif),
@@ -166,9 +164,8 @@ class CasArbiTask(Task):
         base = {} if self.liif is None else {BASE_KEY: json.dumps(self.liif.identity)}
         return {**TRAINED_HERE, **base, **weights_header(METHOD, self.config.as_json())}
 
-    def save(self, path: Path, network: nn.Module, header: Mapping[str, str]) -> None:
+    def save(self, path: Path, network: Denoiser, header: Mapping[str, str]) -> None:
         """Write a file that `casarbi:FILE` loads."""
-        assert isinstance(network, Denoiser)
         save_weights(path, network, self.config, {**self.facts(), **header})
 
 

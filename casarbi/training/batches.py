@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from casarbi.errors import CasarbiError
-from casarbi.training.cache import CachedImages, UnusablePicture, refusal
+from casarbi.training.cache import UnusablePicture
 from casarbi.training.seeds import Purpose, numpy_generator
 from casarbi.training.task import Batch, Recipe
 
@@ -84,10 +84,8 @@ class Batches(Dataset):
             try:
                 return self.images[index], passed
             except UnusablePicture as error:
-                assert isinstance(self.images, CachedImages)  # no others are unusable
                 passed.add(index)
-                if too_many := refusal(self.images, len(passed), error):
-                    raise too_many from None
+                error.images.check_count(len(passed), error)
 
     def stream(self, first: int, last: int, workers: int, pin_memory: bool = False) -> Stream:
         """Batches of the steps first..last-1, made ahead by worker processes; with 0 workers, made when asked for."""

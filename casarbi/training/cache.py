@@ -39,7 +39,15 @@ Report = Callable[[int, int], None]
 
 
 class UnusablePicture(CasarbiError):
-    """A picture that cannot be trained on: damaged or too small."""
+    """A picture that cannot be trained on: damaged or too small.
+
+    Attributes:
+        images: the pictures of which it is one.
+    """
+
+    def __init__(self, reason: str, images: CachedImages) -> None:
+        super().__init__(reason)
+        self.images = images
 
 
 @dataclass(frozen=True)
@@ -152,6 +160,22 @@ class CachedImages(Sequence[Tensor]):
         names, digests = (tuple(values[i] for i in kept) for values in (self.names, self.digests))
         return _checked(replace(self, names=names, digests=digests, skipped=(*self.skipped, *skipped)))
 
+    def check_count(self, unusable: int, example: object) -> None:
+        """Refuse a data set of which more than one picture in twenty cannot be used, or none is left.
+
+        Args:
+            unusable: how many pictures cannot be used, beside those that are left out already.
+            example: one of these, with the reason.
+
+        Raises:
+            CasarbiError: giving their number and the example.
+        """
+        count = unusable + len(self.skipped)
+        if count * 20 > self.total or not len(self):
+            raise CasarbiError(
+                f"{count} of {self.total} pictures of {self.reference} cannot be trained on: {example}"
+            ) from None
+
     def _make(self, index: int) -> Tensor:
         dataset, name = _open(self.reference), self.names[index]
         if dataset.digest_now(name) != self.digests[index]:
@@ -162,10 +186,10 @@ class CachedImages(Sequence[Tensor]):
         try:
             image = to_uint8(dataset.image(name))
         except CasarbiError as error:
-            raise UnusablePicture(f"{name}: {error}") from None
+            raise UnusablePicture(f"{name}: {error}", self) from None
         fault = self.cut.fault(*image.shape[-2:])
         if fault:
-            raise UnusablePicture(f"{name}: {fault}")
+            raise UnusablePicture(f"{name}: {fault}", self)
         return self.cut.apply(image)
 
 
@@ -186,9 +210,8 @@ def open_images(reference: str, cut: Cut) -> CachedImages:
 
 
 def _checked(images: CachedImages) -> CachedImages:
-    error = refusal(images, 0, images.skipped[0]) if images.skipped else None
-    if error:
-        raise error
+    if images.skipped:
+        images.check_count(0, images.skipped[0])
     return images
 
 
@@ -223,20 +246,6 @@ def check_disk(images: CachedImages) -> str:
 def pictures_folder() -> Path:
     """Where all training pictures lie."""
     return cache_folder().parent / "training"
-
-
-def refusal(images: CachedImages, unusable: int, example: object) -> CasarbiError | None:
-    """The error if more than one in twenty pictures of a data set cannot be used, or none is left; else None.
-
-    Args:
-        images: pictures of the data set.
-        unusable: how many of them cannot be used, beside those that are left out already.
-        example: one of these, with the reason.
-    """
-    count = unusable + len(images.skipped)
-    if count * 20 <= images.total and len(images):
-        return None
-    return CasarbiError(f"{count} of {images.total} pictures of {images.reference} cannot be trained on: {example}")
 
 
 def _fault(dataset: Dataset, name: str, cut: Cut) -> str:

@@ -87,7 +87,7 @@ def train(preset: str | None, **options: Any) -> None:
     _need_accelerate()
     wanted = _change(load_preset(preset, options["changes"]), options)
     if options["dry_run"]:
-        from casarbi.training.header import header_lines
+        from casarbi.training.describe import header_lines
         from casarbi.training.task import build_task
 
         costs = build_task(wanted.task, wanted.settings, 0).costs()
@@ -125,8 +125,8 @@ def _folder(preset: Preset, options: dict[str, Any]) -> Path:
 
 def _train(preset: Preset, options: dict[str, Any], began: float) -> Outcome:
     from casarbi.training.progress import CacheBar, ConsoleReporter
+    from casarbi.training.run import Place
     from casarbi.training.session import Start, train
-    from casarbi.training.trainer import Place
 
     _, errors = make_consoles()
     place = Place(_folder(preset, options), options["workers"], options["minutes"], began=began)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import torch
 
 from casarbi.training.batches import UNUSABLE, Batches, Stream, WorkerKilled
-from casarbi.training.cache import CachedImages, UnusablePicture, refusal
+from casarbi.training.cache import CachedImages, UnusablePicture
 from casarbi.training.progress import Reporter
 from casarbi.training.snapshots import RunState
 from casarbi.training.task import Batch
@@ -44,10 +44,10 @@ class Feed(Iterator[Batch]):
         first_epoch = -(-len(images) // batches.batch)
         missing = state.step < first_epoch and isinstance(images, CachedImages) and bool(images.missing())
         self._made_after = first_epoch if missing and workers else None
-        self._start(max(workers, min(_cores(), MOST_MAKERS)) if self._made_after else workers)
+        self._stream = self._open(max(workers, min(_cores(), MOST_MAKERS)) if self._made_after else workers)
 
-    def _start(self, workers: int) -> None:
-        self._stream: Stream = self.batches.stream(self.state.step, self.last, workers, self.pin_memory)
+    def _open(self, workers: int) -> Stream:
+        return self.batches.stream(self.state.step, self.last, workers, self.pin_memory)
 
     def __next__(self) -> Batch:
         """The batch of the step that the state has reached.
@@ -58,7 +58,7 @@ class Feed(Iterator[Batch]):
         began = time.monotonic()
         if self.state.step == self._made_after:
             self.close()
-            self._start(self.workers)
+            self._stream = self._open(self.workers)
         try:
             batch = next(self._stream)
         except WorkerKilled:
@@ -67,7 +67,7 @@ class Feed(Iterator[Batch]):
                 "from here on: the same ones, but slower.",
                 warning=True,
             )
-            self._start(0)
+            self._stream = self._open(0)
             batch = next(self._stream)
         self.waited += time.monotonic() - began
         if UNUSABLE in batch:
@@ -80,14 +80,12 @@ class Feed(Iterator[Batch]):
 
     def _note_unusable(self, indices: list[int]) -> None:
         images, known = self.batches.images, self.state.unusable
-        assert isinstance(images, CachedImages)
         for index in sorted({*indices} - {*known}):
             known.append(index)
             try:
                 images[index]
             except UnusablePicture as reason:
-                if error := refusal(images, len(known), reason):
-                    raise error from None
+                reason.images.check_count(len(known), reason)
                 if len(known) <= SAID:
                     self.reporter.note(
                         f"another picture takes the place of one that is no good: {reason}", warning=True

@@ -1,22 +1,49 @@
-"""What a weights file says of its training, and how `casarbi info FILE` prints it."""
+"""What a weights file says of its training."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from casarbi.errors import CasarbiError
-from casarbi.plain import quote
+import torch
+
+from casarbi import __version__
+from casarbi.provenance import command_line, git_commit
+from casarbi.training.cache import CachedImages
+from casarbi.training.presets import Preset
+from casarbi.training.task import Task
+from casarbi.weights import sha256_file
 
 KEY = "training"
 CURVE_POINTS = 40
-DEEPEST, LONGEST = 8, 1000
-"""Tables in tables, and characters of a value, that are printed of a header."""
 
 TRAINED_HERE = {"licence": "MIT", "source": "trained by this project: casarbi info prints how"}
 """What every file that is trained by a task of this project says of itself beside its training."""
+
+
+def start_of_header(
+    preset: Preset, task: Task[Any], images: CachedImages, validation: CachedImages, initial: Path | None
+) -> dict[str, Any]:
+    """What is known before the first step; `initial` is the file of the first weights, None if they are random."""
+    pictures = {
+        name: {
+            "reference": part.reference,
+            "fingerprint": part.fingerprint,
+            "count": len(part),
+            "left_out": len(part.skipped),
+        }
+        for name, part in (("train", images), ("validation", validation))
+    }
+    return {
+        "preset": preset.as_json() | {"settings": dict(task.settings)},
+        "pictures": pictures,
+        "initial_weights": f"{initial}, SHA-256 {sha256_file(initial)}" if initial else "random",
+        "command": command_line(),
+        "git_commit": git_commit(),
+        "versions": {"casarbi": __version__, "torch": str(torch.__version__)},
+    }
 
 
 def as_text(content: Mapping[str, Any]) -> str:
@@ -29,74 +56,3 @@ def thin_out(rows: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
     stride = max(1, -(-len(rows) // CURVE_POINTS))
     kept = list(rows[::-1][::stride][::-1])
     return [{name: float(f"{value:.6g}") for name, value in row.items()} for row in kept]
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """Header of a safetensors file with its JSON texts parsed; under "tensors" and "parameters" what it holds.
-
-    Raises:
-        CasarbiError: where the file is no safetensors file.
-    """
-    from casarbi.checkpoints import read_checkpoint
-
-    checkpoint = read_checkpoint(path)
-    header: dict[str, Any] = {"file": str(path), "bytes": path.stat().st_size, "SHA-256": checkpoint.sha256}
-    tensors = [tensor for tensor in checkpoint.content.values() if hasattr(tensor, "numel")]
-    header |= {"tensors": len(tensors), "values": sum(tensor.numel() for tensor in tensors)}
-    for name, text in checkpoint.metadata.items():
-        try:
-            header[name] = json.loads(text)
-        except (ValueError, RecursionError):  # a text, or what nobody would read
-            header[name] = text
-    return header
-
-
-def header_lines(header: Mapping[str, Any], assumed: Sequence[str] = (), indent: int = 0) -> Iterator[str]:
-    """Lines of a header: tables indented, curves a row a line.
-
-    Args:
-        header: what to print.
-        assumed: settings to mark as not the paper's, such as "run.batch"; a preset names its own.
-        indent: depth of the table.
-    """
-    margin = "  " * indent
-    for name, value in header.items():
-        name = name[:LONGEST]
-        if isinstance(value, Mapping) and indent < DEEPEST:
-            inner = [mark.removeprefix(f"{name}.") for mark in assumed if mark.startswith(f"{name}.")]
-            yield f"{margin}{name}"
-            yield from header_lines(value, _texts(value.get("assumed")) if name == "preset" else inner, indent + 1)
-        elif _is_curve(value):
-            yield f"{margin}{name}"
-            yield from (f"{margin}  {'  '.join(f'{key} {number:g}' for key, number in row.items())}" for row in value)
-        elif name != "assumed":
-            mark = "  (not the paper's)" if name in assumed else ""
-            yield f"{margin + name:<24} {_shown(value)}{mark}"
-
-
-def _is_curve(value: Any) -> bool:
-    """Whether a value is rows of numbers; a file may hold anything else under any name."""
-    if not (isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value)):
-        return False
-    numbers = (number for row in value for number in row.values())
-    return all(isinstance(number, float) or (isinstance(number, int) and abs(number) < 1e300) for number in numbers)
-
-
-def _texts(value: Any) -> list[str]:
-    return [text for text in value if isinstance(text, str)] if isinstance(value, list | tuple) else []
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    if isinstance(value, str):
-        return value if len(value) <= LONGEST else f"{value[:LONGEST]}…"
-    flat = isinstance(value, list | tuple) and not any(isinstance(item, list | Mapping) for item in value)
-    return str(value) if flat and len(value) < LONGEST // 10 else quote(value, LONGEST)
-
-
-def describe_file(path: Path) -> list[str]:
-    """Lines that say what a weights file or a snapshot is; raises CasarbiError where it is neither."""
-    if not path.is_file():
-        raise CasarbiError(f"There is no file '{path}'.")
-    return list(header_lines(read_header(path)))

@@ -53,7 +53,7 @@ class CsvLog:
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
-    """Rows of a log; an empty list where there is none."""
+    """Rows of a log; an empty list if there is no file."""
     if not path.is_file():
         return []
     with path.open(encoding="utf-8", newline="") as file:
@@ -61,12 +61,12 @@ def read_log(path: Path) -> list[dict[str, float]]:
 
 
 class TensorBoardLog:
-    """Scalars and pictures for TensorBoard; does nothing where it is not installed."""
+    """Scalars and pictures for TensorBoard; does nothing if it is not installed."""
 
-    def __init__(self, folder: Path, step: int, wanted: bool = True) -> None:
+    def __init__(self, folder: Path, step: int, enabled: bool) -> None:
         """Open a log to go on after `step`; later values of an earlier session are hidden."""
         self.writer: Any = None
-        if not wanted:
+        if not enabled:
             return
         try:
             from torch.utils.tensorboard import SummaryWriter

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from casarbi.console import make_progress, say
 
@@ -53,6 +53,7 @@ class ConsoleReporter:
         )
         self.console = console
         self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self.bar_task = self.bar.add_task("training", total=None, words="")
         self.loss = float("nan")
         self.first, self.total, self.started = 0, 0, 0.0
         self.said = 0.0
@@ -70,7 +71,7 @@ class ConsoleReporter:
         # Not before: rich below 14.1 refuses a second live display, and making the pictures has a bar of its own.
         self.bar.start()
         self.first, self.total, self.started = done, total, time.monotonic()
-        self.task = self.bar.add_task("training", total=total, completed=done, words="")
+        self.bar.reset(self.bar_task, total=total, completed=done, words="")
 
     def step(self, done: int, loss: float) -> None:
         """Move the bar, whose loss is smoothed over about 50 steps; off a terminal, say a line every half minute."""
@@ -80,7 +81,7 @@ class ConsoleReporter:
         rate = (done - self.first) / max(now - self.started, 1e-9)
         left = (self.total - done) / rate if rate else 0.0
         words = f"loss {self.loss:.4f}  {rate:.2f} steps/s  {duration(left)} left"
-        self.bar.update(self.task, completed=done, words=words)
+        self.bar.update(self.bar_task, completed=done, words=words)
         if not self.console.is_terminal and now - self.said >= LINE_SECONDS:
             self.said = now
             say(self.console, f"step {done:,} of {self.total:,}  {words}")
@@ -95,7 +96,7 @@ class CacheBar:
 
     def __init__(self, console: Console) -> None:
         self.console, self.bar = console, make_progress(console)
-        self.task: Any = None
+        self.bar_task: TaskID | None = None
         self.said = 0.0
 
     def __enter__(self) -> CacheBar:
@@ -106,17 +107,17 @@ class CacheBar:
 
     def __call__(self, done: int, total: int) -> None:
         """Say how many pictures are done."""
-        if self.task is None:
+        if self.bar_task is None:
             self.bar.start()
-            self.task = self.bar.add_task("making pictures", total=total)
-        self.bar.update(self.task, completed=done)
+            self.bar_task = self.bar.add_task("making pictures", total=total)
+        self.bar.update(self.bar_task, completed=done)
         if not self.console.is_terminal and time.monotonic() - self.said >= LINE_SECONDS:
             self.said = time.monotonic()
             say(self.console, f"making pictures, once: {done:,} of {total:,}")
         if done == total:
             self.bar.stop()
-            self.bar.remove_task(self.task)
-            self.task = None
+            self.bar.remove_task(self.bar_task)
+            self.bar_task = None
 
 
 def duration(seconds: float) -> str:

@@ -13,14 +13,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from casarbi.checkpoints import read_checkpoint
 from casarbi.errors import CasarbiError
-from casarbi.files import replacing
-from casarbi.plain import quote, visible
+from casarbi.files import free_bytes, replacing
 from casarbi.training.optimizer import step_count
 
 FORMAT = 1
@@ -161,61 +159,16 @@ def _step_in_name(path: Path) -> int | None:
     return int(match[1]) if match else None
 
 
-def check_identity(snapshot: Snapshot, identity: Mapping[str, Any], finished: Path) -> None:
-    """Refuse to go on with another run's snapshot.
-
-    Args:
-        snapshot: of the run that is there.
-        identity: of the run that is asked for.
-        finished: where a finished run has its weights.
+def check_space(folder: Path, network: nn.Module) -> None:
+    """Refuse to begin what cannot be stored: a snapshot takes four times the weights, and three lie there at once.
 
     Raises:
-        CasarbiError: naming the first settings that differ.
+        CasarbiError: saying how many bytes are free and how many are needed.
     """
-    differing = {name: (before, now) for name, before, now in _differences("", snapshot.identity, dict(identity))}
-    if not differing:
-        return
-    folder, named = (
-        snapshot.path.parent.parent,
-        [f"{visible(name[:100])} {quote(a)}, now {quote(b)}" for name, (a, b) in differing.items()],
-    )
-    if list(differing) == ["run.iterations"]:
-        weights = finished if finished.is_file() else snapshot.path
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
+    needed, free = 4 * (KEPT + 1) * weights, free_bytes(folder)
+    if free < needed:
         raise CasarbiError(
-            f"The run in {folder} was started with another number of steps ({named[0]}), which its learning rate "
-            f"follows from the first step on. Resume it without --steps, or begin another run from its weights: "
-            f"--init {weights} --out FOLDER."
+            f"{folder} has {free:,} bytes free, but snapshots take up to {needed:,}: free some space, or choose "
+            f"another disk with --out."
         )
-    for part in ("train", "validation"):
-        if f"pictures.{part}" in differing:
-            (_, before), (_, now) = differing[f"pictures.{part}"]
-            raise CasarbiError(
-                f"The {part} pictures are not those that the run in {folder} was started with ({before:,} then, "
-                f"{now:,} now, or other pixels or names): put them back, or begin another run with --out."
-            )
-    more = f" (and {len(named) - 2} more)" if len(named) > 2 else ""
-    raise CasarbiError(
-        f"The run in {folder} was started with other settings: {'; '.join(named[:2])}{more}. Resume it with its own "
-        f"settings, or start another with --out."
-    )
-
-
-def _differences(name: str, before: Any, now: Any) -> list[tuple[str, Any, Any]]:
-    if isinstance(before, Mapping) and isinstance(now, Mapping):
-        found = []
-        for key in [*before, *(key for key in now if key not in before)]:
-            found += _differences(f"{name}.{key}".lstrip("."), before.get(key), now.get(key))
-        return found
-    before, now = (list(value) if isinstance(value, tuple) else value for value in (before, now))
-    return [] if before == now else [(name, before, now)]
-
-
-__all__ = [
-    "RunState",
-    "SafetensorError",
-    "Snapshot",
-    "check_identity",
-    "list_snapshots",
-    "read_snapshot",
-    "write_snapshot",
-]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -17,8 +17,7 @@ from casarbi.errors import CasarbiError
 from casarbi.plain import quote
 from casarbi.references import TASKS, Reference
 
-if TYPE_CHECKING:
-    from casarbi.training.batches import Batches
+Network = TypeVar("Network", bound=nn.Module)
 
 Batch = dict[str, Tensor]
 """What a step trains on, by name; first axis: items."""
@@ -44,7 +43,7 @@ class Recipe(ABC):
 
 @dataclass(frozen=True)
 class Sheet:
-    """Pictures to look at: one row an image, float32 (3, H, W) in [0, 1] of any sizes, one title a column."""
+    """Pictures to look at: one row per image, float32 (3, H, W) in [0, 1] of any sizes, one title per column."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Tensor, ...], ...]
@@ -58,7 +57,7 @@ class Validation:
     sheet: Sheet | None = None
 
 
-class Task(ABC):
+class Task(ABC, Generic[Network]):
     """A network with everything the trainer needs to train it.
 
     Attributes:
@@ -70,7 +69,7 @@ class Task(ABC):
         least_side: pictures with a side below this are left out, as no patch can be cut of them.
     """
 
-    network: nn.Module
+    network: Network
     recipe: Recipe
     settings: Mapping[str, Any]
     best_metric: str
@@ -81,18 +80,18 @@ class Task(ABC):
         """Begin from the weights of a file (--init), by default one that holds just the network's tensors.
 
         Raises:
-            CasarbiError: where the file is not wholly of this network.
+            CasarbiError: if the file is not wholly of this network.
         """
         load_strict(self.network, read_state(path).tensors, path)
 
-    def begin(self, batches: Batches) -> None:  # noqa: B027
-        """Prepare the network for a new run, which a resumed one finds prepared; does nothing by default.
+    def begin(self, first_batch: Callable[[], Batch]) -> None:  # noqa: B027
+        """Prepare the network for a new run; a resumed run finds it prepared. Does nothing by default.
 
         Args:
-            batches: of the run, over all processes, on the CPU as the network is; made when asked for by step.
+            first_batch: makes the run's first batch, over all processes; on the CPU, as the network is.
 
         Raises:
-            CasarbiError: where something that training begins with was not given.
+            CasarbiError: if something that training begins with was not given.
         """
 
     @abstractmethod
@@ -109,7 +108,7 @@ class Task(ABC):
         return {"parameters": f"{count_parameters(self.network):,}"}
 
     @abstractmethod
-    def validate(self, network: nn.Module, images: Sequence[Tensor]) -> Validation:
+    def validate(self, network: Network, images: Sequence[Tensor]) -> Validation:
         """Measure a network of the same layout, the averaged one, in evaluation mode and without gradients.
 
         Args:
@@ -126,7 +125,7 @@ class Task(ABC):
         return {}
 
     @abstractmethod
-    def save(self, path: Path, network: nn.Module, header: Mapping[str, str]) -> None:
+    def save(self, path: Path, network: Network, header: Mapping[str, str]) -> None:
         """Write weights that the method's model loads without any other file; `header` and `facts` in its metadata."""
 
 
@@ -135,7 +134,7 @@ def count_parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
-def build_task(name: str, settings: Mapping[str, Any], seed: int) -> Task:
+def build_task(name: str, settings: Mapping[str, Any], seed: int) -> Task[Any]:
     """Build the task of a name, or of `module:factory`, from a preset's [settings] table.
 
     The seed decides the network's first weights.
@@ -150,5 +149,5 @@ def build_task(name: str, settings: Mapping[str, Any], seed: int) -> Task:
         torch.manual_seed(seed)
         task = factory(dict(settings))
     if not isinstance(task, Task):
-        raise CasarbiError(f"'{name}' built a {type(task).__name__}, wanted a casarbi.training.task.Task.")
+        raise CasarbiError(f"'{name}' built a {type(task).__name__}, expected a casarbi.training.task.Task.")
     return task

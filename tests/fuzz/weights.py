@@ -31,7 +31,7 @@ from casarbi.method.config import CasArbiConfig, save_weights
 from casarbi.method.model import casarbi
 from casarbi.method.network import Denoiser, NetworkConfig
 from casarbi.method.residuals import ResidualConfig
-from casarbi.training.header import describe_file
+from casarbi.training.describe import describe_file
 from fuzz.runner import TRAP, Case
 
 METHODS: dict[str, Callable[..., Any]] = {"liif": liif, "idm": idm, "kim": kim, "casarbi": casarbi}

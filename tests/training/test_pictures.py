@@ -15,7 +15,8 @@ from casarbi.data.files import FileDataset
 from casarbi.errors import CasarbiError
 from casarbi.pictures.pixels import to_uint8
 from casarbi.pictures.writing import write_image
-from casarbi.training import cache, session
+from casarbi.training import cache
+from casarbi.training import pictures as opening
 from casarbi.training.batches import UNUSABLE, Batches
 from casarbi.training.cache import Cut, open_images
 from casarbi.training.header import KEY
@@ -118,7 +119,7 @@ def test_a_disk_without_locks_is_a_warning(runs, monkeypatch, number):
 
 def test_a_folder_that_cannot_be_written_is_said_before_any_picture_is_made(runs, monkeypatch):
     (runs.place / "file").write_text("")
-    monkeypatch.setattr(session, "open_images", lambda *rest: pytest.fail("pictures were opened first"))
+    monkeypatch.setattr(opening, "open_images", lambda *rest: pytest.fail("pictures were opened first"))
     with pytest.raises(CasarbiError, match="file/run cannot be written .*: choose another --out"):
         runs("file/run")
 

@@ -8,8 +8,8 @@ import torch
 
 from casarbi.checkpoints import read_checkpoint
 from casarbi.errors import CasarbiError
-from casarbi.training import snapshots, trainer
-from casarbi.training.header import read_header
+from casarbi.training import recorder, snapshots
+from casarbi.training.describe import read_header
 from casarbi.training.presets import DataSettings
 from casarbi.training.snapshots import read_snapshot
 
@@ -74,13 +74,13 @@ def test_full_disk_does_not_stop_training_before_its_end(runs, monkeypatch):
         written.append(state.step)
         return real(folder, state, *rest)
 
-    monkeypatch.setattr(trainer, "write_snapshot", write)
+    monkeypatch.setattr(recorder, "write_snapshot", write)
     assert runs("run").weights and written == [3, 15, 18, 20]
     assert sum("the disk is full" in note for note in runs.listener.notes) == 3
 
 
 def test_full_disk_at_the_end_is_one_sentence(runs, monkeypatch):
-    monkeypatch.setattr(trainer, "write_snapshot", full)
+    monkeypatch.setattr(recorder, "write_snapshot", full)
     with pytest.raises(CasarbiError, match="A snapshot of step 20 cannot be written.*disk is full.*--resume"):
         runs("run")
 
@@ -93,7 +93,7 @@ def test_draft_of_a_failed_snapshot_is_removed(runs, monkeypatch):
 
 
 def test_too_little_space_is_said_before_the_first_step(runs, monkeypatch):
-    monkeypatch.setattr(trainer, "free_bytes", lambda folder: 1000)
+    monkeypatch.setattr(snapshots, "free_bytes", lambda folder: 1000)
     with pytest.raises(CasarbiError, match="has 1,000 bytes free, but snapshots take up to"):
         runs("run")
 

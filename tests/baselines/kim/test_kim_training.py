@@ -21,8 +21,8 @@ from casarbi.pictures.resize import resize
 from casarbi.training.batches import Batches
 from casarbi.training.presets import Preset, load_preset
 from casarbi.training.progress import SilentReporter
+from casarbi.training.run import Place
 from casarbi.training.session import Start, train
-from casarbi.training.trainer import Place
 from casarbi.training.validation import mean_psnr, validation_pairs
 
 TINY = CONFIG.as_json()
@@ -109,7 +109,7 @@ def test_denoiser_takes_the_first_stage_and_scales_its_latents(first_stage_file)
     batches = Batches(IMAGES, task.recipe, 0, 3)
     batch = batches[0]
     assert task.network.scale_factor.isnan()
-    task.begin(batches)
+    task.begin(lambda: batches[0])
     net, given = task.network, load_first_stage(first_stage_file)
     assert all(torch.equal(a, b) for a, b in zip(net.first_stage.parameters(), given.parameters(), strict=True))
     latent = net.latent(from_uint8(batch["hr"]) * 2 - 1, torch.randn(3, 2, 8, 8))
@@ -121,7 +121,7 @@ def test_denoiser_takes_the_first_stage_and_scales_its_latents(first_stage_file)
 def test_training_lowers_the_validation_loss_and_the_file_is_a_model(first_stage_file, tmp_path):
     torch.manual_seed(0)
     task = denoiser(first_stage=str(first_stage_file))
-    task.begin(Batches(IMAGES, task.recipe, 0, 3))
+    task.begin(lambda: Batches(IMAGES, task.recipe, 0, 3)[0])
     with torch.no_grad():
         first = task.validate(task.network.eval(), IMAGES).metrics
     learn(task, IMAGES, 40)
@@ -184,7 +184,7 @@ def test_alignment_reports_both_terms(tmp_path):
     task.network.load_state_dict(kim(str(path)).network.state_dict())
     batches = Batches(IMAGES, task.recipe, 0, 3)
     batch = batches[0]
-    task.begin(batches)
+    task.begin(lambda: batches[0])
     assert task.network.scale_factor.item() == pytest.approx(0.8)  # that of the model, not of this batch
     losses = task.loss(batch, torch.Generator().manual_seed(0))
     assert losses["loss"].item() == pytest.approx(losses["latent"].item() + losses["image"].item(), rel=1e-6)
@@ -205,9 +205,9 @@ def test_alignment_reports_both_terms(tmp_path):
         (lambda: first_stage(target="sharp"), "antialiased or published"),
         (lambda: first_stage(queries=-1), "queries"),
         (lambda: first_stage(querys=1), "did you mean queries"),
-        (lambda: denoiser().begin({}), "first stage, and none was given: train one"),
-        (lambda: denoiser(first_stage="no.safetensors").begin({}), "no.safetensors is no file"),
-        (lambda: denoiser(loss="alignment").begin({}), "--init FILE"),
+        (lambda: denoiser().begin(dict), "first stage, and none was given: train one"),
+        (lambda: denoiser(first_stage="no.safetensors").begin(dict), "no.safetensors is no file"),
+        (lambda: denoiser(loss="alignment").begin(dict), "--init FILE"),
     ],
 )
 def test_mistakes_are_named(make, words):
@@ -219,4 +219,4 @@ def test_a_first_stage_of_another_layout_is_refused(first_stage_file):
     other = dataclasses.replace(CONFIG, first_stage=dataclasses.replace(CONFIG.first_stage, hidden=(8, 8, 8)))
     task = kim_task(other.as_json() | {"training": {"first_stage": str(first_stage_file)}})
     with pytest.raises(CasarbiError, match=r"hidden=\(8, 8\).*wanted.*hidden=\(8, 8, 8\)"):
-        task.begin({})
+        task.begin(dict)
