@@ -69,8 +69,8 @@ class Hair:
         self.where = _window(frame, cut)
         self.frame, self.cut = frame.crop(self.where), cut
         u, v = self.frame.u, self.frame.v
-        across, along = self._flow(u, v)
-        self._comb(across, along)
+        across, along, self.parting = self._flow(u, v)
+        self.across, self.locks, self.strands = self._comb(across, along)
         self.outer = self._outline(u, v) + self.locks * np.float32(cut.rag)
         soft = 0.006 + 0.35 * cut.rag
         body = smooth(-soft, soft, self.outer + self.strands * np.float32(0.012))
@@ -86,43 +86,42 @@ class Hair:
         self.dome = np.sqrt(np.clip(self.outer * np.float32(1.6), 0.004, 1)) * np.float32(0.5)
         self.z = self.dome + self.locks * np.float32(0.03) + self.strands * np.float32(0.008)
 
-    def _flow(self, x: Array, y: Array) -> tuple[Array, Array]:
-        """Find the strand coordinates: `across` is constant along a strand, `along` runs down it."""
+    def _flow(self, x: Array, y: Array) -> tuple[Array, Array, Array | float]:
+        """Strand coordinates (`across` is constant along a strand, `along` runs down it), and the parting."""
         p, cut = self.frame.person, self.cut
-        self.parting: Array | float = 0.0
         if cut.flow == "fall":
             # Parabolas that leave the parting sideways and end hanging down.
             dx = x - np.float32(p.part) * smooth(0.5, -0.3, y)
             line = dx * (1 / 0.014)
-            self.parting = bump(line * line) * smooth(-p.hairline + 0.02, -p.hairline - 0.06, y)
-            return dx / np.sqrt(np.maximum(y + (0.93 + cut.top), 0) + 0.05), y + 0.3 * np.abs(x)
+            parting = bump(line * line) * smooth(-p.hairline + 0.02, -p.hairline - 0.06, y)
+            return dx / np.sqrt(np.maximum(y + (0.93 + cut.top), 0) + 0.05), y + 0.3 * np.abs(x), parting
         if cut.flow == "sweep":
             dx, dy = x - np.float32(0.66 if p.part > 0 else -0.66), y - 0.3
-            return np.sqrt(dx * dx + dy * dy) * np.float32(1.1), dx * np.float32(0.9)
+            return np.sqrt(dx * dx + dy * dy) * np.float32(1.1), dx * np.float32(0.9), 0.0
         dx, dy = x - np.float32(p.part * 0.4), y - 0.35
         turn = dx / (np.abs(dx) + np.abs(dy) + 1e-3)
         turn = np.where(dy < 0, turn, np.sign(dx) * (2 - np.abs(turn)))
-        return turn * np.float32(1.25), np.sqrt(dx * dx + dy * dy)
+        return turn * np.float32(1.25), np.sqrt(dx * dx + dy * dy), 0.0
 
-    def _comb(self, across: Array, along: Array) -> None:
-        """Bend the flow, then read the noise of locks and strands along it."""
+    def _comb(self, across: Array, along: Array) -> tuple[Array, Array, Array]:
+        """Bend the flow, then read noise along it: the bent `across`, locks and strands."""
         cut, grid, start = self.cut, (self.frame.columns, self.frame.rows), offset(self.frame, 11)
         across = across + sheet(*grid, 0.37, start, 1) * np.float32(0.05 + 0.09 * cut.curl)
         across += sheet(*grid, 0.15, start, 2) * np.float32(0.012 + 0.04 * cut.curl)
         along = along + sheet(*grid, 0.12, start, 4) * np.float32(0.2 * cut.curl)
         tall = np.float32(1.0 + 4.0 * min(cut.curl, 1.0))
         along *= tall
-        self.across = across
         at = np.float32(start)
-        self.locks = noise(across * 11 + at, along * np.float32(1.3), 3)
-        self.locks += noise(across * 23 + at, along * np.float32(2.2), 4) * np.float32(0.6)
-        self.strands = noise(across * 52 + at, along * np.float32(2.6), 5) * np.float32(0.8)
-        self.strands += noise(across * 104 + at, along * np.float32(4.5), 6) * np.float32(0.95)
+        locks = noise(across * 11 + at, along * np.float32(1.3), 3)
+        locks += noise(across * 23 + at, along * np.float32(2.2), 4) * np.float32(0.6)
+        strands = noise(across * 52 + at, along * np.float32(2.6), 5) * np.float32(0.8)
+        strands += noise(across * 104 + at, along * np.float32(4.5), 6) * np.float32(0.95)
         if cut.curl > 0.9:
             ring = sheet(*grid, 0.035, start, 7)
-            self.strands *= np.float32(0.55)
-            self.strands += 3 * ring * ring - 0.7
-            self.strands += sheet(*grid, 0.0165, start, 8) * np.float32(0.7)
+            strands *= np.float32(0.55)
+            strands += 3 * ring * ring - 0.7
+            strands += sheet(*grid, 0.0165, start, 8) * np.float32(0.7)
+        return across, locks, strands
 
     def _outline(self, x: Array, y: Array) -> Array:
         """Signed distance inside the outer outline, roughly in face units."""
