@@ -22,8 +22,6 @@ _DRAFT = re.compile(r"\.casarbi-(?P<host>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{
 # What earlier versions called theirs; these names do not say on which machine.
 _OLD_DRAFT = re.compile(r"\..+-\d+\.tmp|\.\d{20}-[0-9a-f]{8}\.npz|\..+\.json\.[0-9a-f]{8}")
 _ABANDONED_SECONDS = 24 * 3600
-_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
-"""What a disk answers that cannot lock files."""
 
 
 @contextmanager
@@ -92,34 +90,6 @@ def _this_host() -> str:
     except OSError:
         namespace = 0
     return hashlib.sha256(f"{platform.node()} {namespace}".encode(errors="surrogateescape")).hexdigest()[:8]
-
-
-@contextmanager
-def exclusive(path: Path) -> Iterator[bool]:
-    """Hold a lock file while the block runs; the system releases it even after a kill.
-
-    Yields:
-        Whether the lock is held: some network disks, and Windows, have none.
-
-    Raises:
-        BlockingIOError: if another process holds it.
-        OSError: if the file cannot be opened.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        yield False
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            held = True
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-            held = False
-        yield held
 
 
 def write_json(path: Path, content: Any) -> None:
