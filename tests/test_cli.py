@@ -170,7 +170,7 @@ def test_output_on_a_poor_code_page(folder, encoding):
     """A name that the console cannot print must not end a run whose picture is made."""
     (folder / "a.png").rename(folder / "图 é🙂.png")
     env = os.environ | {"PYTHONIOENCODING": encoding}
-    command = [sys.executable, "-m", "casarbi.cli", "upscale", str(folder / "图 é🙂.png"), "-s", "2"]
+    command = [sys.executable, "-m", "casarbi.cli", "upscale", str(folder / "图 é🙂.png"), "-s", "2", "-m", "bicubic"]
     done = subprocess.run(command, env=env, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert b"\\u56fe" in done.stdout and b"->" in done.stdout

@@ -32,8 +32,13 @@ MADE: dict[str, torch.Tensor] = {}
 
 
 def cases(*parts: str) -> pytest.MarkDecorator:
-    """Cases whose names hold one of the parts; on whole diffusion models, and with large outputs, they are slow."""
-    slow = {name for name in CASES if str(CASES[name]["model"]).startswith("ldm") or name.endswith(("384", "816"))}
+    """Cases whose names hold one of the parts.
+
+    On whole diffusion models (464 million parameters), and with outputs of 384 px and more (a tenth of a million queries
+    of the MLP each), they are slow; outputs up to 254 px go the same way.
+    """
+    large = ("384", "576", "816")
+    slow = {name for name in CASES if str(CASES[name]["model"]).startswith("ldm") or name.endswith(large)}
     chosen = [
         pytest.param(CASES[name]["model"], name, id=name, marks=[pytest.mark.slow] if name in slow else [])
         for name in CASES
