@@ -34,8 +34,8 @@ MADE: dict[str, torch.Tensor] = {}
 def cases(*parts: str) -> pytest.MarkDecorator:
     """Cases whose names hold one of the parts.
 
-    On whole diffusion models (464 million parameters), and with outputs of 384 px and more (a tenth of a million queries
-    of the MLP each), they are slow; outputs up to 254 px go the same way.
+    On whole diffusion models (464 million parameters), and with outputs of 384 px and more (over 100,000 queries
+    of the MLP each), they are slow; outputs of up to 254 px go the same way.
     """
     large = ("384", "576", "816")
     slow = {name for name in CASES if str(CASES[name]["model"]).startswith("ldm") or name.endswith(large)}
