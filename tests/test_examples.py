@@ -5,6 +5,7 @@ import importlib
 from pathlib import Path
 
 import pytest
+import torch
 
 PROJECT = Path(__file__).parents[1]
 PACKAGES = ("casarbi", "baselines", "benchmarks", "reports")
@@ -25,3 +26,11 @@ def test_examples_run(name, capsys):
 
 def test_examples_are_found():
     assert len(MODULES) > 20
+
+
+def test_the_readme_s_python_runs():
+    """Of CONTRIBUTING.md's, see tests/benchmarks/test_cli_bench.py."""
+    code = (PROJECT / "README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    names = {"lr": torch.rand(1, 3, 16, 16)}
+    exec(code, names)
+    assert names["large"].shape == (1, 3, 85, 85)
