@@ -111,7 +111,7 @@ MODELS += ("baselines.outputs", "baselines.spandrel", "casarbi.method.model")
 
 @pytest.fixture(scope="module")
 def loaded():
-    """What importing each model loads, each in a fork of a process that holds torch, the slow part, and nothing else."""
+    """What importing each model loads, each in a fork of a process that holds torch, the slow part, and no more."""
     code = (
         "import importlib, json, os, sys, torch\n"
         "for name in sys.argv[1:]:\n"
