@@ -17,6 +17,7 @@ from casarbi.errors import CasarbiError
 from casarbi.files import replacing
 from casarbi.pictures.inspection import check_batch
 from casarbi.pictures.pixels import to_uint8
+from casarbi.pictures.sheet import contact_sheet, nearest
 from casarbi.scales import scale_label
 from casarbi.sr import image_seed
 from reports.document import Picture
@@ -53,8 +54,6 @@ def samples(spec: PanelSpec, bench: Bench, store: Store) -> list[Picture]:
 @torch.inference_mode()
 def _draw(bench: Bench, columns: Mapping[str, str], images: Sequence[str], scale: float) -> bytes:
     """PNG with a line per image: LR, the output of each method under its name in `columns`, GT."""
-    from reports.charts import contact_sheet, nearest  # brings Matplotlib, which a sheet that is there does not need
-
     tiles = []
     for image in images:
         pair = bench.job.protocol.pairs(bench.dataset, image, [scale])[0]

@@ -5,8 +5,8 @@ from pathlib import Path
 from casarbi.data import create_dataset
 from casarbi.data.protocol import PROTOCOLS
 from casarbi.pictures.pixels import to_uint8
+from casarbi.pictures.sheet import contact_sheet, nearest
 from casarbi.sr import create_model
-from reports.charts import contact_sheet, nearest
 
 SCALES = (5.3, 8.0, 12.0)
 SHEETS = {

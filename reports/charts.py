@@ -1,12 +1,10 @@
-"""Small pictures of a report: metric over scale as inline SVG, and contact sheets of samples as PNG."""
+"""Charts of a report: a metric over the scale, as inline SVG."""
 
 from __future__ import annotations
 
 import io
 import math
 import re
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -14,7 +12,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from PIL import Image, ImageDraw, ImageFont
 
 from casarbi.plain import visible
 from casarbi.scales import scale_label
@@ -40,9 +37,6 @@ STYLE: dict[Any, Any] = {
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
 }
-FONT = str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf")
-"""Ships with Matplotlib, so that a sheet is the same everywhere; Pillow's own font lacks the times sign."""
-
 MARKERS = "osD^vPX*"
 
 Line = tuple[str, int, bool, list[tuple[float, float, float, float]]]
@@ -70,49 +64,6 @@ def metric_chart(panel: Panel, metric: MetricColumn) -> str:
         stream = io.StringIO()
         FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None, "Creator": None})
     return _inline(stream.getvalue(), f"{panel.name}-{metric.name}", f"{metric.label} over the scale")
-
-
-def contact_sheet(images: Sequence[tuple[str, np.ndarray]], columns: int) -> bytes:
-    """Lay labelled images out in rows, pixel for pixel, as PNG bytes.
-
-    Args:
-        images: (label, uint8 (H, W, 3)); smaller images are centred in their tile, never resampled.
-        columns: images in a row.
-
-    Raises:
-        ValueError: without images or columns, or where an array is not uint8 (H, W, 3).
-    """
-    if not images or columns < 1:
-        raise ValueError(f"A contact sheet of {len(images)} images in {columns} columns is empty.")
-    for label, array in images:
-        if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
-            raise ValueError(f"'{label}' is {array.dtype} {array.shape}, wanted uint8 (H, W, 3).")
-    gap, strip = 8, 22
-    columns = min(columns, len(images))
-    rows = [images[start : start + columns] for start in range(0, len(images), columns)]
-    width = max(array.shape[1] for _, array in images)
-    heights = [max(array.shape[0] for _, array in row) for row in rows]
-    sheet = Image.new("RGB", (columns * (width + gap) + gap, sum(heights) + len(rows) * (strip + gap) + gap), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.truetype(FONT, 12)
-    top = gap
-    for row, height in zip(rows, heights, strict=True):
-        for place, (label, array) in enumerate(row):
-            left = gap + place * (width + gap)
-            offset = (left + (width - array.shape[1]) // 2, top + (height - array.shape[0]) // 2)
-            sheet.paste(Image.fromarray(array), offset)
-            text = _fitted(visible(label), draw, font, width)
-            draw.text((left + width / 2, top + height + strip / 2 + 1), text, "#1b1f24", font, anchor="mm")
-        top += height + strip + gap
-    stream = io.BytesIO()
-    sheet.save(stream, "PNG", optimize=True)
-    return stream.getvalue()
-
-
-def nearest(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Enlarge (H, W, C) to size (height, width) by repeating pixels: how an LR image is shown, never scored."""
-    rows = np.arange(size[0]) * image.shape[0] // size[0]
-    columns = np.arange(size[1]) * image.shape[1] // size[1]
-    return image[rows[:, None], columns]
 
 
 def _lines(panel: Panel, metric: MetricColumn) -> list[Line]:
@@ -221,11 +172,3 @@ def _inline(svg: str, name: str, words: str) -> str:
 
 def _attribute(text: str) -> str:
     return visible(text).replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;").replace("\\", "\\\\")
-
-
-def _fitted(text: str, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room: int) -> str:
-    if draw.textlength(text, font) <= room:
-        return text
-    while text and draw.textlength(f"{text}…", font) > room:
-        text = text[:-1]
-    return f"{text}…"

@@ -135,7 +135,7 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of a report: PNG bytes (see `figures.contact_sheet`), a caption, and words for who cannot see it."""
+    """A picture of a report: PNG bytes (see `casarbi.pictures.sheet`), a caption, and words for who cannot see it."""
 
     png: bytes
     caption: str

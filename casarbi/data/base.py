@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TypeVar
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from torch import Tensor
 
-    from casarbi.scales import Size
+from casarbi.scales import Size
+
+Factory = TypeVar("Factory", bound=Callable[..., "Dataset"])
 
 
 class Dataset(ABC):
@@ -56,3 +58,17 @@ class Dataset(ABC):
         for image_id in self.ids:
             total.update(f"{image_id}\0{self.digest(image_id)}\n".encode("utf-8", "surrogatepass"))
         return total.hexdigest()
+
+
+def measured_by(protocol: str) -> Callable[[Factory], Factory]:
+    """Mark a data set's factory with the protocol that fits its images; it is used if no other is named.
+
+    Args:
+        protocol: a name among `casarbi.data.protocol.PROTOCOLS`; without a mark it is "whole".
+    """
+
+    def mark(factory: Factory) -> Factory:
+        factory.protocol = protocol  # type: ignore[attr-defined]
+        return factory
+
+    return mark

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from casarbi.data.base import measured_by
 from casarbi.data.files import FileDataset, first
 from casarbi.data.folder import skipped_notes
 from casarbi.data.headers import header_notes, read_header
@@ -30,6 +31,7 @@ CELEBAHQ_FOLDERS = {
 CELEBAHQ_COUNT = 30_000
 
 
+@measured_by("face")
 def ffhq(path: str, *, split: str = "all", n: int | None = None) -> FileDataset:
     """Read FFHQ: `00000.png` to `69999.png`, in one folder or in sub-folders of 1000.
 
@@ -57,6 +59,7 @@ def ffhq(path: str, *, split: str = "all", n: int | None = None) -> FileDataset:
     return _faces("ffhq", folder, listing, files, FFHQ_SIDES, n, stop - start)
 
 
+@measured_by("face")
 def celebahq(path: str, *, size: int | None = None, n: int | None = None) -> FileDataset:
     """Read a copy of CelebA-HQ at 1024 or 256 px; an id is a file's name without the suffix.
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from casarbi.data.base import measured_by
 from casarbi.data.files import FileDataset, first
 from casarbi.data.headers import header_notes
 from casarbi.errors import CasarbiError
@@ -147,6 +148,7 @@ PHOTOS = (
 )
 
 
+@measured_by("photo")
 def photos(*, n: int | None = None) -> FileDataset:
     """Find the photographs in the installed packages; one that is missing or other than it was is left out and named.
 

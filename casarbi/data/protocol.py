@@ -26,6 +26,7 @@ from casarbi.data.pairs import Pair, centre_square, fixed_pairs, patch_pair
 from casarbi.errors import CasarbiError, near_names
 from casarbi.pictures.pixels import from_uint8, to_uint8
 from casarbi.pictures.resize import resize, resize_matlab
+from casarbi.references import DATASETS, Reference
 from casarbi.scales import Size, scale_label, target_size
 from casarbi.sr import image_seed
 
@@ -243,7 +244,10 @@ def get_protocol(name: str) -> Protocol:
     return PROTOCOLS[name]
 
 
-def default_protocol(dataset_name: str) -> Protocol:
-    """The protocol used where none is named: it fits the pictures' kind and never cuts a border or a colour."""
-    kinds = {"portraits": "face", "ffhq": "face", "celebahq": "face", "photos": "photo", "deadleaves": "div2k-patch"}
-    return PROTOCOLS[kinds.get(dataset_name, "whole")]
+def default_protocol(name: str) -> Protocol:
+    """The protocol used for a registered data set if none is named: its factory says which (see `measured_by`)."""
+    try:
+        factory, _ = DATASETS.factory(Reference.parse(name))
+    except Exception:  # unknown, or a plug-in that cannot be imported: whoever opens it is told what is wrong
+        return PROTOCOLS["whole"]
+    return PROTOCOLS[getattr(factory, "protocol", "whole")]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 
-import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import InitProcessGroupKwargs
 
+from casarbi.devices import pick_device
 from casarbi.errors import CasarbiError
 
 PATIENCE = timedelta(hours=12)
@@ -30,10 +30,7 @@ def make_accelerator(precision: str, device: str) -> Accelerator:
     AcceleratorState._reset_state(reset_partial_state=int(os.environ.get("WORLD_SIZE", "1")) == 1)
     os.environ.pop("ACCELERATE_TORCH_DEVICE", None)
     if device != "auto":
-        try:
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError):
-            raise CasarbiError(f"There is no device '{device}' here: use --device cpu or auto.") from None
+        pick_device(device)
         if device != "cuda":
             os.environ["ACCELERATE_TORCH_DEVICE"] = device
     mixed = "bf16" if precision == "bfloat16" else "no"

@@ -75,7 +75,7 @@ class Recorder:
     def show(self, found: Validation, of_how_many: str = "") -> None:
         """Write the contact sheet of a validation, and tell its metrics; `of_how_many` is said after them."""
         step = self._state.step
-        if found.sheet:
+        if found.sheet and found.sheet.rows:
             picture = draw_sheet(found.sheet)
             path = self._place.pictures / f"step-{step:08d}.png"
             self._write("a picture", lambda: write_image(path, picture))

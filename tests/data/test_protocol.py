@@ -9,6 +9,7 @@ from casarbi.data.protocol import PROTOCOLS, Protocol, default_protocol, get_pro
 from casarbi.errors import CasarbiError
 from casarbi.pictures.pixels import to_uint8
 from casarbi.pictures.resize import resize
+from casarbi.references import DATASETS
 
 
 class OneImage(Dataset):
@@ -128,7 +129,13 @@ def test_a_mistyped_protocol_is_answered_with_near_names():
         get_protocol("div2kfull")
 
 
-def test_default_protocols_never_cut_a_border():
-    for name in ("portraits", "photos", "celebahq", "folder", "div2k", "anything"):
-        protocol: Protocol = default_protocol(name)
-        assert protocol.border == "none" and protocol.quantise
+@pytest.mark.parametrize("name", [*DATASETS.names(), "anything"])
+def test_default_protocols_never_cut_a_border(name):
+    protocol: Protocol = default_protocol(name)
+    assert protocol.border == "none" and protocol.quantise
+
+
+def test_a_data_set_says_which_protocol_fits_its_images():
+    usual = {name: default_protocol(name).name for name in DATASETS.names()}
+    assert usual["portraits"] == usual["ffhq"] == usual["celebahq"] == "face"
+    assert (usual["photos"], usual["deadleaves"], usual["folder"]) == ("photo", "div2k-patch", "whole")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.charts import contact_sheet
+from casarbi.pictures.sheet import contact_sheet
 from reports.document import COLUMNS, CONDITIONS, Document, Matrix, Method, MetricColumn, Panel, Picture
 
 NAN = math.nan

@@ -121,8 +121,8 @@ def test_impossible_noise_is_refused(noise, words):
 def test_sheet_shows_pixels_as_they_are():
     lr = torch.rand(3, 16, 16)
     sheet = draw_sheet(Sheet(("LR", "GT"), ((lr, torch.rand(3, 128, 128)), (lr, torch.rand(3, 85, 85)))))
-    assert sheet.dtype == torch.uint8 and sheet.shape == (3, 18 + 128 + 4 + 96 + 4, 128 + 4 + 128)
-    assert torch.equal(sheet[:, 18:146:8, 0:128:8], lr.mul(255).round().to(torch.uint8))
+    assert sheet.dtype == torch.uint8 and sheet.shape == (3, 8 + (128 + 30) + (96 + 30), 8 + 2 * (128 + 8))
+    assert torch.equal(sheet[:, 8:136:8, 8:136:8], lr.mul(255).round().to(torch.uint8))
 
 
 @pytest.mark.parametrize(

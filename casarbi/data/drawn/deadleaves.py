@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from casarbi.data.base import measured_by
 from casarbi.data.drawn.leaves.masks import BOX, POLYGON_SIDES, SHAPES, STROKE, Leaves, paint, paint_strokes
 from casarbi.data.drawn.leaves.surfaces import draw_surfaces, noise_tile, shade
 from casarbi.data.drawn.procedural import Procedural
@@ -157,6 +158,7 @@ def reduce(colour: np.ndarray) -> np.ndarray:
     return colour
 
 
+@measured_by("div2k-patch")
 def deadleaves(*, split: str = "test", n: int = 32, size: int = 256) -> Procedural:
     """Build the data set that `deadleaves?split=test&n=32&size=256` names."""
     return Procedural("deadleaves", VERSION, render, split=split, n=n, size=size, sizes=SIZES)

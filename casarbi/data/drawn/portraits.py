@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from casarbi.data.base import Dataset
+from casarbi.data.base import Dataset, measured_by
 from casarbi.data.drawn.portrait.film import develop, halve, quantise, sharpen
 from casarbi.data.drawn.portrait.frame import Frame
 from casarbi.data.drawn.portrait.person import draw_person
@@ -28,6 +28,7 @@ SIZES = (32, 512)
 """Smallest and largest side in pixels."""
 
 
+@measured_by("face")
 def portraits(*, split: str = "test", n: int = 32, size: int = 256) -> Dataset:
     """Make the data set from a reference such as `portraits?split=test&n=32&size=256`.
 
