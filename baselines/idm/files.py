@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from baselines.ddpm import TABLES, differing
+from baselines.idm.config import SCALE_OF_DF2K, SCALE_OF_FACES, IDMConfig
 from baselines.idm.diffusion import ScheduleConfig
-from baselines.idm.network import PUBLISHED, IDMNetwork, NetworkConfig, never_used
+from baselines.idm.network import PUBLISHED, IDMNetwork, never_used
 from casarbi.checkpoints import (
     Checkpoint,
     examples,
@@ -31,77 +29,17 @@ from casarbi.settings import build
 from casarbi.weights import find_trained, packaged_weights
 
 METHOD = "idm"
-SAMPLERS = ("ancestral", "ddim")
 WIDTH_KEY = "denoise_fn.ups.3.imnet.0.weight"
 """Its width tells the published network (514) from the variant with cell decoding (516)."""
 
 BUFFERS = (*TABLES, "ddim_c1")
 """Schedule in official files; all of them follow from the betas, and the published sampler reads the file's."""
 
-SCALE_OF_FACES, SCALE_OF_DF2K = 8.0, 4.0
-
 OFFICIAL_FACTS = {"licence": "none stated (Ree1s/IDM has no licence file)", "source": "trained with Ree1s/IDM"}
 OFFICIAL_WARNING = (
     "IDM: the file does not say which code trained it. Before 30 Jun 2023 that always trained at the largest scale, so "
     "other scales may come out poor (Ree1s/IDM#22), and neither code has a rule for p beyond the largest scale."
 )
-
-
-@dataclass(frozen=True)
-class SamplingConfig:
-    """How the chain is run. Nothing of it is trained.
-
-    Attributes:
-        sampler: `ancestral` or `ddim`.
-        steps: steps of the chain, 0 for those that are published: all of the schedule, or DDIM's 199.
-        clamp: keep predicted images in [-1, 1]: `published` (ancestral does, DDIM does not), `on` or `off`.
-        start: 0 to start from noise, as published; or how many steps of the schedule the chain lies in, the noisiest
-            of which then adds its noise to the bicubic enlargement of the LR image (Chung et al., CVPR 2022, arXiv
-            2112.05146). The noisiest steps decide little but the colours of the whole image, which a short training
-            does not learn (docs/choices.md).
-    """
-
-    sampler: str = "ancestral"
-    steps: int = 0
-    clamp: str = "published"
-    start: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse unknown words."""
-        if self.sampler not in SAMPLERS:
-            raise CasarbiError(f"IDM's sampler {quote(self.sampler)} is unknown, wanted {' or '.join(SAMPLERS)}.")
-        if self.clamp not in ("published", "on", "off"):
-            raise CasarbiError(f"IDM's clamp {quote(self.clamp)} is unknown, wanted published, on or off.")
-        if self.steps < 0:
-            raise CasarbiError(f"IDM's steps={self.steps} must be at least 1, or 0 for the published ones.")
-        if self.start < 0:
-            raise CasarbiError(f"IDM's start={self.start} must be at least 1, or 0 to start from noise.")
-
-
-@dataclass(frozen=True)
-class IDMConfig:
-    """Everything that makes an IDM.
-
-    Attributes:
-        network: its widths.
-        schedule: the noise that it was trained with.
-        sampling: may be changed when a model is opened.
-        max_scale: largest scale of training, at which p = 1.
-    """
-
-    network: NetworkConfig = field(default_factory=NetworkConfig)
-    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    sampling: SamplingConfig = field(default_factory=SamplingConfig)
-    max_scale: float = SCALE_OF_FACES
-
-    def __post_init__(self) -> None:
-        """Refuse a scale at which p means nothing."""
-        if not 1 < self.max_scale < math.inf:
-            raise CasarbiError(f"IDM's max_scale={self.max_scale:g} must be a number above 1, where p is 0.")
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain JSON, every value stated."""
-        return json.loads(json.dumps(asdict(self)))
 
 
 @dataclass(frozen=True)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 from torch import Tensor
 
 from baselines.ddpm import Step, ancestral, ddim
+from baselines.idm.config import IDMConfig
 from baselines.idm.diffusion import noise_to_level, published_ddim_chain, spaced_chain, whole_chain
-from baselines.idm.files import IDMConfig, SamplingConfig, find_idm, load_idm
+from baselines.idm.files import find_idm, load_idm
 from baselines.idm.network import Condition, IDMNetwork, used_parameters
 from baselines.idm.scale import p_at_one, scale_number
 from casarbi.errors import CasarbiError
 from casarbi.network_model import NetworkModel, WeightsInfo
 from casarbi.pictures.resize import resize
-from casarbi.references import with_options
 from casarbi.sampling import image_noise
 from casarbi.scales import Size
+from casarbi.settings import Option, change
 
 REVISION = 1
 """Raised when a change of this code changes what the same weights and options give: part of the identity."""
@@ -62,7 +62,7 @@ class IDM(NetworkModel):
         self.rule, self.at_one = p, p_at_one(p, config.max_scale, max_scale)
         self.widest = sum(config.network.channels[:2])
         self.steps = plan_steps(config)
-        self.clamp = clamps(config.sampling)
+        self.clamp = config.sampling.clamps
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -131,45 +131,30 @@ def plan_steps(config: IDMConfig) -> list[Step]:
     return whole_chain(alpha_bar) if sampling.sampler == "ancestral" else published_ddim_chain(alpha_bar)
 
 
-def clamps(sampling: SamplingConfig) -> bool:
-    """Whether predicted images are kept in [-1, 1]; published: by the ancestral sampler, not by DDIM."""
-    return sampling.sampler == "ancestral" if sampling.clamp == "published" else sampling.clamp == "on"
-
-
 def idm(
     weights: str = "mini-face",
     *,
-    sampler: str | None = None,
-    steps: int | None = None,
-    clamp: str | None = None,
-    start: int | None = None,
-    p: str = "extend",
-    max_scale: float | None = None,
+    p: Annotated[
+        str,
+        Option(
+            "rule of the scale number that the network is told: extend, with p = 1 at the largest scale of training "
+            "and more beyond it; or relative, with p = 1 at max_scale"
+        ),
+    ] = "extend",
+    max_scale: Annotated[float | None, Option("largest scale of the evaluation, for p=relative")] = None,
+    **options: Annotated[Any, IDMConfig],
 ) -> IDM:
     """Build the model that `idm[:WEIGHTS][?option=value&…]` names; options not given are as in the weights' header.
 
-    An official file has no header; it is sampled by the published ancestral chain of 2000 steps, and its p is 1 at
-    scale 8, or at 4 where it has the layout of the DF2K file.
+    The weights are a PREFIX_gen.pth of Ree1s/IDM or its PREFIX, a file that casarbi train wrote, or the name of weights
+    that come with this package. An official file has no header; it is sampled by the published ancestral chain of 2000
+    steps, and its p is 1 at scale 8, or at 4 if it has the layout of the DF2K file.
 
-    Args:
-        weights: a PREFIX_gen.pth of Ree1s/IDM or its PREFIX, a file that casarbi train wrote, or the name of weights
-            that come with this package.
-        sampler: ancestral or ddim.
-        steps: evenly spaced steps of the schedule; 0 for the published ones, which are all of it (2000 in official
-            files), or of DDIM 199 at every tenth index of 2000.
-        clamp: published (ancestral keeps predicted images in [-1, 1], DDIM does not), on or off.
-        start: 0 to start from noise, as published; or from how many steps of the schedule the chain is taken, the
-            noisiest of which then adds its noise to the LR image's bicubic enlargement.
-        p: rule of the scale number that the network is told: extend, where the largest scale of training has p = 1 and
-            larger ones more; or relative, where `max_scale` has. The published code has no rule beyond the largest
-            scale: fed with larger HR pictures it does as relative, and which of the two gave the paper's figures for
-            10x and 12x is not known. The network runs with both.
-        max_scale: the largest scale of the evaluation, for p=relative.
+    The published code has no rule of p beyond the largest scale of training: fed with larger HR pictures it does as
+    p=relative, and which of the two gave the paper's figures for 10x and 12x is not known.
 
     Raises:
-        CasarbiError: where the weights are missing or unreadable, or an option cannot be used.
+        CasarbiError: if the weights are missing or unreadable, or an option cannot be used.
     """
     found = load_idm(find_idm(weights))
-    sampling = with_options(found.config.sampling, sampler=sampler, steps=steps, clamp=clamp, start=start)
-    config = replace(found.config, sampling=sampling)
-    return IDM(found.network, config, found.info, p=p, max_scale=max_scale)
+    return IDM(found.network, change(found.config, options), found.info, p=p, max_scale=max_scale)

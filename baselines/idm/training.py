@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from baselines.idm.config import IDMConfig
 from baselines.idm.costs import idm_cost
 from baselines.idm.diffusion import draw_levels, noise_to_level
-from baselines.idm.files import METHOD, IDMConfig, load_idm, save_idm
+from baselines.idm.files import METHOD, load_idm, save_idm
 from baselines.idm.model import IDM, plan_steps
 from baselines.idm.network import IDMNetwork, never_used, orthogonal_start
 from baselines.idm.scale import training_side
@@ -33,7 +34,7 @@ from casarbi.training.validation import check_scales, validate_model
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """Items, loss and validation; everything else is `baselines.idm.files.IDMConfig`.
+    """Items, loss and validation; everything else is `baselines.idm.config.IDMConfig`.
 
     Attributes:
         lr_side: side of the LR images.

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from baselines.ddpm import LONGEST_SCHEDULE
 from casarbi.errors import CasarbiError
 from casarbi.plain import quote
 from casarbi.scales import Size
+from casarbi.settings import Choices, Option, check_choices
 
 MOST_ENLARGED = 64
 """Far beyond the 8 and 4 that are published; memory grows with its square."""
@@ -114,35 +115,41 @@ class DiffusionConfig:
 
 
 @dataclass(frozen=True)
-class SamplingConfig:
-    """How the chain is run; nothing of it is trained. The defaults are the published evaluation (docs/kim.md §5.3).
+class KimSampling:
+    """How the chain is run; nothing of it is trained. The defaults are the published evaluation (docs/kim.md §5.3)."""
 
-    Attributes:
-        steps: S; DDIM walks every (timesteps // S)-th step.
-        eta: 1 for the published, fully stochastic DDIM, 0 for the deterministic one.
-        drop_noisiest: official code leaves the noisiest step out and starts pure noise at the one below: 199 network
-            calls at S = 200.
-        last_noise: official code adds noise after the last step too.
-        last_alpha: the alpha-bar that the last step leads to: "first" (official: that of step 0) or "one" (no noise).
-        posterior: the condition of a Gaussian first stage is its `sample` (official), or its `mean`.
-        start: 0 to start from noise (official); or the step below which all of the chain lies, which then starts from
-            the condition, the latent of the LR image, with the noise of its first step (Chung et al., CVPR 2022, arXiv
-            2112.05146; docs/choices.md).
-    """
-
-    steps: int = 200
-    eta: float = 1.0
-    drop_noisiest: bool = True
-    last_noise: bool = True
-    last_alpha: str = "first"
-    posterior: str = "sample"
-    start: int = 0
+    steps: Annotated[int, Option("S: DDIM walks every (timesteps // S)-th step; published 200")] = 200
+    eta: Annotated[float, Option("1 for the published, fully stochastic DDIM, 0 for the deterministic one")] = 1.0
+    drop_noisiest: Annotated[
+        bool,
+        Option(
+            "leave the noisiest step out and start pure noise at the one below, as published: 199 network calls at "
+            "S = 200"
+        ),
+    ] = True
+    last_noise: Annotated[bool, Option("add noise after the last step too, as published")] = True
+    last_alpha: Annotated[
+        str,
+        Choices("first", "one"),
+        Option("alpha-bar that the last step leads to: that of step 0, as published, or 1, which is no noise"),
+    ] = "first"
+    posterior: Annotated[
+        str,
+        Choices("sample", "mean"),
+        Option("what the condition of a Gaussian first stage is; published: a sample"),
+    ] = "sample"
+    start: Annotated[
+        int,
+        Option(
+            "0 to start from noise, as published; or the step below which all of the chain lies, which then starts "
+            "from the LR image's latent with the noise of its first step"
+        ),
+    ] = 0
+    """For a start see Chung et al., CVPR 2022, arXiv 2112.05146, and docs/choices.md."""
 
     def __post_init__(self) -> None:
         """Refuse unknown words and impossible numbers."""
-        for name, known in (("last_alpha", ("first", "one")), ("posterior", ("sample", "mean"))):
-            if getattr(self, name) not in known:
-                raise CasarbiError(f"{name} is {quote(getattr(self, name))}, wanted {' or '.join(known)}.")
+        check_choices(self)
         if not 0 <= self.eta <= 1:
             raise CasarbiError(f"eta={self.eta} must be from 0 (deterministic) to 1 (as published).")
 
@@ -160,19 +167,19 @@ class KimConfig:
         hr_side: side of the HR images that the encoder sees; an LR image is enlarged by hr_side / lr_side before it
             is encoded as the condition.
         sizes: smallest and largest side that the implicit decoder was trained for.
-        tile: side in latent cells up to which an image is done in one piece; 0 for the side of training.
-        overlap: latent cells that neighbouring tiles share at least; 0 for a quarter of the tile.
+        tile: an image larger than that is done in tiles.
+        overlap: see there.
     """
 
     first_stage: FirstStageConfig = field(default_factory=FirstStageConfig)
     unet: UNetConfig = field(default_factory=UNetConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
-    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    sampling: KimSampling = field(default_factory=KimSampling)
     lr_side: int = 16
     hr_side: int = 128
     sizes: tuple[int, ...] = (32, 128)
-    tile: int = 0
-    overlap: int = 0
+    tile: Annotated[int, Option("side of tiles in latent cells; 0 for that of training")] = 0
+    overlap: Annotated[int, Option("latent cells that tiles share at least; 0 for a quarter of a tile")] = 0
 
     def __post_init__(self) -> None:
         """Refuse parts that do not fit together."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from baselines.ddpm import Step, chain
-from baselines.kim.config import DiffusionConfig, SamplingConfig
+from baselines.kim.config import DiffusionConfig, KimSampling
 from casarbi.errors import CasarbiError
 
 
@@ -21,7 +21,7 @@ def alpha_bars(config: DiffusionConfig) -> Tensor:
     return torch.from_numpy(np.cumprod(1 - config.betas())).float()
 
 
-def plan_steps(config: DiffusionConfig, sampling: SamplingConfig) -> tuple[Step, ...]:
+def plan_steps(config: DiffusionConfig, sampling: KimSampling) -> tuple[Step, ...]:
     """The chain, noisiest step first.
 
     With S steps asked for, t = 1, 1 + c, 1 + 2c, … with c = T // S, as published: S = 200 has 200 of them, S = 7 has 8,

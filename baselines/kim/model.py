@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
@@ -21,16 +21,16 @@ from baselines.kim.files import load_kim
 from baselines.kim.network import KimNetwork
 from baselines.liif.model import check_chunk, default_chunk
 from casarbi.network_model import NetworkModel, WeightsInfo
-from casarbi.references import with_options
 from casarbi.sampling import Noise, image_noise
 from casarbi.scales import Size
+from casarbi.settings import Option, change
 from casarbi.tiles import blend, cut_up
 from casarbi.weights import find_trained
 
 REVISION = 1
 """Raised when a change of this code changes what the same weights and options give: part of the identity."""
 
-WANTED = "a checkpoint file, of the published code's training or of casarbi train"
+EXPECTED = "a checkpoint file, of the published code's training or of casarbi train"
 
 CHAIN_SHARE = 0.5
 """Share of the work that the chain is; the decoder is the rest. For progress alone."""
@@ -163,56 +163,21 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
 def kim(
     weights: str = "mini-face",
     *,
-    steps: int | None = None,
-    eta: float | None = None,
-    ema: bool = False,
-    drop_noisiest: bool | None = None,
-    last_noise: bool | None = None,
-    last_alpha: str | None = None,
-    posterior: str | None = None,
-    start: int | None = None,
-    lr_side: int | None = None,
-    hr_side: int | None = None,
-    tile: int | None = None,
-    overlap: int | None = None,
-    chunk: int | None = None,
+    ema: Annotated[bool, Option("take the averaged weights of a published file; published: the raw ones")] = False,
+    lr_side: Annotated[int | None, Option("side of the LR images in training, for a layout not published")] = None,
+    hr_side: Annotated[int | None, Option("the HR side alike; LR images are enlarged by hr_side / lr_side")] = None,
+    chunk: Annotated[int | None, Option("predictions of the decoder at once, which bounds memory alone")] = None,
+    **options: Annotated[Any, KimConfig],
 ) -> Kim:
     """Build the model that `kim[:WEIGHTS][?option=value&…]` names.
 
-    Without options the chain is that of the weights' header, and of published files that of the published evaluation.
-
-    Args:
-        weights: a checkpoint of the published code's training (no trained one was ever published), a file that `casarbi
-            train` wrote, or the name of weights that come with this package.
-        steps: DDIM steps S; published 200.
-        eta: 1 as published, 0 for the deterministic chain.
-        ema: take the averaged weights of a published file; the published evaluation takes the raw ones.
-        drop_noisiest: leave the noisiest step out, as published.
-        last_noise: add noise after the last step too, as published.
-        last_alpha: alpha-bar that the last step leads to: first (published) or one.
-        posterior: the condition of a Gaussian first stage: sample (published) or mean.
-        start: 0 to start from noise, as published; or the step below which the chain lies, which then starts from the
-            LR image's latent with the noise of its first step.
-        lr_side: side of the LR images in training, for files of a layout that was not published.
-        hr_side: the HR side alike; hr_side / lr_side is by how much the LR image is enlarged before it is encoded.
-        tile: side of tiles in latent cells, by default that of training.
-        overlap: latent cells that tiles share, by default a quarter of a tile.
-        chunk: predictions of the implicit decoder at once, which bounds memory; a result does not depend on it.
+    The weights are a checkpoint of the published code's training (no trained one was ever published), a file that
+    `casarbi train` wrote, or the name of weights that come with this package. Without options the chain is that of the
+    weights' header, and of published files that of the published evaluation.
 
     Raises:
-        CasarbiError: where the weights are missing, unreadable or not of Kim, or an option cannot be used.
+        CasarbiError: if the weights are missing, unreadable or not of Kim, or an option cannot be used.
     """
     check_chunk(chunk)
-    loaded = load_kim(find_trained("kim", "Kim", weights, WANTED), ema=ema, lr_side=lr_side, hr_side=hr_side)
-    chain = with_options(
-        loaded.config.sampling,
-        steps=steps,
-        eta=eta,
-        drop_noisiest=drop_noisiest,
-        last_noise=last_noise,
-        last_alpha=last_alpha,
-        posterior=posterior,
-        start=start,
-    )
-    config = with_options(loaded.config, sampling=chain, tile=tile, overlap=overlap)
-    return Kim(loaded.network, config, loaded.info, chunk=chunk)
+    loaded = load_kim(find_trained("kim", "Kim", weights, EXPECTED), ema=ema, lr_side=lr_side, hr_side=hr_side)
+    return Kim(loaded.network, change(loaded.config, options), loaded.info, chunk=chunk)

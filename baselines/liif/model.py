@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
@@ -27,6 +27,7 @@ from casarbi.errors import CasarbiError
 from casarbi.network_model import NetworkModel, WeightsInfo
 from casarbi.plain import quote
 from casarbi.scales import Size
+from casarbi.settings import Option
 from casarbi.weights import find_weights, packaged_weights
 
 OFFICIAL_SCALES = (1.0, 4.0)
@@ -73,16 +74,18 @@ class LIIF(NetworkModel):
         return (torch.stack(same) for same in zip(*made, strict=True))
 
 
-def liif(weights: str = "edsr-baseline-div2k", *, chunk: int | None = None) -> LIIF:
+def liif(
+    weights: str = "edsr-baseline-div2k",
+    *,
+    chunk: Annotated[int | None, Option("predictions at once, which bounds memory (about 4 kB each) alone")] = None,
+) -> LIIF:
     """Build the model that `liif[:WEIGHTS][?chunk=N]` names.
 
-    Args:
-        weights: a file as yinboc/liif saves them, a safetensors file of ours, a name of the weights catalogue, or of
-            weights that come with this project, such as mini-face.
-        chunk: predictions made at once, which bounds memory (about 4 kB each); a result does not depend on it.
+    The weights are a file as yinboc/liif saves them, a safetensors file of ours, or a name of the weights catalogue or
+    of weights that come with this project, such as mini-face.
 
     Raises:
-        CasarbiError: where the weights are missing, unreadable, or not of a LIIF that is known here.
+        CasarbiError: if the weights are missing, unreadable, or not of a LIIF that is known here.
     """
     check_chunk(chunk)
     checkpoint = read_checkpoint(packaged_weights("liif", weights) or find_weights(weights))

@@ -18,11 +18,12 @@ from typing import Any
 import torch
 
 import baselines.idm.files
-from baselines.idm.files import IDMConfig, save_idm
+from baselines.idm.config import IDMConfig
+from baselines.idm.files import save_idm
 from baselines.idm.model import idm
 from baselines.idm.network import IDMNetwork
 from baselines.idm.network import NetworkConfig as IDMWidths
-from baselines.kim.config import DiffusionConfig, FirstStageConfig, KimConfig, SamplingConfig, UNetConfig
+from baselines.kim.config import DiffusionConfig, FirstStageConfig, KimConfig, KimSampling, UNetConfig
 from baselines.kim.files import save_kim
 from baselines.kim.model import kim
 from baselines.kim.network import KimNetwork
@@ -49,7 +50,7 @@ KIM = KimConfig(
     first_stage=FirstStageConfig(channels=32, multipliers=(1, 1), blocks=1, latent=2, hidden=(8,)),
     unet=UNetConfig(channels=32, multipliers=(1, 1), blocks=1, attention=(2,)),
     diffusion=DiffusionConfig(0.001, 0.02, 20),
-    sampling=SamplingConfig(steps=4),
+    sampling=KimSampling(steps=4),
     lr_side=4,
     hr_side=16,
     sizes=(4, 16),

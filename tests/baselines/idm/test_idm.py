@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from baselines.ddpm import Step, ancestral, ddim
+from baselines.idm.config import IDMConfig, IDMSampling
 from baselines.idm.costs import idm_cost
 from baselines.idm.diffusion import (
     ScheduleConfig,
@@ -18,7 +19,6 @@ from baselines.idm.diffusion import (
     spaced_chain,
     whole_chain,
 )
-from baselines.idm.files import IDMConfig, SamplingConfig
 from baselines.idm.layers import activate
 from baselines.idm.model import IDM, plan_steps
 from baselines.idm.network import PUBLISHED, IDMNetwork, NetworkConfig, orthogonal_start, used_parameters
@@ -38,7 +38,7 @@ TINY = NetworkConfig(
     encoder_features=4,
     dropout=0.5,
 )
-CONFIG = IDMConfig(TINY, sampling=SamplingConfig(steps=3))
+CONFIG = IDMConfig(TINY, sampling=IDMSampling(steps=3))
 ABAR = CONFIG.schedule.alpha_bar
 SIZES = [(43, 35), (54, 43), (80, 64), (13, 4)]
 
@@ -48,7 +48,7 @@ def network(**changes) -> IDMNetwork:
     return IDMNetwork(replace(TINY, **changes))
 
 
-def model(sampling: SamplingConfig = CONFIG.sampling, **options) -> IDM:
+def model(sampling: IDMSampling = CONFIG.sampling, **options) -> IDM:
     return IDM(network(), replace(CONFIG, sampling=sampling), **options)
 
 
@@ -59,7 +59,7 @@ def lr() -> torch.Tensor:
 
 @pytest.mark.parametrize("sampler", ["ancestral", "ddim"])
 def test_image_does_not_depend_on_its_batch(lr, sampler):
-    made = model(SamplingConfig(sampler, steps=3))
+    made = model(IDMSampling(sampler, steps=3))
     together = made.upscale(lr, (43, 35), [5, 6, 7])
     assert together.min() >= 0 and together.max() <= 1 and together.std() > 0.01
     for i in (2, 0, 1):
@@ -217,7 +217,7 @@ def test_chains():
     [(("ancestral", 0), 2000), (("ddim", 0), 199), (("ddim", 20), 20), (("ancestral", 4), 4)],
 )
 def test_evaluations_are_those_that_are_made(lr, sampling, count):
-    made = model(SamplingConfig(*sampling))
+    made = model(IDMSampling(*sampling))
     assert made.evaluations(8) == len(plan_steps(made.config)) == count
     if count <= 20:
         calls: list[float] = []
@@ -228,7 +228,7 @@ def test_evaluations_are_those_that_are_made(lr, sampling, count):
 
 def test_start_is_the_enlarged_lr_with_that_steps_noise(lr):
     """Of 2000 steps 400 are left: four of them, and no noisier state is ever asked for."""
-    made = model(SamplingConfig(steps=4, start=400))
+    made = model(IDMSampling(steps=4, start=400))
     assert [step.alpha_bar for step in made.steps] == [ABAR[t] for t in (399, 299, 199, 99)]
     states: list[torch.Tensor] = []
     made.network.denoise_fn.register_forward_hook(lambda module, inputs, output: states.append(inputs[0]))
@@ -242,14 +242,14 @@ def test_start_is_the_enlarged_lr_with_that_steps_noise(lr):
 
 def test_start_that_is_no_step_is_refused():
     with pytest.raises(CasarbiError, match="start=2001 is beyond the 2000 steps"):
-        model(SamplingConfig(steps=4, start=2001))
+        model(IDMSampling(steps=4, start=2001))
     with pytest.raises(CasarbiError, match="start=-1 must be at least 1"):
-        SamplingConfig(start=-1)
+        IDMSampling(start=-1)
 
 
 def test_clamping_is_as_published_unless_said():
-    assert [model(SamplingConfig(sampler)).clamp for sampler in ("ancestral", "ddim")] == [True, False]
-    assert [model(SamplingConfig("ddim", clamp=word)).clamp for word in ("on", "off")] == [True, False]
+    assert [model(IDMSampling(sampler)).clamp for sampler in ("ancestral", "ddim")] == [True, False]
+    assert [model(IDMSampling("ddim", clamp=word)).clamp for word in ("on", "off")] == [True, False]
     x, step = torch.full((1, 3, 2, 2), 9.0), spaced_chain(ABAR, 3)[-1]
     made = ddim(x, lambda x, step: torch.zeros_like(x), [step], lambda: x, clamp=True)
     torch.testing.assert_close(made, torch.ones_like(x))
@@ -292,7 +292,7 @@ def test_rule_of_p_changes_the_picture(lr):
 
 
 def test_identity_is_plain_and_tells_options_apart():
-    samplings = [SamplingConfig(*words) for words in (("ancestral",), ("ddim",), ("ddim", 9), ("ddim", 9, "on"))]
+    samplings = [IDMSampling(*words) for words in (("ancestral",), ("ddim",), ("ddim", 9), ("ddim", 9, "on"))]
     models = [*map(model, samplings), model(p="relative", max_scale=12)]
     texts = {json.dumps(made.identity, allow_nan=False) for made in models}
     assert len(texts) == len(models)

@@ -109,7 +109,7 @@ def test_missing_file_is_never_random_weights(tmp_path, name):
             "state of an optimizer, not weights: name .* PREFIX_gen.pth beside PREFIX_opt.pth",
         ),
         (lambda s: {"epoch": 3}, "holds no dictionary of tensors: it has epoch"),
-        (lambda s: [1, 2], "holds a list, wanted a dictionary"),
+        (lambda s: [1, 2], "holds a list: expected a dictionary"),
     ],
 )
 def test_other_files_are_refused_in_one_sentence(tmp_path, change, words):
@@ -193,10 +193,10 @@ def test_shipped_weights_are_found_by_name(tmp_path, monkeypatch):
         ),
         ({"method": "idm"}, "and no config"),
         ({"method": "idm", "config": "{"}, "no config in its header that is a JSON table"),
-        ({"method": "idm", "config": '{"network": 3}'}, "network = 3, wanted a table"),
+        ({"method": "idm", "config": '{"network": 3}'}, "network = 3 is not a table"),
         ({"method": "idm", "config": '{"network": {"chanels": [8, 8]}}'}, "did you mean channels"),
         ({"method": "idm", "config": '{"network": {"blocks": 1.5}}'}, "blocks = 1.5 is not a whole number"),
-        ({"method": "idm", "config": '{"sampling": {"sampler": "dpm"}}'}, "sampler 'dpm' is unknown"),
+        ({"method": "idm", "config": '{"sampling": {"sampler": "dpm"}}'}, "sampler = 'dpm' is unknown: did you mean ddim"),
         ({"method": "idm", "config": '{"max_scale": 1}'}, "w.safetensors: IDM's max_scale=1 must be a number above 1"),
         ({"method": "idm", "config": '{"max_scale": Infinity}'}, "max_scale=inf must be"),
         ({"method": "idm", "config": '{"schedule": {"T": 3000000000}}'}, "at most 100,000"),
@@ -206,7 +206,7 @@ def test_shipped_weights_are_found_by_name(tmp_path, monkeypatch):
             "does not fit IDMNetwork",
         ),
         ({"method": "idm", "config": "[" * 100_000}, "no config in its header that is a JSON table"),
-        ({"method": "idm", "config": '{"scale": 8}'}, "unknown setting or value of IDM: scale = 8"),
+        ({"method": "idm", "config": '{"scale": 8}'}, "has no setting 'scale': did you mean max_scale"),
         ({"method": "idm", "config": json.dumps({**CONFIG.as_json(), "schedule": {"T": 0}})}, "T of at least 1"),
         (
             {"method": "idm", "config": json.dumps(replace(CONFIG, network=replace(TINY, blocks=1)).as_json())},
@@ -223,12 +223,12 @@ def test_wrong_headers_are_refused(tmp_path, header, words):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ("sampler=dpm", "sampler 'dpm' is unknown"),
+        ("sampler=dpm", "sampler = 'dpm' is unknown: did you mean ddim"),
         ("steps=2001", "steps=2001 must be from 1 to the 2000"),
         ("start=2001", "start=2001 is beyond the 2000 steps"),
         ("start=10&steps=20", "steps=20 are more than its start=10"),
         ("steps=-1", "steps=-1 must be at least 1"),
-        ("clamp=yes", "clamp 'yes' is unknown"),
+        ("clamp=yes", "clamp = 'yes' is unknown: known: off, on, published"),
         ("p=relative", "wants max_scale=N"),
         ("step=5", "did you mean steps"),
     ],

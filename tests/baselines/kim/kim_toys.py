@@ -5,7 +5,7 @@ import dataclasses
 import torch
 
 from baselines.ddpm import ddpm_tables
-from baselines.kim.config import DiffusionConfig, FirstStageConfig, KimConfig, SamplingConfig, UNetConfig
+from baselines.kim.config import DiffusionConfig, FirstStageConfig, KimConfig, KimSampling, UNetConfig
 from baselines.kim.files import AVERAGE, UNET
 from baselines.kim.network import KimNetwork
 
@@ -13,7 +13,7 @@ CONFIG = KimConfig(
     first_stage=FirstStageConfig(channels=32, multipliers=(1, 1), blocks=1, latent=2, hidden=(8, 8)),
     unet=UNetConfig(channels=32, multipliers=(1, 2), blocks=1, attention=(2,)),
     diffusion=DiffusionConfig(0.001, 0.02),
-    sampling=SamplingConfig(steps=4),
+    sampling=KimSampling(steps=4),
     lr_side=4,
     hr_side=16,
     sizes=(4, 16),

@@ -12,7 +12,7 @@ from baselines.kim.config import (
     PAPER_FACE,
     DiffusionConfig,
     FirstStageConfig,
-    SamplingConfig,
+    KimSampling,
     UNetConfig,
 )
 from baselines.kim.costs import kim_cost
@@ -186,8 +186,8 @@ def test_every_option_changes_the_result(official, option):
     ("option", "words"),
     [
         ("eta=2", "eta=2.0 must be from 0"),
-        ("last_alpha=two", "last_alpha is 'two', wanted first or one"),
-        ("posterior=none", "wanted sample or mean"),
+        ("last_alpha=two", "last_alpha = 'two' is unknown: known: first, one"),
+        ("posterior=none", "posterior = 'none' is unknown: known: mean, sample"),
         ("tile=5", "Tiles of 5 latent cells.*tile must be a multiple of 2"),
         ("overlap=7", "share 7 cannot be.*overlap at most half"),
         ("chunk=1", "chunk=1 must be at least 4"),
@@ -202,17 +202,17 @@ def test_wrong_options_are_refused(official, option, words):
 @pytest.mark.parametrize(("steps", "nearest"), [(0, 2), (1, 2), (1001, 1000)])
 def test_steps_that_give_no_chain_are_refused(steps, nearest):
     with pytest.raises(CasarbiError, match=f"steps={steps} gives no chain within 1000 steps.*: steps={nearest} does"):
-        plan_steps(DiffusionConfig(), SamplingConfig(steps=steps))
+        plan_steps(DiffusionConfig(), KimSampling(steps=steps))
 
 
 @pytest.mark.parametrize(("steps", "calls", "first"), [(200, 199, 991), (4, 3, 501), (7, 7, 853), (1000, 999, 999)])
 def test_noisiest_step_is_dropped_as_published(steps, calls, first):
-    plan = plan_steps(DiffusionConfig(), SamplingConfig(steps=steps))
+    plan = plan_steps(DiffusionConfig(), KimSampling(steps=steps))
     assert (len(plan), plan[0].t, plan[-1].t) == (calls, first, 1)
 
 
 def test_kept_noisiest_step_must_exist():
-    whole = SamplingConfig(steps=200, drop_noisiest=False)
+    whole = KimSampling(steps=200, drop_noisiest=False)
     assert plan_steps(DiffusionConfig(), whole)[0].t == 996
     with pytest.raises(CasarbiError, match="gives no chain"):
         plan_steps(DiffusionConfig(), replace(whole, steps=3))
@@ -220,7 +220,7 @@ def test_kept_noisiest_step_must_exist():
 
 def test_start_is_the_lrs_latent_with_the_first_steps_noise():
     """In one tile and in several, whose conditions are joined; no noisier state is ever asked for."""
-    sampling = SamplingConfig(steps=4, drop_noisiest=False, start=400)
+    sampling = KimSampling(steps=4, drop_noisiest=False, start=400)
     for side in (CONFIG.lr_side, CONFIG.lr_side + 3):
         made, image = Kim(network(), replace(CONFIG, sampling=sampling)), scene(side, side, 0)[None]
         assert [step.t for step in made.steps] == [301, 201, 101, 1]
@@ -241,7 +241,7 @@ def test_start_is_the_lrs_latent_with_the_first_steps_noise():
 
 def test_start_that_is_no_step_is_refused():
     with pytest.raises(CasarbiError, match="start=1001 is no step of 1000"):
-        plan_steps(DiffusionConfig(), SamplingConfig(start=1001))
+        plan_steps(DiffusionConfig(), KimSampling(start=1001))
 
 
 def test_perfect_denoiser_leaves_only_the_last_noise():
@@ -253,9 +253,9 @@ def test_perfect_denoiser_leaves_only_the_last_noise():
         return (x - table[step.t].sqrt() * expected) / (1 - table[step.t]).sqrt()
 
     x, ones = torch.randn(1, 2, 3, 3), torch.ones(1, 2, 3, 3)
-    exact = plan_steps(config, SamplingConfig(steps=10, last_alpha="one", last_noise=False))
+    exact = plan_steps(config, KimSampling(steps=10, last_alpha="one", last_noise=False))
     torch.testing.assert_close(ddim(x, predict, exact, lambda: torch.randn_like(x)), expected, rtol=0, atol=1e-5)
-    noisy = ddim(x, predict, plan_steps(config, SamplingConfig(10)), lambda: ones)
+    noisy = ddim(x, predict, plan_steps(config, KimSampling(10)), lambda: ones)
     assert 0.005 < (noisy - expected).abs().mean() < 0.05
 
 
