@@ -14,7 +14,7 @@ from benchmarks.experiments import PanelSpec
 from benchmarks.job import GROUND_TRUTH, Bench
 from benchmarks.store import Store
 from casarbi.errors import CasarbiError
-from casarbi.files import replacing
+from casarbi.files import write_file
 from casarbi.pictures.inspection import check_batch
 from casarbi.pictures.pixels import to_uint8
 from casarbi.pictures.sheet import contact_sheet, nearest
@@ -44,9 +44,7 @@ def samples(spec: PanelSpec, bench: Bench, store: Store) -> list[Picture]:
             png = _draw(bench, columns, images, spec.sample_scale)
         except Exception:  # a plug-in may raise anything; the failing image is named under the table
             return []
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as draft:
-            draft.write_bytes(png)
+        write_file(path, png)
     caption = f"LR (enlarged by repetition), {', '.join(columns.values())} and GT at x{scale_label(spec.sample_scale)}."
     return [Picture(path.read_bytes(), caption, f"Rows: {', '.join(images)}. Columns: {caption}")]
 

@@ -26,10 +26,15 @@ _ABANDONED_SECONDS = 24 * 3600
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Path of a draft beside `path`, moved into place when the block ends well and removed when it does not.
+    """Path of a draft beside `path`, moved into place if the block ends well and removed if it does not.
 
     The draft is forced to the disk before it is moved, so that even a power cut leaves the old file or the new one.
+    Folders on the way are made.
+
+    Raises:
+        OSError: if the disk refuses; `path` is then as it was.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     # Not the file's own name, which may already be as long as the system allows.
     draft = path.with_name(f".casarbi-{_this_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
     try:
@@ -92,11 +97,16 @@ def _this_host() -> str:
     return hashlib.sha256(f"{platform.node()} {namespace}".encode(errors="surrogateescape")).hexdigest()[:8]
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON through a draft; floats keep all their digits."""
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file as a whole; see `replacing`."""
     with replacing(path) as draft:
-        text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
-        draft.write_text(text, encoding="utf-8", errors="backslashreplace")  # for a surrogate, JSON's own escape
+        draft.write_bytes(content)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON as a whole; floats keep all their digits."""
+    text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+    write_file(path, text.encode(errors="backslashreplace"))  # for a surrogate, JSON's own escape
 
 
 def try_writing(folder: Path) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
+from casarbi.files import write_file
 from reports.csv import images_to_csv, to_csv
 from reports.document import Document
 from reports.html import to_html
@@ -34,26 +33,12 @@ def write_report(document: Document, out_dir: str | Path, spreadsheet: str | Non
     if spreadsheet:
         contents["-spreadsheet.csv"] = to_csv(document, decimal=spreadsheet)
     folder = Path(out_dir)
-    folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for ending, content in contents.items():
         path = folder / f"{document.experiment}{ending}"
-        write_whole(path, content)
+        write_file(path, content)
         paths.append(path)
     for ending in ("-images.csv", "-spreadsheet.csv"):
         if ending not in contents:
             (folder / f"{document.experiment}{ending}").unlink(missing_ok=True)
     return paths
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        os.chmod(name, 0o644)  # mkstemp gives 0600, and a report is to be shared
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

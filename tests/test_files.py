@@ -1,9 +1,11 @@
-"""Drafts: what is left of killed writes goes, what is still being written stays."""
+"""Drafts: what is left of killed writes goes, what is still being written stays, and nobody writes without one."""
 
+import ast
 import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -63,3 +65,31 @@ def test_a_name_as_long_as_the_system_allows_can_be_replaced(tmp_path):
     with replacing(tmp_path / ("x" * 255)) as draft:
         draft.write_text("whole")
     assert [path.name for path in tmp_path.iterdir()] == ["x" * 255]
+
+
+PROJECT = Path(__file__).parents[1]
+# The one safe write, and the log that rows are appended to.
+WRITERS = {"casarbi/files.py", "casarbi/training/logs.py"}
+
+
+def own_writes(source: str) -> list[str]:
+    """Calls that write or move a file by themselves, and not into the `draft` of a `with replacing(…)`."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute | ast.Name):
+            continue
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
+        owner = ast.unparse(node.func.value) if isinstance(node.func, ast.Attribute) else ""
+        modes = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+        opened = name == "open" and any(set(mode) & set("wax") for mode in modes)
+        placed = name in ("rename", "mkstemp", "NamedTemporaryFile", "write_text", "write_bytes")
+        if owner != "draft" and (opened or placed or (owner, name) == ("os", "replace")):
+            found.append(ast.unparse(node))
+    return found
+
+
+def test_every_file_is_written_through_a_draft():
+    packages = (PROJECT / name for name in ("casarbi", "baselines", "benchmarks", "reports"))
+    paths = [path for package in packages for path in sorted(package.rglob("*.py"))]
+    writes = {path.relative_to(PROJECT).as_posix(): own_writes(path.read_text("utf-8")) for path in paths}
+    assert {name for name, calls in writes.items() if calls} == WRITERS

@@ -42,7 +42,7 @@ RULES = {
     "benchmarks": (*ROOT, "casarbi.pictures", "casarbi.data", "casarbi.weights", "casarbi.checkpoints", "reports"),
     # What times the parts of a method has to know them.
     "benchmarks.speed": PACKAGES,
-    "reports": ("casarbi.errors", "casarbi.plain", "casarbi.scales"),
+    "reports": ("casarbi.errors", "casarbi.files", "casarbi.plain", "casarbi.scales"),
 }
 
 

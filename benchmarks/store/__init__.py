@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ from benchmarks.store.checks import DamagedPart, read_object
 from benchmarks.store.parts import read_part, write_part
 from benchmarks.store.rows import Header, Part, Row, fill_up, hash_json, merge_rows
 from casarbi.errors import CasarbiError
-from casarbi.files import sweep_drafts, write_json
+from casarbi.files import sweep_drafts, try_writing, write_json
 
 FORMAT = 1
 """Raised when stored files come to mean something else; older cells are then measured again."""
@@ -104,11 +103,9 @@ class Store:
         Raises:
             CasarbiError: if nothing can be kept there.
         """
-        probe = self.folder / f".{uuid.uuid4().hex}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            probe.write_bytes(b"\0")
-            probe.unlink()
+            try_writing(self.folder)
         except OSError as error:
             raise CasarbiError(
                 f"Results cannot be kept in {self.folder}: {error.strerror}; name another folder with --store."
@@ -209,7 +206,6 @@ class Cell:
             CasarbiError: if the disk is full or refuses; nothing that was there before is harmed.
         """
         try:
-            (self.folder / "parts").mkdir(parents=True, exist_ok=True)
             if not _read_key(self.folder / "cell.json"):
                 write_json(self.folder / "cell.json", {"key": self.key.plain})
             write_part(self.folder / "parts", self.key.hash, rows, header, generation)

@@ -31,7 +31,7 @@ from benchmarks.store.checks import (
 )
 from benchmarks.store.features import read_features, write_features
 from benchmarks.store.rows import Header, Part, Row, hash_json
-from casarbi.files import replacing
+from casarbi.files import write_file
 
 _FIELDS = {"header", "rows", "generation", "features", "sha256"}
 
@@ -57,8 +57,7 @@ def write_part(folder: Path, cell: str, rows: Sequence[Row], header: Mapping[str
         body["features"] = write_features(path.with_suffix(".npz"), rows)
     body["sha256"] = seal(cell, body)
     # The JSON goes last: a part without it does not exist.
-    with replacing(path) as draft:
-        draft.write_text(json.dumps(body, allow_nan=False), encoding="ascii")
+    write_file(path, json.dumps(body, allow_nan=False).encode())
 
 
 def seal(cell: str, body: Mapping[str, Any]) -> str:

@@ -16,7 +16,6 @@ from casarbi.files import replacing
 def write_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write tensors and a header of texts as safetensors; a reader, or a crash, never sees half a file."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     contiguous = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
     with replacing(path) as draft:
         save_file(contiguous, draft, metadata=dict(metadata))

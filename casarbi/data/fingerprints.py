@@ -26,7 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from casarbi.files import replacing
+from casarbi.files import write_file
 from casarbi.weights.catalogue import cache_folder
 
 _BLOCK_BYTES = 2**20
@@ -118,6 +118,4 @@ def _load(memory_file: Path) -> dict[str, Entry]:
 def _save(memory_file: Path, memory: dict[str, Entry]) -> None:
     """Write elsewhere and move into place; a folder that may not be written only costs the next run its time."""
     with suppress(OSError):
-        memory_file.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(memory_file) as draft:
-            draft.write_text(json.dumps({"format": _FORMAT, "files": memory}), encoding="ascii")
+        write_file(memory_file, json.dumps({"format": _FORMAT, "files": memory}).encode())

@@ -136,7 +136,6 @@ def write_image(
         options["icc_profile"] = icc
     stored, dropped = save_options(facts or Facts(), writer.name, (image.height, image.width))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as draft:
             try:
                 with native_words([], listen=writer.name == "TIFF"):

@@ -25,7 +25,7 @@ from torch import Tensor
 from casarbi.data import Dataset, create_dataset
 from casarbi.data.pairs import centre_square, to_side
 from casarbi.errors import CasarbiError
-from casarbi.files import free_bytes, replacing, sweep_drafts
+from casarbi.files import free_bytes, sweep_drafts, write_file
 from casarbi.pictures.pixels import to_uint8
 from casarbi.weights import cache_folder
 
@@ -286,6 +286,4 @@ def _read(path: Path) -> Tensor | None:
 
 def _write(path: Path, image: Tensor) -> None:
     pixels = image.numpy().tobytes()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as draft:
-        draft.write_bytes(_HEADER.pack(_SIGN, zlib.crc32(pixels), *image.shape[-2:]) + pixels)
+    write_file(path, _HEADER.pack(_SIGN, zlib.crc32(pixels), *image.shape[-2:]) + pixels)

