@@ -78,13 +78,14 @@ class NoiseAugmentation:
         return lr + deviation.view(-1, 1, 1, 1) * noise
 
 
-def ddpm_deviations(steps: int = 1000, first: float = 1e-4, last: float = 0.02) -> tuple[float, ...]:
-    """Standard deviation sqrt(1 - prod(1 - beta)) after each step of the linear DDPM chain.
+def ddpm_deviations() -> tuple[float, ...]:
+    """Standard deviation sqrt(1 - prod(1 - beta)) after each step of DDPM's chain: 1000 steps, beta 1e-4 to 0.02.
 
     Example:
         >>> [round(sigma, 4) for sigma in ddpm_deviations()[2:5:2]]
         [0.019, 0.0264]
     """
+    steps, first, last = 1000, 1e-4, 0.02
     kept, deviations = 1.0, []
     for step in range(steps):
         kept *= 1 - (first + (last - first) * step / (steps - 1))

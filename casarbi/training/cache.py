@@ -8,9 +8,6 @@ process first reads it.
 
 from __future__ import annotations
 
-import hashlib
-import struct
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,21 +15,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from casarbi.data import Dataset, create_dataset
 from casarbi.data.pairs import centre_square, to_side
 from casarbi.errors import CasarbiError
-from casarbi.files import free_bytes, sweep_drafts, write_file
+from casarbi.files import free_bytes, sweep_drafts
 from casarbi.pictures.pixels import to_uint8
-from casarbi.weights import cache_folder
-
-FORMAT = 2
-_HEADER = struct.Struct("<4sIII")
-"""Sign, checksum of the pixels, height, width; the pixels follow, uint8 (3, H, W)."""
-_SIGN = b"CaPx"
+from casarbi.training.pixel_files import pictures_folder, pixel_file, read_pixels, write_pixels
 
 Report = Callable[[int, int], None]
 """Called with how many pictures are done, and how many there are."""
@@ -111,12 +101,12 @@ class CachedImages(Sequence[Tensor]):
         if isinstance(index, slice):
             return replace(self, names=self.names[index], digests=self.digests[index])
         path = self.file(index)
-        found = _read(path)
+        found = read_pixels(path)
         if found is not None:
             return found
         made = self._make(index)
         with suppress(OSError):  # the picture is at hand; a full disk only costs the time to make it again
-            _write(path, made)
+            write_pixels(path, made)
         return made
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -124,8 +114,7 @@ class CachedImages(Sequence[Tensor]):
 
     def file(self, index: int) -> Path:
         """File of a picture, whether it is there yet or not."""
-        name = hashlib.sha256(f"{FORMAT} {self.digests[index]} {self.cut.side}".encode()).hexdigest()
-        return pictures_folder() / name[:2] / f"{name[2:40]}.pixels"
+        return pixel_file(f"{self.digests[index]} {self.cut.side}")
 
     def missing(self) -> list[int]:
         """Indices of the pictures that are not made yet."""
@@ -139,7 +128,7 @@ class CachedImages(Sequence[Tensor]):
             OSError: if the disk refuses.
         """
         made = self._make(index)
-        _write(self.file(index), made)
+        write_pixels(self.file(index), made)
         return made.numel()
 
     def usable(self, report: Report | None = None) -> CachedImages:
@@ -243,11 +232,6 @@ def check_disk(images: CachedImages) -> str:
     return ""
 
 
-def pictures_folder() -> Path:
-    """Where all training pictures lie."""
-    return cache_folder().parent / "training"
-
-
 def _fault(dataset: Dataset, name: str, cut: Cut) -> str:
     """Why a picture cannot be used, by its header alone; empty if nothing speaks against it."""
     try:
@@ -261,29 +245,3 @@ def _fault(dataset: Dataset, name: str, cut: Cut) -> str:
 def _open(reference: str) -> Dataset:
     """The data set of a reference, opened once in each process; batch workers that are forked find it open."""
     return create_dataset(reference)
-
-
-_VERIFIED: set[Path] = set()
-
-
-def _read(path: Path) -> Tensor | None:
-    """A picture's file, mapped; None if it is not there, or is not what was written."""
-    try:
-        with path.open("rb") as file:
-            sign, checksum, height, width = _HEADER.unpack(file.read(_HEADER.size))
-            # Copy-on-write: torch warns of read-only memory, and no write could reach the file.
-            pixels = np.memmap(file, np.uint8, "c", _HEADER.size)
-    except (OSError, ValueError, struct.error):
-        return None
-    if sign != _SIGN or pixels.size != 3 * height * width:
-        return None
-    if path not in _VERIFIED:
-        if zlib.crc32(pixels.data) != checksum:
-            return None
-        _VERIFIED.add(path)
-    return torch.from_numpy(pixels).view(3, height, width)
-
-
-def _write(path: Path, image: Tensor) -> None:
-    pixels = image.numpy().tobytes()
-    write_file(path, _HEADER.pack(_SIGN, zlib.crc32(pixels), *image.shape[-2:]) + pixels)

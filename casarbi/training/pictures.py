@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from casarbi.errors import CasarbiError
-from casarbi.training.cache import CachedImages, Cut, Report, check_disk, open_images, pictures_folder
+from casarbi.training.cache import CachedImages, Cut, Report, check_disk, open_images
+from casarbi.training.pixel_files import pictures_folder
 from casarbi.training.presets import DataSettings
 from casarbi.training.progress import Reporter
 

@@ -14,7 +14,7 @@ from casarbi.errors import CasarbiError
 from casarbi.pictures.pixels import to_uint8
 from casarbi.pictures.resize import resize
 from casarbi.pictures.writing import write_image
-from casarbi.training import cache
+from casarbi.training import cache, pixel_files
 from casarbi.training.cache import Cut, UnusablePicture, check_disk, open_images
 
 SCENES = "training_toys:scenes?n=6&side=40"
@@ -116,7 +116,7 @@ def test_a_damaged_file_is_made_again(made, damage):
     content = bytearray(path.read_bytes())
     content[2000] ^= 1
     path.write_bytes(damage(content) if damage else content)
-    cache._VERIFIED.clear()  # a file is verified once by each process
+    pixel_files._VERIFIED.clear()  # a file is verified once by each process
     assert torch.equal(open_images(SCENES, Cut())[3], good) and made == ["s003", "s003"]
 
 
@@ -185,7 +185,7 @@ def full(path, content):
 
 def test_full_disk_is_a_sentence_at_the_start_and_costs_only_time_later(monkeypatch, home):
     images = open_images(SCENES, Cut())
-    monkeypatch.setattr(cache, "write_file", full)
+    monkeypatch.setattr(pixel_files, "write_file", full)
     with pytest.raises(CasarbiError, match="No space left on device.*CASARBI_HOME"):
         check_disk(images)
     assert torch.equal(images[2], to_uint8(scene(40, 42, 2))) and len(images.missing()) == 6

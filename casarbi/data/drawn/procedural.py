@@ -30,11 +30,10 @@ class Procedural(Dataset):
         name: such as "portraits".
         version: changed whenever `render` draws other pixels, so that stored results go stale.
         render: the generator.
-        split: one of `splits`.
+        split: one of `SPLITS`.
         n: number of images.
         size: side in pixels.
         sizes: smallest and largest side that `render` was made for.
-        splits: first seed and number of images of each split.
     """
 
     name: str
@@ -44,7 +43,6 @@ class Procedural(Dataset):
     n: int = 32
     size: int = 256
     sizes: tuple[int, int] = (32, 512)
-    splits: Mapping[str, tuple[int, int]] = field(default_factory=lambda: SPLITS)
     ids: tuple[str, ...] = field(init=False)
     notes: tuple[str, ...] = field(init=False)
 
@@ -54,9 +52,9 @@ class Procedural(Dataset):
         Raises:
             CasarbiError: on an unknown split, or n or size out of range.
         """
-        if self.split not in self.splits:
-            raise CasarbiError(f"{self.name} has no split '{self.split}': choose {', '.join(self.splits)}.")
-        available = self.splits[self.split][1]
+        if self.split not in SPLITS:
+            raise CasarbiError(f"{self.name} has no split '{self.split}': choose {', '.join(SPLITS)}.")
+        available = SPLITS[self.split][1]
         if not 1 <= self.n <= available:
             raise CasarbiError(
                 f"{self.name} has 1 to {available:,} images in its {self.split} split, but n={self.n} was asked for."
@@ -74,7 +72,7 @@ class Procedural(Dataset):
         index = image_id.rpartition("-")[2]
         if not index.isdecimal() or int(index) >= self.n or image_id != f"{self.split}-{int(index):05d}":
             raise CasarbiError(f"{self.name} has no image '{image_id}': its ids run {self.ids[0]} to {self.ids[-1]}.")
-        return self.splits[self.split][0] + int(index)
+        return SPLITS[self.split][0] + int(index)
 
     def image(self, image_id: str) -> Tensor:
         """Draw an image: float32 (3, size, size), values k/255."""

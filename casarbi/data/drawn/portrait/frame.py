@@ -87,16 +87,16 @@ def _depth(q: Array) -> Array:
     return np.where(g > 0, g, g / (1 - 4 * g)) * np.float32(DEPTH)
 
 
-def skull(u: Array, v: Array, p: Person, grow: float = 0.0) -> Array:
-    """Squared radius of the head's egg: 1 on its silhouette, 0 at its middle; `grow` widens it all round."""
-    top, jaw = 0.9 + grow, p.chin - 0.05 + grow
+def skull(u: Array, v: Array, p: Person) -> Array:
+    """Squared radius of the head's egg: 1 on its silhouette, 0 at its middle."""
+    top, jaw = 0.9, p.chin - 0.05
     t = v - np.float32(0.05)
     below = t > 0
     t *= np.where(below, np.float32(1 / jaw), np.float32(1 / top))
     t *= t
     # Above the eyes the head widens to the temples, then closes rounder than an ellipse.
     taper = np.where(below, np.minimum(t * np.float32(p.taper), 0.8), t * (t - 2) * np.float32(0.05))
-    across = u / ((1 - taper) * np.float32(p.width + grow))
+    across = u / ((1 - taper) * np.float32(p.width))
     across *= across
     across += t * (1 + (t - 1) * np.where(below, np.float32(p.square), np.float32(0.45)))
     return across

@@ -72,15 +72,13 @@ def sheet(x: Array, y: Array, cell: float, offset: float, seed: int = 0) -> Arra
     return _between(lines.take(row, axis=0), lines.take(row + 1, axis=0), fy[:, None])
 
 
-def cloud(
-    x: Array, y: Array, cells: Sequence[float], offset: float, px: float, gain: float = 0.5, seed: int = 0
-) -> Array:
+def cloud(x: Array, y: Array, cells: Sequence[float], offset: float, px: float, gain: float = 0.5) -> Array:
     """Sum sheets of shrinking cells, each `gain` times weaker; cells under a pixel wide fade out."""
     total = np.zeros((y.size, x.size), np.float32)
     weight = 1.0
     for i, cell in enumerate(cells):
         seen = min(max(cell / px - 0.75, 0.0), 1.0)
         if seen > 0:
-            total += sheet(x, y, cell, offset + 31.7 * i, seed + i % 3) * np.float32(weight * seen)
+            total += sheet(x, y, cell, offset + 31.7 * i, i % 3) * np.float32(weight * seen)
         weight *= gain
     return total
