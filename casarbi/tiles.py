@@ -1,10 +1,11 @@
-"""Tiles of a map of features or pixels: cut with an overlap, and blended back without a seam."""
+"""Tiles of a map of features or pixels: cut with an overlap and blended back without a seam, or cut without one."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise, product
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ def spans(length: int, tile: int, overlap: int, multiple: int = 1) -> list[Span]
     Neighbours share at least `overlap` pixels.
 
     Raises:
-        CasarbiError: where tiles would not advance by `multiple`.
+        CasarbiError: if tiles would not advance by `multiple`.
     """
     if length - tile < multiple:  # a second span would begin with the first
         return [(0, length)]
@@ -33,9 +34,30 @@ def spans(length: int, tile: int, overlap: int, multiple: int = 1) -> list[Span]
         )
     shared = overlap + multiple - 1  # a start moves back to a multiple by up to multiple - 1
     count = math.ceil((length - shared) / (tile - shared))
-    # Moved back, two starts may meet where tiles are small.
+    # Moved back, two starts may meet if tiles are small.
     starts = sorted({i * (length - tile) // (count - 1) // multiple * multiple for i in range(count)})
     return [(start, start + tile) for start in starts[:-1]] + [(starts[-1], length)]
+
+
+def even_spans(length: int, limit: int) -> list[Span]:
+    """Cut an axis into the fewest nearly equal spans of at most `limit`, without overlap.
+
+    Example:
+        >>> even_spans(10, 4)
+        [(0, 3), (3, 6), (6, 10)]
+    """
+    count = -(-length // limit)
+    edges = [length * i // count for i in range(count + 1)]
+    return list(pairwise(edges))
+
+
+def rectangles(size: Size, area: int) -> Iterator[tuple[Span, Span]]:
+    """Cut a map into rectangles (rows, columns) of at most `area` cells, as square as they can be, without overlap."""
+    height, width = size
+    tile_height = min(height, max(1, math.isqrt(area)))
+    tile_width = min(width, max(1, area // tile_height))
+    tile_height = min(height, max(1, area // tile_width))
+    yield from product(even_spans(height, tile_height), even_spans(width, tile_width))
 
 
 def blend_weights(pieces: list[Span], overlap: int) -> list[Tensor]:
@@ -66,7 +88,7 @@ class Tile:
     Attributes:
         y: its rows.
         x: its columns.
-        y_weights: (rows,) of its values where tiles are blended.
+        y_weights: (rows,) of its values when tiles are blended.
         x_weights: (columns,) likewise.
     """
 
@@ -93,7 +115,7 @@ def cut_up(size: Size, side: int, overlap: int, multiple: int = 1) -> list[Tile]
         size: (h, w) in cells.
         side: of a tile; a smaller map is one tile.
         overlap: cells that neighbours share at least.
-        multiple: tiles begin at multiples of this; where size and side are multiples too, so are the tiles' sides.
+        multiple: tiles begin at multiples of this; if size and side are multiples too, so are the tiles' sides.
     """
     ys, xs = (spans(length, side, overlap, multiple) for length in size)
     y_weights, x_weights = (blend_weights(pieces, overlap) for pieces in (ys, xs))

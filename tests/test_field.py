@@ -18,7 +18,8 @@ from programs import environment
 from scenes import scene
 
 import benchmarks.store
-from baselines.liif.model import build_network, liif
+from baselines.liif.files import build_network
+from baselines.liif.model import liif
 from benchmarks.cli import main
 from benchmarks.options import split_references
 from casarbi.errors import CasarbiError

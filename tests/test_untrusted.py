@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from fuzz.runner import Case, Limits, judge
 from fuzz.weights import LIIF_SPEC, METHODS, bases, open_weights, put_together, taken_apart, torch_file, zipped
 
-from baselines.liif.model import build_network
+from baselines.liif.files import build_network
 from benchmarks.experiments import FOLDER as EXPERIMENTS
 from benchmarks.experiments import load_experiment
 from casarbi.checkpoints import read_checkpoint

@@ -23,7 +23,7 @@ from baselines.idm.layers import (
     pyramid_step,
 )
 from baselines.idm.upsampling import ImplicitUpsampling, Upsampling
-from baselines.liif.network import EDSRBaseline
+from baselines.liif.encoders import EDSRBaseline
 from casarbi.checkpoints.bounds import without_values
 from casarbi.errors import CasarbiError
 from casarbi.layers import conv3
@@ -175,7 +175,7 @@ class Denoiser(nn.Module):
         for j, block in zip(range(len(features) - 1, 0, -1), self.upsampling_blocks(), strict=True):
             finer = features[j - 1]
             upsamplings.append(
-                block.plan(
+                block.prepare(
                     self.condition_scale1[str(j)](number),
                     self.condition_scale2[str(j)](number),
                     self.condition_shift[str(j)](features[j]),

@@ -2,7 +2,7 @@
 
 Between the two layers of the implicit function there is no activation. So the block is an affine map of a feature and
 of the offset to it: W2 (W1 [q, offset, cell] + b1) + b2 = (W2 Wq) q + W2 Wo offset + … . The product with the features
-is taken at the low resolution, once a pixel there, and the rest, which does not depend on t, once an image.
+is taken at the low resolution, once per pixel there, and the rest, which does not depend on t, once per image.
 """
 
 from __future__ import annotations
@@ -74,14 +74,14 @@ class ImplicitUpsampling(nn.Module):
         inputs = channels + (4 if cell_decode else 2)
         self.imnet = nn.Sequential(nn.Linear(inputs, hidden), nn.Linear(hidden, channels))
 
-    def plan(self, a: Tensor, b: Tensor, shift: Tensor, size: Size) -> Upsampling:
+    def prepare(self, a: Tensor, b: Tensor, shift: Tensor, size: Size) -> Upsampling:
         """Prepare an upsampling; differentiable.
 
         Args:
             a: (C,) raw weight of the features at this scale.
             b: (C,) raw weight of the condition.
             shift: (B, C, h, w) of the condition pyramid.
-            size: (H, W) wanted: that of the next skip connection, so odd sizes work.
+            size: (H, W) of the next skip connection, so odd sizes work.
         """
         alpha, beta = normalised_pair(a, b)
         first, second = (layer for layer in self.imnet if isinstance(layer, nn.Linear))
@@ -95,7 +95,7 @@ class ImplicitUpsampling(nn.Module):
             bias = bias + per_cell @ per_cell.new_tensor(source)
             odd_cells = _odd_cells(per_cell, source, size)
         # No ensemble and no unfolding, and the weight by areas of LIIF is 1 here.
-        y_axis, x_axis = (Axis.plan(m, n, local_ensemble=False) for m, n in zip(size, source, strict=True))
+        y_axis, x_axis = (Axis.of(m, n, local_ensemble=False) for m, n in zip(size, source, strict=True))
         of_y, of_x = both[:, self.channels], both[:, self.channels + 1]
         return Upsampling(
             alpha=alpha[:, None, None],
@@ -109,9 +109,9 @@ class ImplicitUpsampling(nn.Module):
             odd_cells=odd_cells,
         )
 
-    def forward(self, x: Tensor, plan: Upsampling) -> Tensor:
+    def forward(self, x: Tensor, upsampling: Upsampling) -> Tensor:
         """Map (B, C, h, w) to (B, C, H, W)."""
-        return plan.apply(x)
+        return upsampling.apply(x)
 
 
 def normalised_pair(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

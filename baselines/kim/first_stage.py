@@ -12,18 +12,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.kim.config import FirstStageConfig
-from baselines.liif.network import FeatureMap, LIIFNetwork
+from baselines.liif.encoders import FeatureMap
+from baselines.liif.network import LIIFNetwork
+from casarbi.layers import conv3
 from casarbi.scales import Size
 
 EPSILON = 1e-6
 LOG_VARIANCE_RANGE = (-30.0, 20.0)
 TRAINING_CHUNK = 2**18
 """Predictions of the implicit function at once where gradients need all of them kept anyway."""
-
-
-def conv3(inputs: int, outputs: int) -> nn.Conv2d:
-    """3x3 convolution that keeps the size by zero padding."""
-    return nn.Conv2d(inputs, outputs, 3, padding=1)
 
 
 class ResidualBlock(nn.Module):

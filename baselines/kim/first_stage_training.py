@@ -16,7 +16,7 @@ from baselines.kim.config import FirstStageConfig
 from baselines.kim.files import FIRST_STAGE_METHOD, save_first_stage
 from baselines.kim.first_stage import FirstStage
 from baselines.kim.losses import first_stage_loss
-from baselines.liif.model import CPU_CHUNK, GPU_CHUNK
+from baselines.liif.network import default_chunk
 from baselines.training_target import check_target, training_target
 from casarbi.checkpoints import weights_header
 from casarbi.data.pairs import centre_crop
@@ -127,7 +127,6 @@ class FirstStageTask(Task[FirstStage]):
     def validate(self, network: FirstStage, images: Sequence[Tensor]) -> Validation:
         """PSNR of the pictures decoded from the mean of the posterior, by side."""
         device = next(network.parameters()).device
-        chunk = CPU_CHUNK if device.type == "cpu" else GPU_CHUNK
         hr_side = self.training.hr_side
         if not self.training.whole:
             images = [centre_crop(image, (hr_side, hr_side)) for image in images]
@@ -137,7 +136,7 @@ class FirstStageTask(Task[FirstStage]):
         metrics: dict[str, float] = {}
         for side in sides:
             gt = from_uint8(_resized(images, side))
-            made = from_signed(network.decode(z, (side, side), chunk)).clamp(0, 1).cpu()
+            made = from_signed(network.decode(z, (side, side), default_chunk(device))).clamp(0, 1).cpu()
             metrics[f"psnr_{side}"] = mean_psnr(made, gt)
         rows = tuple(zip(hr, made, gt, strict=True))[:SHEET_ROWS]
         sheet = Sheet(("HR", f"decoded at {sides[-1]} px", "GT"), rows)

@@ -19,7 +19,7 @@ from baselines.kim.config import KimConfig
 from baselines.kim.diffusion import plan_steps
 from baselines.kim.files import load_kim
 from baselines.kim.network import KimNetwork
-from baselines.liif.model import check_chunk, default_chunk
+from baselines.liif.network import check_chunk, default_chunk
 from casarbi.network_model import NetworkModel, WeightsInfo
 from casarbi.sampling import Noise, image_noise
 from casarbi.scales import Size

@@ -12,6 +12,14 @@ from baselines.kim.unet import UNet
 from casarbi.scales import Size
 
 
+class DenoiserWrapper(nn.Module):
+    """Puts the denoiser under its published name, model.diffusion_model."""
+
+    def __init__(self, unet: UNet) -> None:
+        super().__init__()
+        self.diffusion_model = unet
+
+
 class KimNetwork(nn.Module):
     """The keys of its state are those of the published checkpoints, less schedule and averages."""
 
@@ -21,15 +29,13 @@ class KimNetwork(nn.Module):
         super().__init__()
         self.config = config
         self.register_buffer("scale_factor", torch.tensor(1.0))
-        self.model = nn.ModuleDict({"diffusion_model": UNet(config.unet, config.first_stage.latent)})
+        self.model = DenoiserWrapper(UNet(config.unet, config.first_stage.latent))
         self.first_stage_model = FirstStage(config.first_stage)
 
     @property
     def unet(self) -> UNet:
         """The denoiser."""
-        unet = self.model["diffusion_model"]
-        assert isinstance(unet, UNet)
-        return unet
+        return self.model.diffusion_model
 
     @property
     def first_stage(self) -> FirstStage:

@@ -80,7 +80,7 @@ class Upsample(nn.Module):
         return self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
 
 
-class Step(nn.ModuleList):
+class Layers(nn.ModuleList):
     """Layers one after another; residual blocks among them are given the embedding."""
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
@@ -105,10 +105,10 @@ class UNet(nn.Module):
         self.time_embed = nn.Sequential(
             nn.Linear(channels, 4 * channels), nn.SiLU(), nn.Linear(4 * channels, 4 * channels)
         )
-        self.input_blocks = nn.ModuleList([Step([nn.Conv2d(2 * latent, channels, 3, padding=1)])])
+        self.input_blocks = nn.ModuleList([Layers([nn.Conv2d(2 * latent, channels, 3, padding=1)])])
         skips = self._build_down()
         width = skips[-1]
-        self.middle_block = Step([self._block(width, width), self._attention(width), self._block(width, width)])
+        self.middle_block = Layers([self._block(width, width), self._attention(width), self._block(width, width)])
         self.output_blocks = nn.ModuleList()
         self._build_up(skips)
         last = nn.Conv2d(channels, latent, 3, padding=1)
@@ -120,10 +120,10 @@ class UNet(nn.Module):
         for level, multiplier in enumerate(config.multipliers):
             for _ in range(config.blocks):
                 width = multiplier * config.channels
-                self.input_blocks.append(Step([self._block(widths[-1], width), *self._attention_at(level, width)]))
+                self.input_blocks.append(Layers([self._block(widths[-1], width), *self._attention_at(level, width)]))
                 widths.append(width)
             if level < len(config.multipliers) - 1:
-                self.input_blocks.append(Step([Downsample(widths[-1])]))
+                self.input_blocks.append(Layers([Downsample(widths[-1])]))
                 widths.append(widths[-1])
         return widths
 
@@ -136,7 +136,7 @@ class UNet(nn.Module):
                 layers: list[nn.Module] = [self._block(inputs, width), *self._attention_at(level, width)]
                 if level and i == config.blocks:
                     layers.append(Upsample(width))
-                self.output_blocks.append(Step(layers))
+                self.output_blocks.append(Layers(layers))
 
     def _block(self, inputs: int, outputs: int) -> ResidualBlock:
         return ResidualBlock(inputs, outputs, 4 * self.config.channels, self.config.groups)

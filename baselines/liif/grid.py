@@ -18,7 +18,7 @@ NEGLIGIBLE_OFFSET = 2e-5
 def centres(n: int) -> Tensor:
     """Centres of n cells over [-1, 1] as float32 (n,).
 
-    One float32 product and one float32 sum a value, as published: at odd scales its rounding noise decides the last
+    One float32 product and one float32 sum per value, as published: at odd scales its rounding noise decides the last
     row and column, which exact coordinates get wrong by up to 0.13 (docs/liif.md §9, trap 1).
     """
     return (-1 + 1 / n) + (2 / n) * torch.arange(n, dtype=torch.float32)
@@ -73,8 +73,8 @@ class Axis:
     offset: Tensor
 
     @classmethod
-    def plan(cls, m: int, n: int, local_ensemble: bool) -> Axis:
-        """Plan an axis of m output pixels over n features, on the CPU: the same numbers whatever the device."""
+    def of(cls, m: int, n: int, local_ensemble: bool) -> Axis:
+        """An axis of m output pixels over n features; made on the CPU, so its numbers are the same for every device."""
         query = centres(m)
         index = torch.stack([nearest(query, n, shift) for shift in shifts(local_ensemble)], dim=1)
         return cls(index, (query[:, None] - centres(n)[index]) * n)
@@ -96,9 +96,9 @@ class Axis:
     def questions(self, skip_idle: bool) -> Questions:
         """The different questions among the neighbours, query by query.
 
-        Neighbours share a question where both are the same feature, at the border; and, where `skip_idle` says so, a
-        neighbour without weight (the query lies on the other one's centre, as one in s does at an odd scale s) is not
-        asked but given the other one's answer.
+        Neighbours share a question if both are the same feature, at the border. With `skip_idle`, a neighbour without
+        weight (the query lies on the other one's centre, as one in s does at an odd scale s) is not asked but given the
+        other one's answer.
         """
         asked = torch.ones_like(self.index, dtype=torch.bool)
         if self.index.shape[1] == 2:

@@ -13,14 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from baselines.liif.files import build_network, save_liif
 from baselines.liif.grid import centres
-from baselines.liif.model import CPU_CHUNK, GPU_CHUNK, build_network, save_liif
+from baselines.liif.model import LIIF
 from baselines.liif.network import LIIFNetwork
 from casarbi.errors import CasarbiError
 from casarbi.pictures.pixels import from_uint8
 from casarbi.pictures.resize import resize
-from casarbi.scales import Size
 from casarbi.settings import build
+from casarbi.signed import to_signed
 from casarbi.training.crops import random_crop
 from casarbi.training.header import TRAINED_HERE
 from casarbi.training.task import Batch, Recipe, Task, Validation
@@ -127,23 +128,22 @@ class LIIFTask(Task[LIIFNetwork]):
 
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Mean absolute error; nothing is drawn."""
-        features = self.network.encoder(_normalised(batch["lr"]))
+        lr, rgb = (to_signed(from_uint8(batch[name])) for name in ("lr", "rgb"))
+        features = self.network.encoder(lr)
         coord = batch["coord"]
         answers = self.network.query(features, coord, batch["cell"][:, None].expand_as(coord))
-        return {"loss": (answers - _normalised(batch["rgb"])).abs().mean()}
+        return {"loss": (answers - rgb).abs().mean()}
 
     def validate(self, network: LIIFNetwork, images: Sequence[Tensor]) -> Validation:
         """PSNR at the validation scales."""
-        device = next(network.parameters()).device
-        chunk = CPU_CHUNK if device.type == "cpu" else GPU_CHUNK
-
-        def upscale(lr: Tensor, sizes: Sequence[Size]) -> list[Tensor]:
-            made = [network.render((image.to(device) - 0.5) / 0.5, sizes, chunk) for image in lr]
-            return [(torch.stack(same) * 0.5 + 0.5).clamp(0, 1) for same in zip(*made, strict=True)]
-
-        settings = self.config
+        settings, model = self.config, LIIF(network)
         return validate_scales(
-            upscale, images, settings.lr_side, settings.validation_scales, whole=settings.whole, name="LIIF"
+            lambda lr, sizes: model.upscale_many(lr, sizes, range(len(lr))),
+            images,
+            settings.lr_side,
+            settings.validation_scales,
+            whole=settings.whole,
+            name=model.title,
         )
 
     def facts(self) -> dict[str, str]:
@@ -153,10 +153,6 @@ class LIIFTask(Task[LIIFNetwork]):
     def save(self, path: Path, network: LIIFNetwork, header: Mapping[str, str]) -> None:
         """Write a file that `liif:FILE` loads."""
         save_liif(path, network, self.config.spec, {**self.facts(), **header})
-
-
-def _normalised(values: Tensor) -> Tensor:
-    return (from_uint8(values) - 0.5) / 0.5
 
 
 def liif_task(settings: Mapping[str, Any]) -> LIIFTask:

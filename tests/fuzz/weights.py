@@ -27,7 +27,8 @@ from baselines.kim.config import DiffusionConfig, FirstStageConfig, KimConfig, K
 from baselines.kim.files import save_kim
 from baselines.kim.model import kim
 from baselines.kim.network import KimNetwork
-from baselines.liif.model import build_network, liif, save_liif
+from baselines.liif.files import build_network, save_liif
+from baselines.liif.model import liif
 from casarbi.method.config import CasArbiConfig, save_weights
 from casarbi.method.model import casarbi
 from casarbi.method.network import Denoiser, NetworkConfig

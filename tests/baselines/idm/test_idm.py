@@ -103,7 +103,7 @@ def test_upsampling_is_the_published_query_of_every_pixel(cell_decode, source, s
     x, shift, a, b = torch.randn(2, 4, *source), torch.randn(2, 4, *source), torch.randn(4), torch.randn(4)
     n = 1 / (a**2 + b**2 + 1e-8).sqrt()
     h = activate((a * n)[:, None, None] * x + (b * n)[:, None, None] * shift + block.style.activate.bias[:, None, None])
-    found = block(x, block.plan(a, b, shift, size))
+    found = block(x, block.prepare(a, b, shift, size))
     for query in range(size[0] * size[1]):
         place = divmod(query, size[1])
         at = [nearest(centres(m), n, 0)[i] for m, n, i in zip(size, source, place, strict=True)]

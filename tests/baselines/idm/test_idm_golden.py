@@ -132,7 +132,7 @@ def test_implicit_upsampling(name):
     index = name.split("_")[1].removeprefix("ups")
     block = part(f"ups.{index}", cell_decode=case["config"]["cell_decode"])
     x, shift, a, b = (given(case, key) for key in case["inputs"])
-    check(name, block(x, block.plan(a, b, shift, tuple(case["output_shape"][-2:]))))
+    check(name, block(x, block.prepare(a, b, shift, tuple(case["output_shape"][-2:]))))
 
 
 SMALL = ["unet_16_to_32_p0.143_low_noise", "unet_batch2_16_to_48", "unet_16_to_85"]

@@ -183,7 +183,7 @@ def test_chain(data, steps):
     for index, wanted in figures["by_index"].items():
         step = plan[int(index)]
         assert step.t == wanted["t"]
-        found = (step.alpha, step.alpha_next, step.sigma)
+        found = (step.alpha_bar, step.after, step.sigma)
         assert found == pytest.approx((wanted["alpha"], wanted["alpha_prev"], wanted["sigma_eta1"]), rel=1e-6)
 
 

@@ -5,14 +5,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from baselines.liif.files import build_network, save_liif
 from baselines.liif.grid import Axis, centres, nearest
-from baselines.liif.model import build_network, liif, save_liif
-from baselines.liif.network import spans, tiles
+from baselines.liif.model import liif
 from casarbi.errors import CasarbiError
 from casarbi.pictures.pixels import from_uint8, to_uint8
 from casarbi.pictures.reading import read_image
 from casarbi.pictures.resize import resize
 from casarbi.sr import create_model
+from casarbi.tiles import even_spans, rectangles
 from casarbi.weights import CATALOGUE
 
 
@@ -109,14 +110,14 @@ def test_queries_are_differentiable():
 
 @pytest.mark.parametrize(("m", "n"), [(112, 16), (85, 16), (20293, 3000), (7, 30), (5, 1)])
 def test_axis_asks_within_two_features_and_in_order(m, n):
-    index = Axis.plan(m, n, local_ensemble=True).index
+    index = Axis.of(m, n, local_ensemble=True).index
     apart = index[:, 1] - index[:, 0]
     assert apart.min() >= 0 and apart.max() <= 2
     assert (index[1:, 0] >= index[:-1, 0]).all() and index.min() >= 0 and index.max() < n
 
 
 def test_axis_shares_questions_at_borders_and_on_centres():
-    axis = Axis.plan(112, 16, local_ensemble=True)
+    axis = Axis.of(112, 16, local_ensemble=True)
     plain, sparing = (axis.questions(skip) for skip in (False, True))
     # One neighbour only: the 3 queries before the first centre, the 3 after the last, and the one on it.
     assert len(plain.feature) == 2 * 112 - 7
@@ -131,20 +132,20 @@ def test_nearest_without_shift_is_the_own_feature():
 @pytest.mark.parametrize(("height", "width", "area"), [(7, 100, 50), (100, 1, 8), (3, 3, 1), (5, 6, 1000)])
 def test_tiles_cover_everything_once(height, width, area):
     seen = torch.zeros(height, width)
-    for y0, y1, x0, x1 in tiles(height, width, area):
+    for (y0, y1), (x0, x1) in rectangles((height, width), area):
         assert (y1 - y0) * (x1 - x0) <= area
         seen[y0:y1, x0:x1] += 1
     assert (seen == 1).all()
 
 
 def test_spans_are_few_and_even():
-    assert spans(10, 4) == [(0, 3), (3, 6), (6, 10)]
-    assert spans(4, 4) == [(0, 4)]
+    assert even_spans(10, 4) == [(0, 3), (3, 6), (6, 10)]
+    assert even_spans(4, 4) == [(0, 4)]
 
 
 def test_output_above_the_index_limit_is_refused(model, lr):
     """Above 2^31 values the nearest resize of a GPU gives wrong numbers without an error (pytorch/pytorch#141831)."""
-    with pytest.raises(CasarbiError, match="at most 2.31 values"):
+    with pytest.raises(CasarbiError, match="3 channels of that size are 2.31 values"):
         model.upscale(lr, (30000, 30000), [0] * 3)
 
 
@@ -179,14 +180,18 @@ def encoder(**args) -> dict:
     ("model_entry", "words"),
     [
         (None, "not a LIIF checkpoint: it holds model"),
-        ({"name": "metasr", "args": {}}, "'metasr' where a spec of 'liif'"),
-        (spec(encoder_spec={"name": "swinir", "args": {}}), "encoder 'swinir', which is unknown"),
-        (spec(**encoder(no_upsampling=False)), "wants one with no_upsampling"),
-        (spec(**encoder(scale=2)), "unknown settings {'scale': 2}"),
-        (spec(**encoder(n_resblocks="many")), "impossible size"),
+        ({"name": "metasr", "args": {}}, "model. is 'metasr', unknown here: expected liif"),
+        (
+            spec(encoder_spec={"name": "swinir", "args": {}}),
+            "encoder_spec. is 'swinir', unknown here: expected edsr-baseline or rdn",
+        ),
+        (spec(**encoder(no_upsampling=False)), "expected one with no_upsampling"),
+        (spec(**encoder(scale=2)), "encoder_spec.args. has no setting 'scale'"),
+        (spec(**encoder(n_resblocks="many")), "n_resblocks = 'many' is not a whole number"),
+        (spec(**encoder(n_resblocks=0)), "impossible size"),
         (spec(imnet_spec={"name": "mlp", "args": {"out_dim": 1, "hidden_list": [16]}}), "unknown decoder"),
-        (spec(imnet_spec={"name": "siren", "args": {}}), "'siren' where a spec of 'mlp'"),
-        (spec(pos_encode=True), "unknown settings {'pos_encode': True}"),
+        (spec(imnet_spec={"name": "siren", "args": {}}), "imnet_spec. is 'siren', unknown here: expected mlp"),
+        (spec(pos_encode=True), "has no setting 'pos_encode'"),
         (spec(cell_decode=False), "1 of another shape .imnet.layers.0.weight 16x76 for 16x74"),
         (spec(**encoder(n_resblocks=3)), "6 missing .*encoder.body.2.*; 2 unexpected"),
     ],

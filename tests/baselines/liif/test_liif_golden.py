@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from baselines.liif.encoders import RDN, EDSRBaseline
 from baselines.liif.grid import centres
 from baselines.liif.model import liif
-from baselines.liif.network import RDN, EDSRBaseline, LIIFNetwork
+from baselines.liif.network import LIIFNetwork
 from casarbi.weights import CATALOGUE
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "liif.json").read_text())
