@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import torch
-
 from benchmarks.evaluate import Outcome
 from benchmarks.experiments import Experiment
 from benchmarks.job import open_benches
@@ -15,6 +13,7 @@ from benchmarks.metrics import create_metric
 from benchmarks.runner import Slice, run
 from benchmarks.store import Store
 from benchmarks.survey import CellState, survey
+from casarbi.devices import pick_device
 from casarbi.errors import CasarbiError
 
 if TYPE_CHECKING:  # pandas and Matplotlib, which measuring does not need
@@ -54,13 +53,12 @@ class Session:
         again: bool = False,
         watch: Watch = _unwatched,
     ) -> None:
-        _check_device(device)
         here = [name for name in experiment.optional if _can_be_measured(name)]
         self.experiment = replace(experiment, metrics=(*experiment.metrics, *here))
         self.store = store
-        self.device, self.workers, self.batch = device, workers, batch
+        self.device, self.workers, self.batch = pick_device(device), workers, batch
         self.part, self.again, self.watch = part or Slice(), again, watch
-        opened = open_benches([self.experiment.job(spec, device) for spec in self.experiment.panels])
+        opened = open_benches([self.experiment.job(spec, self.device) for spec in self.experiment.panels])
         self.benches = {spec.name: bench for spec, bench in zip(self.experiment.panels, opened, strict=True)}
         self._open()
 
@@ -117,15 +115,6 @@ class Session:
             advance(1)
         self.watch("Writing the report", 1)
         return collect(self.experiment, self.benches, self.store, date=date, command=command, pictures=pictures)
-
-
-def _check_device(device: str) -> None:
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise CasarbiError("There is no CUDA device on this machine: leave --device out, or give cpu.")
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError):
-        raise CasarbiError(f"There is no device '{device}' on this machine: give cpu, cuda or cuda:1.") from None
 
 
 def _can_be_measured(metric: str) -> bool:

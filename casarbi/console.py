@@ -6,7 +6,6 @@ the cursor, set a terminal's title or begin a line that looks like ours.
 
 from __future__ import annotations
 
-import codecs
 import errno
 import logging
 import os
@@ -21,56 +20,12 @@ import click
 
 from casarbi.errors import CasarbiError
 from casarbi.files import disk_trouble
-from casarbi.plain import visible
+from casarbi.plain import PLAIN_SIGNS, visible
 from casarbi.stopping import stop_signals
 
 if TYPE_CHECKING:  # rich takes 50 ms to import, which `--help` need not pay
     from rich.console import Console
     from rich.progress import Progress
-
-# Plain words for the signs we print, where the stream's encoding lacks them (code42/code42cli#338).
-_PLAIN = {
-    "→": "->",
-    "←": "<-",
-    "×": "x",
-    "±": "+/-",
-    "·": "-",
-    "•": "*",
-    "–": "-",
-    "—": "-",
-    "−": "-",
-    "…": "...",
-    "≤": "<=",
-    "≥": ">=",
-    "≈": "~",
-    "∞": "inf",
-    "²": "^2",
-    "µ": "u",
-    "σ": "sigma",
-    "η": "eta",
-    "✓": "ok",
-    "✗": "no",
-    "‘": "'",
-    "’": "'",
-    "“": '"',
-    "”": '"',
-}
-
-
-def _plain(error: UnicodeError) -> tuple[str, int]:
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    text = error.object[error.start : error.end]
-    return "".join(_plain_sign(sign) for sign in text), error.end
-
-
-def _plain_sign(sign: str) -> str:
-    if "─" <= sign <= "╿":  # the lines of tables and bars
-        return "|" if sign in "│┃║" else "-" if sign in "─━═╸╺" else "+"
-    return _PLAIN.get(sign) or sign.encode("ascii", "backslashreplace").decode("ascii")
-
-
-codecs.register_error("casarbi-plain", _plain)
 
 
 def make_streams_safe() -> None:
@@ -80,7 +35,7 @@ def make_streams_safe() -> None:
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="casarbi-plain")
+            stream.reconfigure(errors=PLAIN_SIGNS)
 
 
 @contextmanager

@@ -18,5 +18,5 @@ def pick_device(name: str) -> str:
     try:
         torch.zeros(1, device=name).cpu()
     except (RuntimeError, AssertionError):  # the latter from builds of torch without CUDA
-        raise CasarbiError(f"There is no device '{name}' that works here: use --device cpu or auto.") from None
+        raise CasarbiError(f"There is no device '{name}' that works here: give cpu, or leave --device out.") from None
     return name

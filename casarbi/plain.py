@@ -1,7 +1,8 @@
-"""Text from outside (names, headers, other libraries' errors) made safe to print: it is read, never obeyed."""
+"""Text made safe to print: what is from outside is read and never obeyed, and every sign has a spelling in ASCII."""
 
 from __future__ import annotations
 
+import codecs
 import re
 import reprlib
 import unicodedata
@@ -56,3 +57,33 @@ def _escape(match: re.Match[str]) -> str:
     if unicodedata.category(sign) not in _OBEYED or sign in _JOINERS:
         return sign
     return sign.encode("unicode_escape").decode("ascii")
+
+
+PLAIN_SIGNS = "casarbi-plain"
+"""Name of an error handler, as `str.encode` takes it, that writes what an encoding lacks in ASCII: no string fails.
+
+Signs that we print become words. Everything else becomes an escape, so that two names never look alike.
+"""
+
+_ASCII = {
+    **{"→": "->", "←": "<-", "↑": "(higher is better)", "↓": "(lower is better)"},
+    **{"×": "x", "±": "+/-", "≤": "<=", "≥": ">=", "≈": "~", "∞": "inf", "²": "^2"},
+    **{"µ": "u", "σ": "sigma", "η": "eta", "†": "#", "✓": "ok", "✗": "no"},
+    **{"·": "-", "•": "*", "–": "-", "—": "-", "−": "-", "…": "..."},
+    **{"‘": "'", "’": "'", "“": '"', "”": '"'},
+}
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(map(_ascii_sign, error.object[error.start : error.end])), error.end
+
+
+def _ascii_sign(sign: str) -> str:
+    if "─" <= sign <= "╿":  # the lines of tables and bars
+        return "|" if sign in "│┃║" else "-" if sign in "─━═╸╺" else "+"
+    return _ASCII.get(sign) or sign.encode("ascii", "backslashreplace").decode("ascii")
+
+
+codecs.register_error(PLAIN_SIGNS, _in_ascii)

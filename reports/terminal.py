@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import replace
 
 import tabulate
 
-from casarbi.plain import visible
+from casarbi.plain import PLAIN_SIGNS, visible
 from casarbi.scales import scale_label
 from reports.document import Document, Matrix
 from reports.table import Block, Cell
 from reports.templating import grouped, matrix_rows, render
-
-ASCII = {"±": "+/-", "×": "x", "†": "#", "—": "-", "–": "-", "∞": "inf", "…": "...", "·": "*", "≤": "<=", "≥": ">="}
-ASCII |= {"↑": "(higher is better)", "↓": "(lower is better)", "“": '"', "”": '"', "’": "'", "→": "->", "²": "^2"}
 
 PAD = "\ue000"
 """Stands for a space until the table is laid out: tabulate strips real ones."""
@@ -34,26 +30,7 @@ def to_text(document: Document, encoding: str | None = "utf-8", width: int | Non
         return _fitting(block, width)
 
     text = render("report.txt.j2", document, visible, table, _text_matrix, ("marked *", "marked +"))
-    return encodable(text, encoding or "ascii")
-
-
-def encodable(text: str, encoding: str) -> str:
-    """Replace what an encoding lacks by its nearest plain sign.
-
-    Example:
-        >>> encodable("24.91 ±0.31 at ×7", "ascii")
-        '24.91 +/-0.31 at x7'
-    """
-
-    def plain(character: str) -> str:
-        try:
-            character.encode(encoding)
-            return character
-        except UnicodeEncodeError:
-            stripped = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
-            return ASCII.get(character, stripped or "?")
-
-    return "".join(map(plain, text))
+    return text.encode(encoding or "ascii", PLAIN_SIGNS).decode(encoding or "ascii")
 
 
 def _fitting(block: Block, width: int | None) -> str:

@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from casarbi.plain import quote, visible
+from casarbi.plain import PLAIN_SIGNS, quote, visible
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,15 @@ def test_quote_is_quick_where_repr_never_ends():
         nested = [nested, nested]  # 2^60 brackets as repr writes them
     assert len(quote(nested)) <= 81
     assert len(quote({str(i): nested for i in range(1000)})) <= 81
+
+
+@pytest.mark.parametrize(
+    ("encoding", "spelled"),
+    [
+        ("ascii", r"+/-x#-inf(higher is better)\xe9\u56fe\udcff"),
+        ("cp1252", r"±×†—inf(higher is better)é\u56fe\udcff"),
+    ],
+)
+def test_every_sign_has_a_spelling_in_every_encoding(encoding, spelled):
+    """Accents are not stripped: two names that differ must not look alike."""
+    assert "±×†—∞↑é图\udcff".encode(encoding, PLAIN_SIGNS).decode(encoding) == spelled

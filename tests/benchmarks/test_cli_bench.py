@@ -278,7 +278,11 @@ def test_dry_run_prints_the_bill_and_measures_nothing(bench):
             "Rank 2 of 2",
             1,
         ),
-        (("grid", "--models", "bicubic", "--data", "photos", "--scales", "2", "--device", "cuda"), "no CUDA device", 1),
+        (
+            ("grid", "--models", "bicubic", "--data", "photos", "--scales", "2", "--device", "cuda:77"),
+            "'cuda:77'",
+            1,
+        ),
         (("grid", "--models", "bicubic", "--data", "photos", "--scales", "2", "--device", "gpu"), "device 'gpu'", 1),
         (("run", "table11"), "did you mean table1", 1),
         (("run", "table1", "--preset", "papr"), "did you mean paper", 1),
