@@ -26,8 +26,9 @@ def div2k(path: str, *, split: str | None = None, n: int | None = None) -> FileD
         n: only the first n.
 
     Raises:
-        CasarbiError: where the split is unknown, contradicts the HR folder's name, or is not there.
+        CasarbiError: if the split is unknown, contradicts the HR folder's name, or is not there.
     """
+    # Which split: the one asked for, or the one that a given HR folder is named for.
     root = Path(path).expanduser()
     named = _HR_FOLDER.fullmatch(root.resolve().name)
     if split not in (None, *SPLITS):
@@ -38,12 +39,16 @@ def div2k(path: str, *, split: str | None = None, n: int | None = None) -> FileD
     folder = root if named else root / f"DIV2K_{split}_HR"
     if root.is_dir() and not folder.is_dir():
         raise CasarbiError(f"{root} has no sub-folder {folder.name}: name the folder that holds it, or that one.")
+
+    # The images of the split among whatever lies in the folder.
     listing = list_images(folder if root.is_dir() else root)
     low, high = SPLITS[split]
     numbered = {file.stem: file for file in listing.paths if file.stem.isdecimal() and low <= int(file.stem) <= high}
     if not numbered:
         raise CasarbiError(f"{folder} holds none of DIV2K's {split} images, {low:04d}.png to {high:04d}.png.")
     files = first(numbered, n, folder)
+
+    # Official LR images, and what is missing of a whole copy.
     lr = LrFiles.find(_lr_folder(folder.resolve().parent, split), tuple(files))
     notes = [*skipped_notes(listing.skipped), *header_notes(list(files.items())), *lr_notes(lr, len(files))]
     if len(numbered) < high - low + 1:

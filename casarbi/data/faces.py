@@ -1,7 +1,7 @@
 """`ffhq` and `celebahq`: the aligned faces that the face tables are measured on.
 
 The papers score the first 100 files by name (docs/protocol.md §4.4 and §7): ask for `n=100`. The order here is the
-natural one, which is the order of names wherever numbers are padded with zeros, as in FFHQ and the 256 px CelebA-HQ.
+natural one, which is the order of names if numbers are padded with zeros, as in FFHQ and the 256 px CelebA-HQ.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def ffhq(path: str, *, split: str = "all", n: int | None = None) -> FileDataset:
         n: only the first n of the split.
 
     Raises:
-        CasarbiError: where there are no such images, they have another size, or the split is unknown or empty here.
+        CasarbiError: if there are no such images, they have another size, or the split is unknown or empty here.
     """
     if split not in FFHQ_SPLITS:
         raise CasarbiError(f"ffhq has no split '{split}': choose {', '.join(FFHQ_SPLITS)}.")
@@ -69,7 +69,7 @@ def celebahq(path: str, *, size: int | None = None, n: int | None = None) -> Fil
         n: only the first n in natural order.
 
     Raises:
-        CasarbiError: where there are no images, they have another size, or two have the same name.
+        CasarbiError: if there are no images, they have another size, or two have the same name.
     """
     if size not in (None, *CELEBAHQ_SIDES):
         raise CasarbiError(f"celebahq comes at {_or(CELEBAHQ_SIDES)} px, not size={size}.")
@@ -111,6 +111,7 @@ def _faces(
 
 
 def _side(name: str, files: Mapping[str, Path], sides: tuple[int, ...]) -> int:
+    # Lazily: of 70,000 files only the first good one is opened.
     headers = ((file, read_header(file)) for file in files.values())
     file, header = next(((file, header) for file, header in headers if header), (None, None))
     if file is None or header is None:

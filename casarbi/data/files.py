@@ -70,7 +70,7 @@ class FileDataset(Dataset):
 
         Args:
             name: short name.
-            folder: where it lies.
+            folder: of the files; they share one memory of their digests.
             files: file of each image id, in the order of the ids.
             notes: sentences for reports.
             lr: LR images that come with it.
@@ -81,6 +81,7 @@ class FileDataset(Dataset):
         self.folder = folder.resolve()
         self.ids = tuple(files)
         self.notes = tuple(notes)
+        # Absolute: a program may change its working directory between opening a data set and reading it.
         self._files = {image_id: path.resolve() for image_id, path in files.items()}
         self._lr = lr
         self._side = side
@@ -97,7 +98,7 @@ class FileDataset(Dataset):
         """Read an image: float32 (3, H, W) in [0, 1].
 
         Raises:
-            CasarbiError: where the file is missing, damaged, no picture, too large, or of another size than the data
+            CasarbiError: if the file is missing, damaged, no picture, too large, or of another size than the data
                 set's images have.
         """
         path = self.path(image_id)
@@ -105,21 +106,22 @@ class FileDataset(Dataset):
         height, width = image.shape[-2:]
         if self._side and (height, width) != (self._side, self._side):
             raise CasarbiError(
-                f"{path} is {width}x{height} px where {self.name} has {self._side}x{self._side}: "
-                "take it out of the folder or resize the copy anew."
+                f"{path} is {width}x{height} px, but {self.name} has {self._side}x{self._side}: "
+                "take it out of the folder or resize the copy again."
             )
         return image
 
     def lr(self, image_id: str, scale: float) -> Tensor | None:
-        """Read the shipped LR image, (3, h, w), or None where there is none for this scale.
+        """Read the shipped LR image, (3, h, w), or None if there is none for this scale.
 
         Raises:
-            CasarbiError: where it cannot be read, or its size times the scale is not the image's, give or take the
-                pixels that are cut off when the image is no multiple of the scale.
+            CasarbiError: if it cannot be read, or its size times the scale is not the image's, give or take the
+                pixels that are cut off if the image is no multiple of the scale.
         """
         path = self._lr.files.get((image_id, scale_label(scale))) if self._lr else None
         if path is None:
             return None
+        # HR sides that are no multiple of the scale are cut before they are reduced, so LR may be a little small.
         lr, header = read_image(path), read_header(self.path(image_id))
         if header and any(abs(h - n * scale) >= scale for h, n in zip(header.size, lr.shape[-2:], strict=True)):
             (height, width), (h, w) = header.size, lr.shape[-2:]
@@ -166,6 +168,7 @@ class FileDataset(Dataset):
 
     @cached_property
     def _digests(self) -> dict[str, str]:
+        # All files at once: reading waits for the disk, so several threads hash them.
         shipped = self._lr.files.values() if self._lr else ()
         by_path = file_digests([*self._files.values(), *shipped], self.folder)
         read = _as_read(by_path)
@@ -208,7 +211,7 @@ def name_files(paths: Sequence[Path], folder: Path) -> dict[str, Path]:
 
 
 def first(files: Mapping[str, Path], n: int | None, place: object) -> dict[str, Path]:
-    """The first n files; all where n is None; raises CasarbiError where n is not between 1 and their number."""
+    """The first n files; all if n is None; raises CasarbiError if n is not between 1 and their number."""
     if n is None:
         return dict(files)
     if not 1 <= n <= len(files):

@@ -1,4 +1,4 @@
-"""SHA-256 of the files of a data set, remembered on disk only where a change cannot go unnoticed.
+"""SHA-256 of the files of a data set, remembered on disk only if no change can go unnoticed.
 
 Size and modification time do not prove that a file is the same: copying tools set times back, and many formats keep
 their size (in IBM/unitxt#7 old results came back for changed data). So content decides, always; what is remembered is
@@ -9,10 +9,10 @@ that *this state of this file* had *that content*, a state being
 - time of the last status change (ctime): the kernel sets it to now at every write, rename, or setting of times, and no
   program can set it back short of changing the computer's clock.
 
-Nothing is remembered where ctime could fail to move on: files changed in the last two seconds before they were hashed
+Nothing is remembered if ctime could fail to move on: files changed in the last two seconds before they were hashed
 (two writes may fall in one tick), clocks that count whole seconds (FAT, ext3), and Windows, where ctime is the time of
-creation. There every run hashes anew, about 1 GB a second. Of several processes the last writer's memory stays, which
-costs the others some hashing and nothing else.
+creation. There every run hashes all files again, about 1 GB per second. Of several processes the last writer's memory
+stays, which costs the others some hashing and nothing else.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ State = list[int]
 def file_digests(files: Sequence[Path], folder: Path) -> dict[Path, str]:
     """SHA-256 of each file's content.
 
-    A file that cannot be read gets the digest of that fact, so that it does not stop the others: whoever reads the
-    picture is told what is wrong.
+    A file that cannot be read gets the digest of that fact, so that it does not stop the others: reading the
+    picture says what is wrong.
 
     Args:
-        files: the files.
+        files: whose digests are asked for.
         folder: the data set's folder; names the memory that its files share.
     """
     memory_file = _memory_file(folder)
@@ -73,6 +73,7 @@ def _digest(path: Path, memory: dict[str, Entry]) -> tuple[str, Entry | None]:
         known = memory.get(str(path))
         if known and known[0] == state and _is_telling(state):
             return known[1], known
+        # Hash, then see whether the file stood still meanwhile: only then may its digest be remembered.
         started_ns = time.time_ns()
         digest = _hash(path)
         settled = _is_telling(state) and _state(path) == state and state[-1] < started_ns - _SETTLED_NS

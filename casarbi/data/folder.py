@@ -27,13 +27,14 @@ def folder(path: str, *, recursive: bool = False, n: int | None = None, max_pixe
         max_pixels: images of more pixels are refused; None for `casarbi.pictures.reading.MAX_INPUT_PIXELS`.
 
     Raises:
-        CasarbiError: where there is no such folder, it holds no picture, or fewer than n.
+        CasarbiError: if there is no such folder, it holds no picture, or fewer than n.
     """
     root = Path(path).expanduser()
     if root.is_file():
         files = name_files([root], root.parent)
         notes = header_notes(list(files.items()))
         return FileDataset(printable_name(root.stem), root.parent, files, notes=notes, max_pixels=max_pixels)
+    # Without this, a Set5-like folder would be an empty one: all its pictures lie in sub-folders.
     if not recursive and _is_benchmark(root):
         note = f"{root} has an {HR} folder and was read as benchmark:{path}."
         return _benchmark(root, n, (note,))
@@ -46,20 +47,20 @@ def folder(path: str, *, recursive: bool = False, n: int | None = None, max_pixe
 def benchmark(path: str, *, n: int | None = None) -> FileDataset:
     """Read a folder like Set5, Set14, B100 or Urban100: `HR/baby.png`, `LR_bicubic/X2/babyx2.png`.
 
-    The LR images are optional; `lr` gives those there are.
+    The LR images are optional.
 
     Args:
         path: the folder that holds `HR`, or `HR` itself.
         n: only the first n in natural order.
 
     Raises:
-        CasarbiError: where there is no such folder, or none laid out so.
+        CasarbiError: if there is no such folder, or none laid out so.
     """
     root = Path(path).expanduser()
     if root.name == HR and not (root / HR).is_dir():
         root = root.resolve().parent
     if not (root / HR).is_dir():
-        list_images(root)  # says so where there is nothing at all
+        list_images(root)  # says so if there is nothing at all
         raise CasarbiError(f"{root} has no sub-folder {HR} with the images: read it as folder:{path}.")
     return _benchmark(root, n, ())
 

@@ -22,7 +22,7 @@ _NAMED = 3
 
 KINDS = {
     "grey": "Grey, repeated over three channels",
-    "16-bit": "More than 8 bits a channel, compared as 8",
+    "16-bit": "More than 8 bits per channel, compared as 8",
     "alpha": "With alpha, see-through parts laid over white",
     "frames": "Several frames or pages, of which the first is used",
     "profile": f"With a colour profile other than sRGB, turned into sRGB ({INTENT})",
@@ -80,6 +80,7 @@ def _kinds(image: Image.Image, frames: int) -> Iterable[str]:
     change, said = conversion(image, keep_rgb=False)
     if said:
         yield "cmyk" if image.mode == "CMYK" and change is None else "profile" if change else "odd profile"
+    # Pillow opens some 16-bit pictures in an 8-bit mode; what they are packed as tells.
     packed = str([tile[3] for tile in getattr(image, "tile", [])])
     if image.mode in ("I", "F") or "16" in image.mode or ";16" in packed:
         yield "16-bit"

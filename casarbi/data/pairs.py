@@ -1,4 +1,4 @@
-"""LR and GT of an HR image at a scale: how tables are measured is how a training validates."""
+"""LR and GT of an HR image at a scale, for tables and for the validation of a training."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def fixed_pairs(square: Tensor, source_side: int, lr_side: int, scales: Sequence
         lr_side: side of the LR.
         scales: a GT has the side lr_side times its scale, rounded half up.
     """
+    # SelfSSIM needs one LR for all scales: it compares outputs of the same input.
     source = to_side(square, source_side)
     lr = from_uint8(to_side(source, lr_side))
     pairs = []

@@ -156,7 +156,7 @@ def photos(*, n: int | None = None) -> FileDataset:
         n: only the first n.
 
     Raises:
-        CasarbiError: where none is there, or fewer than n.
+        CasarbiError: if there is none, or fewer than n.
     """
     found: dict[str, Path] = {}
     left_out = []
@@ -170,7 +170,7 @@ def photos(*, n: int | None = None) -> FileDataset:
     if not found:
         raise CasarbiError(
             "None of the photographs of scikit-image, scikit-learn and Matplotlib is here as it was: "
-            "install these packages anew with pip."
+            "install these packages again with pip."
         )
     files = first(found, n, "photos")
     notes = [f"Left out {len(left_out)} of {len(PHOTOS)}: {', '.join(left_out)}."] if left_out else []
@@ -180,6 +180,7 @@ def photos(*, n: int | None = None) -> FileDataset:
 
 def locate(photo: Photo) -> Path | None:
     """Where a photograph lies, or None; the package itself is not imported."""
+    # Importing scikit-learn for the path of two pictures would take a second.
     spec = find_spec(photo.package)
     places = [Path(place) / photo.file for place in (spec.submodule_search_locations or ())] if spec else []
     return next((place for place in places if place.is_file()), None)

@@ -3,11 +3,11 @@
 A protocol is data with a hash, so a table can say which one gave its numbers. Three modes:
 
 - `fixed`: the centre square, brought to `source_side`, is the image; one LR of `lr_side` serves every scale, and
-  the GT of scale s has round(lr_side s) pixels a side. The paper's face protocol, and all that SelfSSIM allows.
+  the GT of scale s has sides of round(lr_side s) pixels. The paper's face protocol, and all that SelfSSIM allows.
 - `patch`: one seeded square crop of round(lr_side s) pixels at native resolution is the GT, its reduction the LR.
 - `full`: the whole image, cropped at the bottom and right to round(floor(side / s) s), is the GT, its reduction the LR.
 
-Sources: docs/protocol.md §4 and §7 (sizes, one LR an image, patch and full); yinboc/liif, test.py and
+Sources: docs/protocol.md §4 and §7 (sizes, one LR per image, patch and full); yinboc/liif, test.py and
 datasets/wrappers.py (border cuts and cropping of the benchmark protocol).
 """
 
@@ -48,7 +48,7 @@ class Protocol:
         lr_side: side of the LR in pixels, for fixed and patch.
         source_side: side to which the centre square is brought first, for fixed.
         lr_from: whether a fixed LR is made from the source (one for all scales) or from each scale's GT.
-        lr_made_by: pillow; or benchmark: the data set's own LR where it ships one, else MATLAB's bicubic for whole
+        lr_made_by: pillow; or benchmark: the data set's own LR if it ships one, else MATLAB's bicubic for whole
             scales up to 4 and Pillow's beyond, as the published LIIF evaluation mixes them.
         border: pixels cut from each side before comparing: 0, the scale (rounded up), or the scale + 6.
         quantise: whether outputs are rounded to 8 bits before comparing, as a saved file would be.
@@ -82,11 +82,12 @@ class Protocol:
                 target_size((self.lr_side, self.lr_side), scale)
 
     def pairs(self, dataset: Dataset, image_id: str, scales: Sequence[float]) -> list[Pair]:
-        """LR and GT of an image at each scale; where `one_lr`, the pairs share one LR tensor.
+        """LR and GT of an image at each scale; if `one_lr`, the pairs share one LR tensor.
 
         Raises:
-            CasarbiError: where the image cannot be read or is too small for a scale.
+            CasarbiError: if the image cannot be read or is too small for a scale.
         """
+        # Everything is made from 8-bit values, as a file would hold them, and gives 8-bit values again.
         image = to_uint8(dataset.image(image_id))
         if self.mode == "fixed":
             return self._fixed(image, image_id, scales)
@@ -94,10 +95,11 @@ class Protocol:
             return [self._patch(image, image_id, scale) for scale in scales]
         pairs = [self._full(image, image_id, scale, dataset.lr(image_id, scale)) for scale in scales]
         for pair in pairs:
-            self._cut(pair.size, pair.scale)  # refuses here, where it is the failure of this image alone
+            self._cut(pair.size, pair.scale)  # refused here, it is the failure of this image alone
         return pairs
 
     def _fixed(self, image: Tensor, image_id: str, scales: Sequence[float]) -> list[Pair]:
+        # A scale that only an enlarged GT could serve is refused, not measured against invented detail.
         square = centre_square(image)
         sides = [target_size((self.lr_side, self.lr_side), scale)[0] for scale in scales]
         needed = max(self.source_side, *sides)
@@ -127,6 +129,7 @@ class Protocol:
         return patch_pair(gt, self.lr_side, scale)
 
     def _full(self, image: Tensor, image_id: str, scale: float, given: Tensor | None) -> Pair:
+        # The data set's own LR decides the size of the GT: published HR images are not always multiples of the scale.
         if self.lr_made_by == "benchmark" and given is not None:
             height, width = target_size((given.shape[-2], given.shape[-1]), scale)
             if height > image.shape[-2] or width > image.shape[-1]:
@@ -141,6 +144,7 @@ class Protocol:
             raise CasarbiError(f"'{image_id}' is too small for scale {scale_label(scale)}: its LR would be empty.")
         height, width = target_size((lr_size[0], lr_size[1]), scale)
         gt = image[:, :height, :width].contiguous()
+        # Published evaluations took MATLAB's LR for the scales it was published for, and Pillow's for all others.
         matlab = self.lr_made_by == "benchmark" and scale in (2.0, 3.0, 4.0)
         lr = resize_matlab(gt, (lr_size[0], lr_size[1])) if matlab else resize(gt, (lr_size[0], lr_size[1]))
         return Pair(scale, from_uint8(lr), from_uint8(gt))
@@ -149,7 +153,7 @@ class Protocol:
         """Bring an output or GT of shape (..., H, W) to what metrics see: clamped, rounded, border cut.
 
         Raises:
-            CasarbiError: where the border leaves nothing.
+            CasarbiError: if the border leaves nothing.
         """
         image = image.clamp(0, 1)
         if self.quantise:
@@ -174,7 +178,7 @@ class Protocol:
         return {"none": 0, "scale": math.ceil(scale), "scale+6": math.ceil(scale) + 6}[self.border]
 
     def _cut(self, size: Size, scale: float) -> int:
-        """Pixels cut from each side of a (height, width); raises CasarbiError where that leaves nothing."""
+        """Pixels cut from each side of a (height, width); raises CasarbiError if that leaves nothing."""
         cut = self.border_pixels(scale)
         if min(size) <= 2 * cut:
             raise CasarbiError(f"Cutting {cut} px from each side leaves nothing of {size[1]}x{size[0]} px.")
@@ -208,7 +212,7 @@ PROTOCOLS = {
         ),
         Protocol(
             "div2k-patch",
-            "One seeded crop of round(48 s) px an image, its 48 px LR by Pillow bicubic, 8-bit RGB, no border cut.",
+            "One seeded crop of round(48 s) px per image, its 48 px LR by Pillow bicubic, 8-bit RGB, no border cut.",
             "patch",
             lr_side=48,
         ),

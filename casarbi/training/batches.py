@@ -32,9 +32,9 @@ class Batches(Dataset):
 
     Attributes:
         images: pictures, uint8 (3, H, W).
-        recipe: makes an item of a picture.
+        recipe: makes items of pictures.
         seed: of the run.
-        batch: items of a step, over all processes.
+        batch: items per step, over all processes.
         rank: which share of each batch this process takes, of `world` shares.
         world: number of shares; it divides `batch`.
     """
@@ -48,12 +48,13 @@ class Batches(Dataset):
     _share: range = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Settle which items of a batch are this process's."""
+        """Settle which items of every batch are this process's."""
         each = self.batch // self.world
         object.__setattr__(self, "_share", range(self.rank * each, (self.rank + 1) * each))
 
     def picture_index(self, number: int) -> int:
         """Index of the picture that an item of the run takes."""
+        # Items are numbered through the run, so an epoch may end in the middle of a batch and nothing is dropped.
         epoch, place = divmod(number, len(self.images))
         return int(_order(self.seed, epoch, len(self.images))[place])
 
@@ -62,6 +63,7 @@ class Batches(Dataset):
 
         Under `UNUSABLE` it also names the pictures, by index, that could not be used; absent if there are none.
         """
+        # The whole batch draws from its step, each item from its own number: shares of many processes fit together.
         shared = self.recipe.draw(numpy_generator(self.seed, Purpose.BATCH, step))
         items, unusable = [], set()
         for number in (step * self.batch + place for place in self._share):
@@ -89,6 +91,7 @@ class Batches(Dataset):
 
     def stream(self, first: int, last: int, workers: int, pin_memory: bool = False) -> Stream:
         """Batches of the steps first..last-1, made ahead by worker processes; with 0 workers, made when asked for."""
+        # The loader does not publish its processes: those that are new afterwards are its own.
         before = set(active_children())
         options = {"prefetch_factor": 4, "worker_init_fn": _ignore_interrupts} if workers else {}
         made = iter(
@@ -148,7 +151,7 @@ class Stream(Iterator[Batch]):
         self._made = iter(())
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=2)  # the epoch of now, and the next one that the end of a batch may reach
 def _order(seed: int, epoch: int, count: int) -> np.ndarray:
     return numpy_generator(seed, Purpose.ORDER, epoch).permutation(count)
 

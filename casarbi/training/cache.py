@@ -137,6 +137,7 @@ class CachedImages(Sequence[Tensor]):
         Args:
             report: told of the progress if any has to be made.
         """
+        # Reading is what proves a picture; only those that are not on the disk yet take time worth reporting.
         kept, skipped, news = [], [], bool(self.missing())
         for index in range(len(self)):
             try:
@@ -166,6 +167,7 @@ class CachedImages(Sequence[Tensor]):
             ) from None
 
     def _make(self, index: int) -> Tensor:
+        # A file that was exchanged while the run goes on would give it other pictures than its identity says.
         dataset, name = _open(self.reference), self.names[index]
         if dataset.digest_now(name) != self.digests[index]:
             raise CasarbiError(
@@ -190,6 +192,7 @@ def open_images(reference: str, cut: Cut) -> CachedImages:
     Raises:
         CasarbiError: on a bad reference, no usable picture, more than one in twenty unusable, or a full disk.
     """
+    # Only headers are read: the pictures are made when they are needed.
     dataset = _open(reference)
     faults = {name: _fault(dataset, name, cut) for name in dataset.ids}
     skipped = tuple(f"{name}: {fault}" for name, fault in faults.items() if fault)
@@ -210,6 +213,7 @@ def check_disk(images: CachedImages) -> str:
     Raises:
         CasarbiError: if the picture cannot be written.
     """
+    # Drafts of killed processes would fill the disk unseen.
     for folder in pictures_folder().glob("??"):
         sweep_drafts(folder)
     for index in images.missing()[:1]:

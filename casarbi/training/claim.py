@@ -25,6 +25,7 @@ def claim(folder: Path, reporter: Reporter) -> Iterator[None]:
     Raises:
         CasarbiError: if another process trains in the folder, or it cannot be written.
     """
+    # flock, not a file whose existence is the lock: a killed run would leave that behind and block its own resume.
     is_new, lock = not folder.exists(), FileLock(folder / ".lock", blocking=False, fallback_to_soft=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -38,9 +39,11 @@ def claim(folder: Path, reporter: Reporter) -> Iterator[None]:
             f"the disk of {folder} has no locks, so nothing keeps two trainings in this folder apart: start one alone.",
             warning=True,
         )
+
     try:
         yield
     finally:
+        # A run that was refused has written nothing but the lock.
         if is_new and [path.name for path in folder.iterdir()] in ([], [".lock"]):
             (folder / ".lock").unlink(missing_ok=True)
             folder.rmdir()

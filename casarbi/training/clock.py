@@ -45,6 +45,7 @@ class Clock:
 
     def picture_seconds(self, count: int) -> float:
         """About how long one of `count` validation pictures takes."""
+        # Before the first validation, a guess from the time of a step.
         validation = self.took.get("validation")
         return PICTURE_STEPS * self._step_seconds() if validation is None else validation / count
 
@@ -52,9 +53,10 @@ class Clock:
         return self.took.get("step") or time.monotonic() - self._began
 
     def is_up(self) -> bool:
-        """Asked in a step: whether another one, and then what a stop writes, would go beyond the limit."""
+        """Whether another step, and then what a stop writes, would go beyond the limit; ask it during a step."""
         if self.limit == math.inf:
             return False
+        # A stop writes a snapshot, the weights and, if there is time, pictures.
         pictures = min(SHARE * self.limit, 1.2 * self.picture_seconds(1))
         # The weights of a stop take no longer than its snapshot, which holds them four times.
         return self.left() < self._step_seconds() + 2 * self.took.get("snapshot", 0.0) + pictures

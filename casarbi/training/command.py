@@ -73,7 +73,7 @@ def train(preset: str | None, **options: Any) -> None:
       casarbi train mini-liif-face -s run.batch=8 -o runs/small-batch
       casarbi train mini-kim-face-alignment --init runs/mini-kim-face/mini-kim-face.safetensors
     """
-    began = time.monotonic()
+    began = time.monotonic()  # before torch is loaded: --minutes counts all of the command
     from casarbi.training.presets import load_preset, preset_names
 
     if preset is None:
@@ -85,16 +85,16 @@ def train(preset: str | None, **options: Any) -> None:
     # batches; OpenMP reads this when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _need_accelerate()
-    wanted = _change(load_preset(preset, options["changes"]), options)
+    chosen = _change(load_preset(preset, options["changes"]), options)
     if options["dry_run"]:
         from casarbi.training.describe import header_lines
         from casarbi.training.task import build_task
 
-        costs = build_task(wanted.task, wanted.settings, 0).costs()
-        for line in header_lines({"preset": wanted.as_json(), "network": costs}):
+        costs = build_task(chosen.task, chosen.settings, 0).costs()
+        for line in header_lines({"preset": chosen.as_json(), "network": costs}):
             say(make_console(), line)
         return
-    _end(_train(wanted, options, began), wanted, options)
+    _end(_train(chosen, options, began), chosen, options)
 
 
 def _need_accelerate() -> None:
@@ -107,6 +107,7 @@ def _need_accelerate() -> None:
 def _change(preset: Preset, options: dict[str, Any]) -> Preset:
     """Apply --task, --data, --validation and --steps."""
     data, run = preset.data, preset.run
+    # Other training pictures have other validation pictures: the preset's would measure something else.
     if options["data"]:
         data = replace(data, train=options["data"], validation="")
     if options["validation"]:

@@ -25,6 +25,7 @@ def read_header(path: Path) -> dict[str, Any]:
     header: dict[str, Any] = {"file": str(path), "bytes": path.stat().st_size, "SHA-256": checkpoint.sha256}
     tensors = [tensor for tensor in checkpoint.content.values() if hasattr(tensor, "numel")]
     header |= {"tensors": len(tensors), "values": sum(tensor.numel() for tensor in tensors)}
+    # Values are JSON by custom, but a file may hold any text under any name.
     for name, text in checkpoint.metadata.items():
         try:
             header[name] = json.loads(text)
@@ -73,6 +74,7 @@ def _shown(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, str):
         return value if len(value) <= LONGEST else f"{value[:LONGEST]}…"
+    # What nests or is long is cut before it is printed: a header of megabytes is no reason to print megabytes.
     flat = isinstance(value, list | tuple) and not any(isinstance(item, list | Mapping) for item in value)
     return str(value) if flat and len(value) < LONGEST // 10 else quote(value, LONGEST)
 

@@ -29,6 +29,7 @@ class WeightAverage:
         """
         self.updates += 1
         weight = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
+        # One call for all weights instead of one for each.
         averages: list[Tensor] = list(self.network.parameters())
         current: list[Tensor] = list(network.parameters())
         torch._foreach_lerp_(averages, current, weight)

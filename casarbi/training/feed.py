@@ -1,4 +1,4 @@
-"""Where the loop's batches come from: worker processes, what happens when one dies, and pictures that are no good."""
+"""Where the loop's batches come from: worker processes, what happens if one dies, and pictures that are no good."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ class Feed(Iterator[Batch]):
         self.waited = 0.0
         self.pin_memory = torch.cuda.is_available()
         images = batches.images
+        # In the first epoch pictures may have to be made, which is slower than training: more processes for its length.
         first_epoch = -(-len(images) // batches.batch)
         missing = state.step < first_epoch and isinstance(images, CachedImages) and bool(images.missing())
         self._made_after = first_epoch if missing and workers else None
@@ -56,6 +57,7 @@ class Feed(Iterator[Batch]):
             CasarbiError: if a picture has changed, or more than one in twenty cannot be used.
         """
         began = time.monotonic()
+        # All pictures are made: go on with as many processes as were asked for.
         if self.state.step == self._made_after:
             self.close()
             self._stream = self._open(self.workers)
@@ -80,6 +82,7 @@ class Feed(Iterator[Batch]):
 
     def _note_unusable(self, indices: list[int]) -> None:
         images, known = self.batches.images, self.state.unusable
+        # Each picture is told once; the state keeps them, so that a resumed run does not tell them again.
         for index in sorted({*indices} - {*known}):
             known.append(index)
             try:

@@ -28,7 +28,7 @@ def run_identity(preset: Preset, task: Task[Any], images: CachedImages, validati
     }
     pictures = {"train": [images.fingerprint, len(images)], "validation": [validation.fingerprint, len(validation)]}
     identity = {"task": preset.task, "settings": dict(task.settings), "pictures": pictures, **kept}
-    return json.loads(json.dumps(identity))
+    return json.loads(json.dumps(identity))  # as a snapshot gives it back: lists for tuples
 
 
 def check_identity(snapshot: Snapshot, identity: Mapping[str, Any], finished: Path) -> None:
@@ -47,6 +47,8 @@ def check_identity(snapshot: Snapshot, identity: Mapping[str, Any], finished: Pa
         return
     folder = snapshot.path.parent.parent
     named = [f"{visible(name[:100])} {quote(a)}, now {quote(b)}" for name, (a, b) in differing.items()]
+
+    # The two mistakes that people make get their own way out.
     if list(differing) == ["run.iterations"]:
         weights = finished if finished.is_file() else snapshot.path
         raise CasarbiError(
@@ -61,6 +63,8 @@ def check_identity(snapshot: Snapshot, identity: Mapping[str, Any], finished: Pa
                 f"The {part} pictures are not those that the run in {folder} was started with ({before:,} then, "
                 f"{now:,} now, or other pixels or names): put them back, or begin another run with --out."
             )
+
+    # Everything else: the first two settings are named, which is enough to recognise the run.
     more = f" (and {len(named) - 2} more)" if len(named) > 2 else ""
     raise CasarbiError(
         f"The run in {folder} was started with other settings: {'; '.join(named[:2])}{more}. Resume it with its own "

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish: the step in hand ends, a snapshot is written, then the run stops."""
+"""Ctrl-C and SIGTERM as a wish: the current step ends, a snapshot is written, then the run stops."""
 
 from __future__ import annotations
 

@@ -41,6 +41,7 @@ class CsvLog:
 
     def add(self, row: Mapping[str, float]) -> None:
         """Append a row; the first one ever decides the columns, later values under other names are left out."""
+        # Header and row in one write: a kill between them would leave a file that no row fits.
         lines = io.StringIO()
         writer = csv.writer(lines, lineterminator="\n")
         if not self.columns:

@@ -47,19 +47,20 @@ def optimizer_tensors(optimizer: torch.optim.Adam, network: nn.Module) -> dict[s
 
 
 def restore_optimizer(optimizer: torch.optim.Adam, network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Put back what `optimizer_tensors` gave; each moment gets the memory order of its weight.
+    """Put back what `optimizer_tensors` gave; each moment takes the memory order of its weight.
 
     Raises:
-        CasarbiError: where the state of a trained weight is missing or has another shape.
+        CasarbiError: if the state of a trained weight is missing or has another shape.
     """
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad or not tensors:
             continue
         parts = {part: tensors.get(f"{part}.{name}") for part in (*MOMENTS, COUNT)}
         for part, tensor in parts.items():
-            wanted = torch.Size([]) if part == COUNT else parameter.shape
-            if tensor is None or tensor.shape != wanted:
+            expected = torch.Size([]) if part == COUNT else parameter.shape
+            if tensor is None or tensor.shape != expected:
                 raise CasarbiError(f"the optimizer state {part} of the weight {name} is missing or has another shape")
+        # The fused kernel needs its step count on the weight's device, the other ones on the CPU.
         moments = {part: torch.empty_like(parameter).copy_(parts[part]) for part in MOMENTS}  # type: ignore[arg-type]
         on_device = bool(optimizer.defaults["fused"])
         count = parts[COUNT].to(parameter.device if on_device else "cpu", copy=True)  # type: ignore[union-attr]

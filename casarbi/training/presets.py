@@ -45,7 +45,7 @@ class RunSettings:
 
     Attributes:
         iterations: steps of the whole run.
-        batch: items a step, over all GPUs.
+        batch: items per step, over all GPUs.
         learning_rate: of Adam.
         drops: parts of the run after which the rate is multiplied by `drop_factor`.
         drop_factor: see `drops`.
@@ -134,12 +134,13 @@ def load_preset(name: str, changes: Sequence[str] = ()) -> Preset:
     """Load a preset by name, or from a TOML file, and apply changes such as "run.batch=8", which a person typed.
 
     Raises:
-        CasarbiError: on an unknown preset, setting or value, and where the file names a task or data set that is not
+        CasarbiError: on an unknown preset, setting or value, and if the file names a task or data set that is not
             registered: only what was typed may be `module:factory`.
     """
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
     if not name.endswith(".toml") and not os.path.isfile(path):
         raise CasarbiError(f"There is no preset {quote(name)}: {near_names(name, preset_names())}")
+    # What may be left out of the file, then the file, then what a person typed.
     tables: dict[str, Any] = {"description": "", "task": "", "data": {}, "run": {}, "settings": {}}
     tables |= read_toml(path)
     if "name" in tables:

@@ -75,7 +75,7 @@ class ConsoleReporter:
 
     def step(self, done: int, loss: float) -> None:
         """Move the bar, whose loss is smoothed over about 50 steps; off a terminal, say a line every half minute."""
-        if loss == loss:
+        if loss == loss:  # not NaN
             self.loss = loss if self.loss != self.loss else 0.98 * self.loss + 0.02 * loss
         now = time.monotonic()
         rate = (done - self.first) / max(now - self.started, 1e-9)

@@ -56,7 +56,7 @@ def train(
         cache_report: called with how many validation pictures are made, and how many there are.
 
     Raises:
-        CasarbiError: on anything amiss with preset, data, folder or device, before the first step.
+        CasarbiError: if preset, data, folder or device cannot be used, before the first step.
     """
     # Mistakes that show without the images are told before the folder is made.
     accelerator = make_accelerator(preset.run.precision, start.device)
@@ -69,6 +69,7 @@ def train(
     with claim(place.folder, reporter) if accelerator.is_main_process else nullcontext():
         for folder in (place.folder, place.snapshots, place.pictures):
             sweep_drafts(folder)
+        # The first process makes the validation pictures; the others find them made.
         with accelerator.main_process_first():
             images, validation = open_pictures(preset.data, task.least_side, reporter, cache_report)
 

@@ -86,15 +86,17 @@ def write_snapshot(
         header: what a weights file of the method says, so that the averaged weights can be loaded from here too.
 
     Raises:
-        OSError, SafetensorError: where the disk refuses; older snapshots are then untouched.
+        OSError, SafetensorError: if the disk refuses; older snapshots are then untouched.
     """
     path = folder / f"step-{state.step:08d}.snapshot.safetensors"
+    # One flat file, such as "average/head.weight": weights, average and optimizer are of one step or not there at all.
     named = {
         f"{part}/{name}": tensor.detach().cpu().contiguous() for part in PARTS for name, tensor in tensors[part].items()
     }
     own = {"format": str(FORMAT), "state": json.dumps(asdict(state)), "identity": json.dumps(dict(identity))}
     with replacing(path) as draft:
         save_file(named, draft, metadata={**header, **own})
+    # The new one is on the disk before the oldest goes, so there is always one to resume from.
     for old in list_snapshots(folder)[KEPT:]:
         old.unlink(missing_ok=True)
     return path
@@ -110,7 +112,7 @@ def read_snapshot(path: Path) -> Snapshot:
     """Read a snapshot.
 
     Raises:
-        CasarbiError: where the file is damaged, is no snapshot (weights alone, say), lacks a part, or its parts are of
+        CasarbiError: if the file is damaged, is no snapshot (weights alone, say), lacks a part, or its parts are of
             different steps.
     """
     checkpoint = read_checkpoint(path)
@@ -126,6 +128,7 @@ def read_snapshot(path: Path) -> Snapshot:
         state, identity = RunState(**json.loads(header["state"])), json.loads(header["identity"])
     except (ValueError, TypeError):
         raise CasarbiError(f"The header of {path} is damaged: resume from an older snapshot.") from None
+    # Back into parts; a part without any tensor is there too, and empty.
     tensors: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
     for key, tensor in checkpoint.content.items():
         part, _, name = key.partition("/")

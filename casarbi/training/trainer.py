@@ -29,7 +29,7 @@ from casarbi.training.snapshots import RunState, Snapshot, check_space
 from casarbi.training.task import Batch, Task, Validation
 
 PATIENCE_SECONDS = 5.0
-"""Whoever interrupts a run waits so long for all pictures, or for one."""
+"""A person who interrupts a run waits at most so long for all validation pictures, but always for one."""
 
 
 class LossModule(nn.Module):
@@ -92,6 +92,7 @@ class Trainer:
         if self.settings.channels_last:
             run.task.network.to(memory_format=torch.channels_last)
         self.network: nn.Module = run.task.network.to(accelerator.device).train()
+        # The optimizer holds the bare network's weights, which the wrapper shares.
         self.model = accelerator.prepare(LossModule(run.task))
         self.optimizer = make_adam(self.network, self.settings.learning_rate, self.settings.weight_decay)
         self.parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
@@ -176,13 +177,17 @@ class Trainer:
     def _step(self, batch: Batch, wish: StopWish) -> tuple[dict[str, float], bool]:
         """Compute losses and gradients; returns the losses by name, and whether any process wants to stop."""
         state, settings, rank = self.state, self.settings, self.accelerator.process_index
-        # Layers such as dropout can draw from the global generator alone.
+
+        # Everything random is a function of the step. Layers such as dropout can draw from the global generator alone.
         torch.manual_seed(torch_seed(settings.seed, Purpose.LAYERS, state.step, rank))
         generator = torch_generator(self.accelerator.device, settings.seed, Purpose.LOSS, state.step, rank)
+
         losses = self.model(batch, generator)
         self.accelerator.backward(losses["loss"])
+        # Without a limit this only measures the norm, which the log shows.
         norm = nn.utils.clip_grad_norm_(self.parameters, settings.clip_norm or math.inf)
         stop = wish.signal is not None or self.clock.is_up()
+
         # One transfer, and the same numbers on every process, so that all of them decide alike.
         told = torch.stack([*(loss.detach().float() for loss in losses.values()), norm.float(), norm.new_tensor(stop)])
         *values, norm_value, stops = self.accelerator.reduce(told, "mean").tolist()
@@ -264,7 +269,7 @@ class Trainer:
     def _show_some(self, recorder: Recorder, interrupted: bool) -> None:
         """Show as many validation pictures as there is time for; neither log nor best weights change.
 
-        These are all, one, or none if a limit is near; whoever interrupted the run gets one in any case.
+        These are all, one, or none if a limit is near; a person who interrupted the run gets one in any case.
         """
         until = time.monotonic() + (PATIENCE_SECONDS if interrupted else self.clock.left())
         images, found, shown = self.run.validation, None, 0

@@ -39,6 +39,7 @@ def validation_pairs(images: Sequence[Tensor], lr_side: int, scale: float, whole
             that.
     """
     size = target_size((lr_side, lr_side), scale)
+    # An image is reduced to both as in the face protocol, or its middle is the GT, as a patch protocol cuts it.
     if whole:
         pairs = [fixed_pairs(image, image.shape[-1], lr_side, [scale])[0] for image in images]
     else:
@@ -111,7 +112,7 @@ def validate_model(
         whole: see `validation_pairs`.
         name: of the method, as the title of its column.
         loss: of a batch and a generator, both on the device.
-        recipe: makes the items, one of each picture a batch.
+        recipe: makes the items; a batch has one of each picture.
         count: how many batches the loss is the mean of, each with noise of its own that is the same at every call.
         device: the network's.
     """
@@ -119,6 +120,7 @@ def validate_model(
     def upscale(lr: Tensor, sizes: Sequence[Size]) -> list[Tensor]:
         return model.upscale_many(lr.to(device), sizes, list(range(len(lr))))
 
+    # The same items and noise at every call, so that a change of the loss is a change of the network.
     batches = Batches(images, recipe, seed=0, batch=len(images))
     found = validate_scales(upscale, images, lr_side, scales, whole=whole, name=name)
     total = 0.0

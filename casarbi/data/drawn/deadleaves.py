@@ -68,6 +68,7 @@ def _develop(colour: np.ndarray) -> np.ndarray:
 
 def scatter(rng: np.random.Generator, side: int) -> Leaves:
     """Throw leaves on a square of `side` pixels and a margin; leaf 0 is the background."""
+    # Radii follow r^-3 between two bounds, the smallest drawn for each scene, by inverting their distribution.
     mood = rng.random(8)
     largest = LARGEST_RADIUS * side
     smallest = min(SMALLEST_RADIUS * SUPERSAMPLING * 6 ** mood[0], largest / 4)
@@ -76,7 +77,10 @@ def scatter(rng: np.random.Generator, side: int) -> Leaves:
     radius = smallest / np.sqrt(1 - thrown[:, 0] * (1 - (smallest / largest) ** 2))
     x, y = ((side + 2 * largest) * thrown[:, 1:] - largest).T
     touches = (np.abs(x - side / 2) < side / 2 + radius) & (np.abs(y - side / 2) < side / 2 + radius)
+    # Leaves that touch the square are kept; behind them is leaf 0, the background.
     radius, x, y = (np.concatenate([[side], a[touches]]) for a in (radius, x, y))
+
+    # Directions at random, or along two axes as built things have; some shapes are liked more in a scene than others.
     draws = rng.random((len(x), 5 + POLYGON_SIDES))
     angle = 2 * np.pi * (draws[:, 0] if mood[1] < 0.6 else mood[2] + 0.12 * draws[:, 0] + 0.25 * (draws[:, 1] < 0.2))
     liking = np.cumsum(rng.random(SHAPES) ** 2 * (1, 1, 1, 1, 0.08))
@@ -128,8 +132,10 @@ def light(rng: np.random.Generator, leaves: Leaves, depth: np.ndarray) -> np.nda
     rise = np.where(leaves.shape == STROKE, steps[3], np.minimum(leaves.radius * 0.5, steps[-1] + 1))
     rise = (rise * (0.4 + 0.6 * draws[2])).astype(np.float32)[depth]
     shadow = np.zeros_like(bright)
+    # The light comes from one side: a leaf some way off on that side shades a pixel if it rises high enough.
     for step in steps:
         _add_shadow(shadow, depth, rise, (step * np.sin(angle), step * np.cos(angle)), float(step))
+    # Where leaves meet it is dark on all sides of the edge.
     for offset in ((2, 0), (-2, 0), (0, 2), (0, -2)):
         _add_shadow(shadow, depth, rise, offset, 0.0)
     return bright * (1 - shadow * np.float32((0.35 + 0.4 * draws[3]) / (len(steps) + 4)))

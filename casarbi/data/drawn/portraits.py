@@ -50,7 +50,7 @@ def render(seed: int, size: int = 256) -> NDArray[np.uint8]:
 def _keep_memory() -> None:
     """Make glibc keep freed memory: one large free raises its trim threshold, and rendering gets 10 % faster.
 
-    Otherwise each temporary field is handed back to the system and faulted in anew.
+    Otherwise each temporary field is handed back to the system and faulted in again.
     """
     block = np.empty(7_500_000, np.float32)
     del block

@@ -68,7 +68,8 @@ class Procedural(Dataset):
         object.__setattr__(self, "notes", (f"{self.name} ({self.version}) are drawn by a program, not photographs.",))
 
     def seed(self, image_id: str) -> int:
-        """Seed of an image; raises CasarbiError where the id is none of `ids`."""
+        """Seed of an image; raises CasarbiError if the id is none of `ids`."""
+        # Ids are checked in full: "test-3" must not draw the image of "test-00003" under another name.
         index = image_id.rpartition("-")[2]
         if not index.isdecimal() or int(index) >= self.n or image_id != f"{self.split}-{int(index):05d}":
             raise CasarbiError(f"{self.name} has no image '{image_id}': its ids run {self.ids[0]} to {self.ids[-1]}.")

@@ -79,6 +79,7 @@ def paint(leaves: Leaves, depth: np.ndarray, wobble: tuple[np.ndarray, np.ndarra
     large = np.flatnonzero((leaves.radius >= BATCH_RADIUS) & (leaves.shape != STROKE))
     for index in large[::-1]:
         _paint_large(leaves, int(index), depth, wobble)
+    # Small ones by size class and shape: one array holds the windows of a class, whose sides then waste little.
     bounds = np.sqrt(2.0) ** np.arange(-8, 2 * np.log2(BATCH_RADIUS) + 1)
     for low, high in zip(bounds[:-1], bounds[1:], strict=True):
         for shape in range(SHAPES):
@@ -116,6 +117,7 @@ def _paint_small(
     pixel[(row < 0) | (row >= height)] = -1
     pixel.transpose(0, 2, 1)[(column < 0) | (column >= width)] = -1
     leaf = np.broadcast_to(which.astype(np.int32)[:, None, None], pixel.shape)
+    # Off the canvas and behind what is painted already nothing has to be worked out.
     flat = depth.reshape(-1)
     seen = (pixel >= 0) & (flat[pixel] < leaf)
     pixel, leaf = pixel[seen], leaf[seen]
@@ -139,6 +141,7 @@ def paint_strokes(strokes: np.ndarray, index: np.ndarray, depth: np.ndarray) -> 
     for stroke, own in zip(strokes.astype(np.float32), index, strict=True):
         x, y, end_x, end_y, bend_x, bend_y, half_width = stroke
         length = float(np.abs(stroke[2:6]).sum())
+        # Points closer than a pixel along and across the stroke, so that it has no holes.
         t = np.linspace(0, 1, int(length / 0.7) + 2, dtype=np.float32)[:, None]
         across = np.linspace(-1, 1, 2 * int(half_width / 0.7 + 1) + 1, dtype=np.float32) * half_width * (1 - 0.7 * t)
         along_x, along_y = end_x + (1 - 2 * t) * bend_x, end_y + (1 - 2 * t) * bend_y

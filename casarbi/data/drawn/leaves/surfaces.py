@@ -40,11 +40,11 @@ class Surfaces:
         cos, sin: direction of the texture.
         grain: index into GRAINS, int32.
         shift: int32 (2, N) offsets into the noise tile.
-        frequency: (2, N) stripes a pixel along and across the direction.
+        frequency: (2, N) stripes per pixel along and across the direction.
         profile: (2, N) int32 index of the wave table's row, along and across.
         stripes: (2, N) strength of the stripes.
         noise: strength of the noise.
-        slope: (2, N) change of brightness a pixel along x and y.
+        slope: (2, N) change of brightness per pixel along x and y.
         colour: (3, N) in 0..255.
         tint: (3, N) change of colour where noise and stripes are 1.
     """
@@ -65,7 +65,7 @@ class Surfaces:
 
 
 def draw_surfaces(rng: np.random.Generator, leaves: Leaves) -> Surfaces:
-    """Draw the look of every leaf; one mood and one or two palettes a scene."""
+    """Draw the look of every leaf; one mood and one or two palettes per scene."""
     count, mood = len(leaves.x), rng.random(4)
     draws = rng.random((20, count))
     angle = 2 * np.pi * draws[0]
@@ -102,6 +102,7 @@ def draw_surfaces(rng: np.random.Generator, leaves: Leaves) -> Surfaces:
 
 def _draw_colours(rng: np.random.Generator, leaves: Leaves, draws: np.ndarray) -> np.ndarray:
     """Colours (3, N) from a palette, alike in neighbourhoods; draws is (4, N), uniform."""
+    # A scene has few colours, as a photograph has: one palette, and some of another.
     mood = rng.random(6)
     first = PALETTES[int(mood[0] * len(PALETTES))]
     second = PALETTES[int(mood[1] * len(PALETTES))]
@@ -125,6 +126,7 @@ def _neighbourhood(rng: np.random.Generator, leaves: Leaves) -> np.ndarray:
 
 def shade(surfaces: Surfaces, depth: np.ndarray) -> np.ndarray:
     """Colour every pixel by the leaf that `depth` (H, W) names: float32 (3, H, W) in about 0..255."""
+    # Every pixel in the coordinates of its own leaf.
     s, side = surfaces, depth.shape[0]
     steps = np.arange(side, dtype=np.float32)
     dx, dy = steps - s.x[depth], steps[:, None] - s.y[depth]
@@ -161,7 +163,7 @@ def wave_table() -> np.ndarray:
 
 @cache
 def noise_tiles() -> np.ndarray:
-    """Periodic noise textures, one a grain: float32 (len(GRAINS), TILE, TILE) with standard deviation 0.5."""
+    """Periodic noise textures, one per grain: float32 (len(GRAINS), TILE, TILE) with standard deviation 0.5."""
     rng = np.random.Generator(np.random.PCG64(20240229))
     tiles = np.zeros((len(GRAINS), TILE, TILE))
     for tile, (cell_x, cell_y) in zip(tiles, GRAINS, strict=True):

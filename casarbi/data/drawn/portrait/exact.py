@@ -117,7 +117,7 @@ def wave(t: Array) -> Array:
 
 
 def slope(z: Array, px: float) -> tuple[Array, Array]:
-    """Central differences of z a unit of length along x and y; `px` is the width of a pixel in that unit."""
+    """Central differences of z per unit of length, along x and y; `px` is the width of a pixel in that unit."""
     dx = np.empty_like(z)
     dy = np.empty_like(z)
     k = np.float32(0.5 / px)

@@ -18,7 +18,7 @@ class Frame:
     """Pixel grid of one portrait.
 
     Attributes:
-        n: pixels a side.
+        n: side in pixels.
         px: width of a pixel in face units.
         columns, rows: pixel centres along each axis (n,), the image being [-1, 1]², y down.
         x, y: upright face units, (n, n): rolled and scaled with the head, not turned.

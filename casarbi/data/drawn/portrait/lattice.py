@@ -1,6 +1,6 @@
 """Value noise: fixed random lattices, read with smooth interpolation.
 
-All lattices are made once a process from fixed seeds; a person differs by where they read them.
+All lattices are made once per process from fixed seeds; a person differs by where they read them.
 """
 
 from __future__ import annotations

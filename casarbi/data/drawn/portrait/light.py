@@ -10,7 +10,7 @@ import numpy as np
 from casarbi.data.drawn.portrait.exact import Array, box, resample, slope, smooth
 from casarbi.data.drawn.portrait.frame import Frame
 
-COARSE = 96  # pixels a side of the grid on which shadows are found
+COARSE = 96  # side in pixels of the grid on which shadows are found
 
 
 class Surface:

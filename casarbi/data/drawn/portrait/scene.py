@@ -17,6 +17,7 @@ from casarbi.data.drawn.portrait.sheen import hair_light
 
 def scene(frame: Frame) -> Array:
     """Render a frame's person in linear light, (3, n, n)."""
+    # The person without hair: neck, clothes, ears, head.
     surface = Surface(frame.n)
     dress.neck(frame, surface)
     dress.garment(frame, surface)
@@ -24,6 +25,8 @@ def scene(frame: Frame) -> Array:
     _face(frame, surface)
     cut = haircut_of(frame.person)
     hair = Hair(frame, cut) if cut else None
+
+    # Hair shades the face: shadows are found on the height of both.
     z = surface.z.copy()
     if hair is not None:
         part = z[hair.where]
@@ -31,6 +34,8 @@ def scene(frame: Frame) -> Array:
     key, sky = shadows(z, frame)
     if hair is not None:
         sky[hair.where] *= 1 - 0.4 * _near(hair.front)
+
+    # From back to front: backdrop, hair behind, person, hair in front, glasses.
     picture = backdrop(frame)
     lit = np.zeros(0, np.float32) if hair is None else hair_light(hair, key, sky)
     if hair is not None:
