@@ -74,8 +74,8 @@ class Step:
         t: index in the trained schedule.
         alpha_bar: of the state that goes in.
         after: of the state that comes out, 1 if that is the image.
-        sigma: deviation of the part of its noise that a DDIM step draws afresh.
-        draws: whether that part is added; if not, the state only loses its old noise.
+        sigma: deviation of the fresh noise that replaces a part of the old one in a DDIM step.
+        draws: whether the fresh noise is added; if not, only the old one is taken away.
     """
 
     t: int

@@ -193,14 +193,14 @@ class Outputs(SRModel):
         """Look the bound images up at a size; of `lr` only number, size and device count.
 
         Raises:
-            CasarbiError: where images are not bound, or see `ResultFolder.picture`.
+            CasarbiError: if images are not bound; see also `ResultFolder.picture`.
         """
         if self.image_ids is None or len(self.image_ids) != len(lr):
             raise CasarbiError(
                 f"outputs:{self.results.folder} holds finished results, so it can only be evaluated on a data set."
             )
-        lr_size, wanted = (lr.shape[-2], lr.shape[-1]), (size[0], size[1])
-        found = [self.results.picture(image_id, lr_size, wanted) for image_id in self.image_ids]
+        lr_size, expected = (lr.shape[-2], lr.shape[-1]), (size[0], size[1])
+        found = [self.results.picture(image_id, lr_size, expected) for image_id in self.image_ids]
         return torch.stack(found).to(lr.device)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class FixedScale(SRModel):
     """A network of one scale; its output is brought to the asked size by `casarbi.pictures.resize`.
 
-    Images of a batch are enlarged one after another, as spandrel wants it.
+    Images of a batch are enlarged one after another, so that none depends on its neighbours.
     """
 
     def __init__(self, network: ImageModelDescriptor, path: Path, notes: Sequence[str] = ()) -> None:
@@ -60,7 +60,7 @@ class FixedScale(SRModel):
         return self.upscale_many(lr, [size], seeds)[0]
 
     def upscale_many(self, lr: Tensor, sizes: Sequence[Size], seeds: Sequence[int]) -> list[Tensor]:
-        """Run the network once an image, then resample to every size."""
+        """Run the network once per image, then resample to every size."""
         with torch.no_grad():
             native = torch.cat([self._run(image[None]) for image in lr.to(self.network.device)])
             return [
@@ -69,7 +69,7 @@ class FixedScale(SRModel):
             ]
 
     def _run(self, image: Tensor) -> Tensor:
-        """The network on one image (1, 3, h, w), padded to what it wants and cropped again."""
+        """The network on one image (1, 3, h, w), padded to the sides it takes and cropped again."""
         height, width = image.shape[-2:]
         right, bottom = self.network.size_requirements.get_padding(width, height)
         # Reflection needs more pixels than it adds; spandrel's own padding fails on such small pictures.
@@ -82,7 +82,7 @@ def spandrel(file: str) -> FixedScale:
     """Build the model that `spandrel:FILE` names; the file is read as data only.
 
     Raises:
-        CasarbiError: where spandrel is not installed, the file is unreadable, or it holds no network from RGB to RGB
+        CasarbiError: if spandrel is not installed, the file is unreadable, or it holds no network from RGB to RGB
             that spandrel knows.
     """
     try:

@@ -32,8 +32,8 @@ class StageCost:
         return self.once + steps * self.step
 
     def text(self, steps: int | str = "steps") -> str:
-        """For people, such as `0.10 + 4 x 0.40 GFLOP an image`."""
-        return f"{self.once / 1e9:.2f} + {steps} x {self.step / 1e9:.2f} GFLOP an image"
+        """For people, such as `0.10 + 4 x 0.40 GFLOP per image`."""
+        return f"{self.once / 1e9:.2f} + {steps} x {self.step / 1e9:.2f} GFLOP per image"
 
 
 def count_cost(network: nn.Module, once: Callable[[], Kept], step: Callable[[Kept], object]) -> StageCost:
@@ -41,7 +41,7 @@ def count_cost(network: nn.Module, once: Callable[[], Kept], step: Callable[[Kep
 
     Args:
         network: whose parameters count.
-        once: does what is done once a stage.
+        once: does what is done once per stage.
         step: does one evaluation, given what `once` returned.
     """
     counter = FlopCounterMode(display=False)
@@ -49,6 +49,6 @@ def count_cost(network: nn.Module, once: Callable[[], Kept], step: Callable[[Kep
         with counter:
             kept = once()
         before = counter.get_total_flops()
-        with counter:  # which starts it afresh
+        with counter:  # which sets it to 0 again
             step(kept)
     return StageCost(sum(p.numel() for p in network.parameters()), before, counter.get_total_flops())

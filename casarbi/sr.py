@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a reader of a table wants to know of a method.
+    """What a reader of a table needs to know of a method.
 
     Attributes:
         parameters: number of trainable parameters used at inference.
-        trained_scales: smallest and largest scale seen in training, None where there was no training.
+        trained_scales: smallest and largest scale seen in training, None without training.
         stochastic: whether the seed changes the output.
         weights: file name and SHA-256, or "none".
-        licence: of the weights, or of the method where it has none.
+        licence: of the weights, or of the method if it has none.
         source: where method and weights come from.
         warning: what a reader must know before the numbers, such as that a checkpoint lacks its averaged weights.
     """
@@ -43,8 +43,8 @@ class ModelInfo:
 class SRModel(ABC):
     """A super-resolution method.
 
-    Images are float32 RGB of shape (B, 3, H, W) with values in [0, 1]; outputs are clamped to that range. A model that
-    wants [-1, 1] maps inside itself.
+    Images are float32 RGB of shape (B, 3, H, W) with values in [0, 1]; outputs are clamped to that range. A model in
+    [-1, 1] maps inside itself, as `casarbi.network_model.NetworkModel` does.
 
     Attributes:
         progress: told the share of one image at one size that has just been done, step by step or tile by tile; the
@@ -78,7 +78,7 @@ class SRModel(ABC):
         Args:
             lr: (B, 3, h, w).
             size: (H, W) of the output.
-            seeds: B integers, one an image.
+            seeds: B integers, one per image.
 
         Returns:
             (B, 3, H, W) on the device of `lr`.
@@ -116,12 +116,12 @@ def create_model(reference: str) -> SRModel:
     """Build the model a reference names: `bicubic`, `liif:FILE`, `my_package.module:factory?option=value`.
 
     Raises:
-        CasarbiError: on an unknown name (near names are suggested), option, or unreadable weights, and where a
-            plug-in breaks or is no SRModel with a plain identity.
+        CasarbiError: on an unknown name (near names are suggested), option, or unreadable weights, and if a plug-in
+            breaks or is no SRModel with a plain identity.
     """
     model = MODELS.build(reference)
     if not isinstance(model, SRModel):
-        raise CasarbiError(f"'{reference}' gave {type(model).__name__} where a casarbi.sr.SRModel was wanted.")
+        raise CasarbiError(f"'{reference}' gave {type(model).__name__}: expected a casarbi.sr.SRModel.")
     try:
         json.dumps(model.identity, allow_nan=False)
         _ = model.info

@@ -292,7 +292,7 @@ def nameless(): return Nameless()
     ("name", "sentence"),
     [
         ("boom", "could not be opened: RuntimeError: no licence server (CASARBI_TRACEBACK=1 shows where)."),
-        ("five", "gave int where a casarbi.sr.SRModel was wanted"),
+        ("five", "gave int: expected a casarbi.sr.SRModel"),
         ("nameless", "does not say what it is"),
     ],
 )

@@ -14,8 +14,8 @@ from casarbi.scales import Size
 def idm_cost(config: NetworkConfig, lr_size: Size, size: Size) -> StageCost:
     """Count on the meta device, where nothing is computed: convolutions and matrix products, as is customary.
 
-    The published code asks its implicit functions at every pixel of the larger level, where here the product with the
-    features is taken at the smaller one: 84.8 GFLOP a step there, from 16 to 128 px, are 77.1 here.
+    The published code asks its implicit functions at every pixel of the larger level; here the product with the
+    features is taken at the smaller one: 84.8 GFLOP per step there, from 16 to 128 px, are 77.1 here.
 
     Returns:
         Used parameters; operations of encoder, condition and pyramid, once; and those of one evaluation.

@@ -39,13 +39,11 @@ class ScheduleConfig:
         given = f"not T={self.T}, start={self.start}, end={self.end}"
         if not 1 <= self.T <= LONGEST_SCHEDULE or not 0 < self.start <= self.end < 1:
             raise CasarbiError(
-                f"A noise schedule wants T of at least 1 and at most {LONGEST_SCHEDULE:,}, and 0 < start <= end < 1, "
+                f"A noise schedule has T of at least 1 and at most {LONGEST_SCHEDULE:,}, and 0 < start <= end < 1, "
                 f"{given}."
             )
         if not 0 < self.alpha_bar[-1] <= self.alpha_bar[0] < 1:
-            raise CasarbiError(
-                f"A noise schedule wants noise at its first step and a picture left at its end, {given}."
-            )
+            raise CasarbiError(f"A noise schedule has noise at its first step and a picture left at its end, {given}.")
 
     @cached_property
     def alpha_bar(self) -> tuple[float, ...]:
@@ -70,11 +68,11 @@ def whole_chain(alpha_bar: Sequence[float]) -> list[Step]:
 def spaced_chain(alpha_bar: Sequence[float], steps: int) -> list[Step]:
     """Evenly spaced steps of the trained schedule, from its last on, to the image.
 
-    The published code has no such thing. (It can only build another schedule of as many betas between the same ends,
-    whose states have other noise levels than those at which the network starts: with few steps it never was noise.)
+    The published code cannot do this. It builds another schedule of as many betas between the same ends, whose noisiest
+    state is far from noise if the steps are few.
 
     Raises:
-        CasarbiError: where there are more steps than the schedule has.
+        CasarbiError: if there are more steps than the schedule has.
     """
     return chain(alpha_bar, [t - 1 for t in spaced_steps(len(alpha_bar), steps)])
 
@@ -86,7 +84,7 @@ def published_ddim_chain(alpha_bar: Sequence[float]) -> list[Step]:
     is the state at abar_0 = 1 - 1e-6. It starts at 1990 as if that were pure noise.
 
     Raises:
-        CasarbiError: where the schedule has fewer than 200 steps, for which the published code has no stride.
+        CasarbiError: if the schedule has fewer than 200 steps, for which the published code has no stride.
     """
     stride = len(alpha_bar) // PUBLISHED_DDIM_INDICES
     if stride < 1:
@@ -113,7 +111,7 @@ def draw_levels(
         alpha_bar: of the schedule.
         count: images.
         generator: of everything drawn.
-        shared_step: one step for the batch, as published with batches of 32 on four GPUs; else one an image, which is
+        shared_step: one step for the batch, as published with batches of 32 on four GPUs; else one per image, which is
             the same distribution with less noise in the gradient.
 
     Returns:

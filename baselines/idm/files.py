@@ -61,13 +61,13 @@ def find_idm(weights: str) -> Path:
     """Path of weights given as a shipped name such as mini-face, a file, or the PREFIX of PREFIX_gen.pth.
 
     Raises:
-        CasarbiError: where there are none; no network is ever made without weights.
+        CasarbiError: if there are none; no network is ever made without weights.
     """
     given, generator = (os.path.expanduser(text) for text in (weights, f"{weights}_gen.pth"))
     if packaged_weights(METHOD, weights) is None and not os.path.lexists(given) and os.path.isfile(generator):
         return Path(generator)
-    wanted = "a PREFIX_gen.pth of Ree1s/IDM or a file that casarbi train wrote"
-    return find_trained(METHOD, "IDM", weights, wanted)
+    expected = "a PREFIX_gen.pth of Ree1s/IDM or a file that casarbi train wrote"
+    return find_trained(METHOD, "IDM", weights, expected)
 
 
 def save_idm(path: Path, network: IDMNetwork, config: IDMConfig, header: Mapping[str, str]) -> None:
@@ -86,7 +86,7 @@ def load_idm(path: Path) -> IDMWeights:
     """Read weights strictly: every tensor fits and is finite, every setting is known, a schedule is what it must be.
 
     Raises:
-        CasarbiError: where the file is missing, damaged, of another method, or fits only in part.
+        CasarbiError: if the file is missing, damaged, of another method, or fits only in part.
     """
     checkpoint = read_checkpoint(path)
     ours = bool({"method", "config"} & set(checkpoint.metadata))
@@ -98,7 +98,7 @@ def _load_ours(checkpoint: Checkpoint) -> IDMWeights:
     if header.get("method") != METHOD or "config" not in header:
         raise CasarbiError(
             f"{path} holds no IDM weights: its header has the method {quote(header.get('method'))} and "
-            f"{'a' if 'config' in header else 'no'} config; wanted a file that casarbi train wrote for IDM."
+            f"{'a' if 'config' in header else 'no'} config; expected a file that casarbi train wrote for IDM."
         )
     config = build(IDMConfig, read_config(checkpoint), str(path))
     state = find_state(checkpoint.content, path)
@@ -115,7 +115,7 @@ def _load_official(checkpoint: Checkpoint) -> IDMWeights:
     schedule = _schedule({name: tensors.pop(name) for name in BUFFERS if name in tensors}, path)
     if WIDTH_KEY not in tensors:
         raise CasarbiError(
-            f"{path} is no IDM checkpoint: it holds {examples(tensors)}, wanted encoder.*, imnet.* and "
+            f"{path} is no IDM checkpoint: it holds {examples(tensors)}, expected encoder.*, imnet.* and "
             f"denoise_fn.* with implicit functions such as {WIDTH_KEY}."
         )
     cells = tuple(tensors[WIDTH_KEY].shape[1:]) == (PUBLISHED.channels[-1] + 4,)
@@ -156,7 +156,7 @@ def _schedule(buffers: Mapping[str, Tensor], path: Path) -> ScheduleConfig:
 
 
 def _linear(betas: list[float]) -> list[ScheduleConfig]:
-    """The linear schedule between the ends of what a file holds, where there is one."""
+    """The linear schedule between the ends of what a file holds, if there is one."""
     # Stored as float32: six digits give back what was typed.
     ends = [float(f"{beta:.6g}") for beta in (*betas[:1], *betas[-1:])]
     try:

@@ -56,7 +56,7 @@ class NoiseShift(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """x + block2(block1(x) + Linear(embedding)), with a 1x1 convolution on x where the width changes."""
+    """x + block2(block1(x) + Linear(embedding)), with a 1x1 convolution on x if the width changes."""
 
     def __init__(self, inputs: int, outputs: int, embedding: int, groups: int, dropout: float) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """A residual block of the U-Net, and attention after it where its level has it."""
+    """A residual block of the U-Net, and attention after it if its level has it."""
 
     def __init__(
         self, inputs: int, outputs: int, *, embedding: int, groups: int, dropout: float, attention: bool
@@ -128,7 +128,7 @@ class EqualConv(nn.Module):
 
 
 class BiasedActivation(nn.Module):
-    """`activate` after adding a bias a channel."""
+    """`activate` after adding a bias to each channel."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -118,7 +118,7 @@ def plan_steps(config: IDMConfig) -> list[Step]:
     """Steps of the configured sampler: a number of them evenly spaced, or the published ones.
 
     Raises:
-        CasarbiError: where the schedule has no such start, or fewer steps than the chain, or fewer below the start.
+        CasarbiError: if the schedule has no such start, or fewer steps than the chain, or fewer below the start.
     """
     alpha_bar, sampling = config.schedule.alpha_bar, config.sampling
     if sampling.start > len(alpha_bar):

@@ -37,7 +37,7 @@ class NetworkConfig:
 
     Attributes:
         channels: width of each level, the finest first.
-        blocks: residual blocks a level going down; there is one more going up.
+        blocks: residual blocks per level going down; there is one more going up.
         attention: levels with attention, 0 being the finest. The published code decides them once, for pictures of
             128 px, and keeps them at any size; the first block of the middle has attention always.
         groups: of every group normalisation; must divide the channels of every level.
@@ -65,8 +65,7 @@ class NetworkConfig:
         counts = (self.blocks, self.groups, self.hidden, self.encoder_blocks, self.encoder_features, *self.channels)
         if len(self.channels) < 2 or min(counts) < 1 or not 0 <= self.dropout < 1:
             raise CasarbiError(
-                f"An IDM network wants channels of two levels or more and all numbers of at least 1, not "
-                f"{quote(counts)}."
+                f"An IDM network has channels of two levels or more and all numbers of at least 1, not {quote(counts)}."
             )
         if any(width % self.groups or width % 2 for width in self.channels):
             raise CasarbiError(
@@ -84,7 +83,7 @@ PUBLISHED = NetworkConfig(unused=True)
 
 @dataclass(frozen=True)
 class Condition:
-    """All that the denoiser needs beside x_t and the noise level: once an image, size and scale number.
+    """All that the denoiser needs beside x_t and the noise level: once per image, size and scale number.
 
     Attributes:
         image: (B, 3, H, W), the encoder's output; no picture by construction, and not clamped.

@@ -24,27 +24,27 @@ def scale_number(lr_size: Size, size: Size, max_scale: float) -> float:
     return (scale - 1) / (max_scale - 1)
 
 
-def p_at_one(rule: str, trained: float, wanted: float | None) -> float:
+def p_at_one(rule: str, trained: float, evaluated: float | None) -> float:
     """Scale at which p is 1.
 
     Args:
-        rule: `extend`, where the training maximum has p = 1 and larger scales more; or `relative`, where the largest
-            scale of an evaluation has p = 1, as the published code gives it when its HR folder is that large.
+        rule: `extend`: the training maximum has p = 1 and larger scales more; or `relative`: the largest scale of an
+            evaluation has p = 1, as the published code gives it when its HR folder is that large.
         trained: largest scale of training.
-        wanted: largest scale of the evaluation, for `relative` alone.
+        evaluated: largest scale of the evaluation, for `relative` alone.
 
     Raises:
         CasarbiError: on an unknown rule, or a maximum that is missing, too small or of no use.
     """
     if rule not in P_RULES:
-        raise CasarbiError(f"Option p={rule} is unknown, wanted {' or '.join(P_RULES)}.")
+        raise CasarbiError(f"Option p={rule} is unknown: expected {' or '.join(P_RULES)}.")
     if rule == "extend":
-        if wanted is not None:
-            raise CasarbiError(f"Option max_scale={wanted:g} goes with p=relative alone; p=extend has {trained:g}.")
+        if evaluated is not None:
+            raise CasarbiError(f"Option max_scale={evaluated:g} goes with p=relative alone; p=extend has {trained:g}.")
         return trained
-    if wanted is None or not (math.isfinite(wanted) and wanted > 1):
-        raise CasarbiError("Option p=relative wants max_scale=N too, the scale above 1 that is to have p = 1.")
-    return wanted
+    if evaluated is None or not (math.isfinite(evaluated) and evaluated > 1):
+        raise CasarbiError("Option p=relative needs max_scale=N too, the scale above 1 that is to have p = 1.")
+    return evaluated
 
 
 def training_side(lr_side: int, max_scale: float, p: float) -> int:

@@ -1,4 +1,4 @@
-"""Training IDM (docs/idm.md §6): one target size a batch, mean absolute error of the predicted noise."""
+"""Training IDM (docs/idm.md §6): one target size per batch, mean absolute error of the predicted noise."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class TrainingSettings:
         check_target(self.target)
         check_scales(self.validation_scales)
         if min(self.lr_side, self.validation_batches) < 1:
-            raise CasarbiError("[settings.training] wants lr_side and validation_batches of at least 1.")
+            raise CasarbiError("[settings.training] must have lr_side and validation_batches of at least 1.")
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class IDMRecipe(Recipe):
         """Make LR and HR from one picture, mirrored half of the time.
 
         Returns:
-            lr and hr: uint8 (3, h, h) and (3, H, H), hr of the largest side where the loss is to reduce it; p: scalar;
+            lr and hr: uint8 (3, h, h) and (3, H, H), hr of the largest side if the loss is to reduce it; p: scalar;
             side: scalar int64, of the target.
         """
         training = self.training
@@ -113,9 +113,9 @@ class IDMTask(Task[IDMNetwork]):
         """Take the weights of a file of ours or an official one, less what no output depends on."""
         given = load_idm(path)
         if given.config.schedule != self.config.schedule:
-            raise CasarbiError(f"{path} was trained with {given.config.schedule}, wanted {self.config.schedule}.")
-        wanted, unused = self.network.state_dict(), never_used(given.config.network)
-        tensors = {key: t for key, t in given.network.state_dict().items() if key in wanted or key not in unused}
+            raise CasarbiError(f"{path} was trained with {given.config.schedule}: expected {self.config.schedule}.")
+        keys, unused = self.network.state_dict().keys(), never_used(given.config.network)
+        tensors = {key: t for key, t in given.network.state_dict().items() if key in keys or key not in unused}
         load_strict(self.network, tensors, path)
 
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:

@@ -27,7 +27,7 @@ class FirstStageConfig:
     Attributes:
         channels: of its finest level, and of the feature map that the implicit function is asked at.
         multipliers: channels of each level in units of `channels`; every further level halves the sides.
-        blocks: residual blocks a level of the encoder; the decoder has one more.
+        blocks: residual blocks per level of the encoder; the decoder has one more.
         latent: channels of the latent.
         gaussian: the encoder gives mean and log-variance (`double_z`), else the latent itself.
         groups: of the group normalisation.
@@ -46,7 +46,7 @@ class FirstStageConfig:
         """Refuse what cannot be built."""
         _check_widths("first_stage", self.channels, self.multipliers, self.groups)
         if min(self.blocks, self.latent, *self.hidden, 1) < 1 or not self.hidden:
-            raise CasarbiError("first_stage wants blocks, latent and hidden of at least 1.")
+            raise CasarbiError("first_stage must have blocks, latent and hidden of at least 1.")
 
     @property
     def reduction(self) -> int:
@@ -61,7 +61,7 @@ class UNetConfig:
     Attributes:
         channels: of its finest level; the time embedding has four times as many.
         multipliers: channels of each level in units of `channels`; every further level halves the sides.
-        blocks: residual blocks a level.
+        blocks: residual blocks per level.
         attention: downsampling factors (1, 2, 4, …) with self-attention. Official code calls them
             `attention_resolutions` but compares them to factors, so DF2K's [12, 6], probably meant as sides, match
             none; the middle always has attention.
@@ -81,7 +81,7 @@ class UNetConfig:
         _check_widths("unet", self.channels, self.multipliers, self.groups)
         heads = self.head_channels
         if self.blocks < 1 or heads < 1 or any(self.channels * m % heads for m in self.multipliers):
-            raise CasarbiError(f"unet wants blocks of at least 1 and widths that head_channels = {heads} divides.")
+            raise CasarbiError(f"unet must have blocks of at least 1 and widths that head_channels = {heads} divides.")
 
     @property
     def reduction(self) -> int:
@@ -102,12 +102,12 @@ class DiffusionConfig:
         given = f"got {self.linear_start}, {self.linear_end} and {self.timesteps}"
         if not 0 < self.linear_start <= self.linear_end < 1 or not 1 <= self.timesteps <= LONGEST_SCHEDULE:
             raise CasarbiError(
-                f"diffusion wants 0 < linear_start <= linear_end < 1 and timesteps of at least 1 and at most "
+                f"diffusion must have 0 < linear_start <= linear_end < 1 and timesteps of at least 1 and at most "
                 f"{LONGEST_SCHEDULE:,}, {given}."
             )
         left = np.float32(np.prod(1 - self.betas()))
         if not 0 < left < 1:
-            raise CasarbiError(f"diffusion wants a schedule that leaves some of the latent, but not all, {given}.")
+            raise CasarbiError(f"diffusion must have a schedule that leaves some of the latent, but not all, {given}.")
 
     def betas(self) -> np.ndarray:
         """beta_t, (T,) float64: squares of evenly spaced roots."""
@@ -247,8 +247,8 @@ class KimConfig:
 def _check_widths(name: str, channels: int, multipliers: tuple[int, ...], groups: int) -> None:
     if channels < 1 or groups < 1 or not multipliers or min(multipliers) < 1 or channels % groups:
         raise CasarbiError(
-            f"{name} wants channels = {channels} to be a multiple of groups = {groups}, and multipliers = "
-            f"{quote(multipliers)} of at least 1."
+            f"{name} must have channels that are a multiple of groups, and multipliers of at least 1, not channels = "
+            f"{channels}, groups = {groups} and multipliers = {quote(multipliers)}."
         )
 
 

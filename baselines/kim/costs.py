@@ -14,7 +14,8 @@ def kim_cost(config: KimConfig, lr_size: Size, size: Size) -> StageCost:
     """Count on the meta device, where nothing is computed: convolutions and matrix products, as is customary.
 
     The image is done in one piece, and the implicit function counts as it is asked here: each question once, and the
-    features' part of its first layer once a cell; the published order costs 1.85 MFLOP a pixel at the published size.
+    features' part of its first layer once per cell; the published order costs 1.85 MFLOP per pixel at the published
+    size.
 
     Args:
         config: of the network.

@@ -25,11 +25,11 @@ def plan_steps(config: DiffusionConfig, sampling: KimSampling) -> tuple[Step, ..
     """The chain, noisiest step first.
 
     With S steps asked for, t = 1, 1 + c, 1 + 2c, … with c = T // S, as published: S = 200 has 200 of them, S = 7 has 8,
-    and the noisiest is dropped where `drop_noisiest` says so. Official code fails where a t reaches T (S = 3, 300,
-    1000); here only where that t is kept. Where there is a `start`, it stands for T.
+    and the noisiest is dropped with `drop_noisiest`. Official code fails if a t reaches T (S = 3, 300, 1000); here only
+    if that t is kept. A `start` stands for T.
 
     Raises:
-        CasarbiError: where S gives no chain.
+        CasarbiError: if S gives no chain.
     """
     if not 0 <= sampling.start <= config.timesteps:
         raise CasarbiError(f"start={sampling.start} is no step of {config.timesteps}; 0 starts from noise.")
@@ -50,7 +50,7 @@ def plan_steps(config: DiffusionConfig, sampling: KimSampling) -> tuple[Step, ..
 
 
 def _times(steps: int, total: int, drop_noisiest: bool) -> range:
-    """Rising t of a chain; none where there is no such chain."""
+    """Rising t of a chain; none if there is no such chain."""
     times = range(1, total + 1, total // steps) if 1 <= steps <= total else range(0)
     if drop_noisiest:
         times = times[:-1]

@@ -1,7 +1,7 @@
 """Kim's weights files: the published checkpoint layouts (docs/kim.md §6) and ours, read strictly.
 
 Ours are safetensors with the published keys and the whole configuration in the header. The published ones hold no
-configuration: `kim_layout` tells it from the shapes.
+configuration: `baselines.kim.layout` tells it from the shapes.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ def load_kim(path: Path, *, ema: bool = False, lr_side: int | None = None, hr_si
         path: the file.
         ema: take the averaged weights of the denoiser; published evaluation takes the raw ones.
         lr_side: side of the LR images in training, for a published layout of unknown sides.
-        hr_side: the HR side alike.
+        hr_side: side of the HR images.
 
     Raises:
-        CasarbiError: where the file is missing, damaged, would run code, or is not wholly of Kim.
+        CasarbiError: if the file is missing, damaged, would run code, or is not wholly of Kim.
     """
     checkpoint = read_checkpoint(path)
     if "method" in checkpoint.metadata:
@@ -102,7 +102,7 @@ def load_first_stage(path: Path) -> FirstStage:
         tensors = {key[len(FIRST_STAGE) :]: t for key, t in tensors.items() if key.startswith(FIRST_STAGE)}
     method = checkpoint.metadata.get("method")
     if method is not None and method not in (METHOD, FIRST_STAGE_METHOD):
-        raise CasarbiError(f"{path} holds weights of {quote(method)}, wanted Kim's first stage.")
+        raise CasarbiError(f"{path} holds weights of {quote(method)}: expected Kim's first stage.")
     if method is None:
         config = infer_first_stage(tensors, path)
     else:
@@ -130,7 +130,7 @@ def _load_ours(checkpoint: Checkpoint, ema: bool, lr_side: int | None, hr_side: 
     path, method = checkpoint.path, checkpoint.metadata["method"]
     if method != METHOD:
         what = "Kim's first stage alone" if method == FIRST_STAGE_METHOD else f"weights of {quote(method)}"
-        raise CasarbiError(f"{path} holds {what}, wanted a whole model of Kim, which casarbi train writes.")
+        raise CasarbiError(f"{path} holds {what}: expected a whole model of Kim, which casarbi train writes.")
     state = find_state(checkpoint.content, path)
     config = build(KimConfig, read_config(checkpoint), str(path))
     if ema or lr_side not in (None, config.lr_side) or hr_side not in (None, config.hr_side):
@@ -153,7 +153,9 @@ def _refuse_other_kinds(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Say what a file is that holds no denoiser and first stage."""
     parts = {prefix: any(key.startswith(prefix) for key in tensors) for prefix in (UNET, FIRST_STAGE)}
     if f"{FIRST_STAGE}quant_conv.weight" in tensors:
-        raise CasarbiError(f"{path} holds a latent diffusion model of CompVis, wanted Kim's, with an implicit decoder.")
+        raise CasarbiError(
+            f"{path} holds a latent diffusion model of CompVis: expected Kim's, with an implicit decoder."
+        )
     if all(parts.values()):
         return
     if "decoder.inr.imnet.layers.0.weight" in tensors:
@@ -162,7 +164,7 @@ def _refuse_other_kinds(tensors: Mapping[str, Tensor], path: Path) -> None:
         found = f"a latent diffusion model without {FIRST_STAGE}*"
     else:
         found = f"keys such as {examples(tensors)}"
-    raise CasarbiError(f"{path} holds {found}, wanted a checkpoint of Kim's diffusion: {UNET}* and {FIRST_STAGE}*.")
+    raise CasarbiError(f"{path} holds {found}: expected a checkpoint of Kim's diffusion: {UNET}* and {FIRST_STAGE}*.")
 
 
 def _check_schedule(config: KimConfig, tables: Mapping[str, Tensor], path: Path) -> None:

@@ -24,7 +24,7 @@ TRAINING_CHUNK = 2**18
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(SiLU(norm(conv(SiLU(norm(x)))))), with a 1x1 shortcut where the width changes."""
+    """x + conv(SiLU(norm(conv(SiLU(norm(x)))))), with a 1x1 shortcut if the width changes."""
 
     def __init__(self, inputs: int, outputs: int, groups: int) -> None:
         super().__init__()
@@ -86,11 +86,11 @@ class Downsample(nn.Module):
 
 
 class Level(nn.Module):
-    """Residual blocks of one width, then a downsampling where `last` does not say otherwise."""
+    """Residual blocks of one width, then a downsampling unless it is the last."""
 
     def __init__(self, inputs: int, outputs: int, blocks: int, groups: int, *, last: bool = True) -> None:
         super().__init__()
-        # Made one by one, so that whoever counts them stops before a header's number of blocks fills the memory.
+        # Made one by one, so that counting them stops before a header's number of blocks fills the memory.
         self.block = nn.ModuleList(ResidualBlock(outputs if i else inputs, outputs, groups) for i in range(blocks))
         if not last:
             self.downsample = Downsample(outputs)
@@ -213,7 +213,7 @@ class FirstStage(nn.Module):
         Args:
             features: (B, channels, h, w).
             size: (H, W).
-            chunk: predictions at once, which bounds memory where no gradients are kept.
+            chunk: predictions at once, which bounds memory if no gradients are kept.
             report: told the share of an image that has just been painted.
         """
         return torch.stack([self.decoder.inr.render(each, [size], chunk, report=report)[0] for each in features])

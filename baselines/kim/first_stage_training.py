@@ -59,11 +59,13 @@ class FirstStageTraining:
         check_target(self.target)
         if len(self.sizes) != 2 or not 1 <= self.sizes[0] <= self.sizes[1] or self.hr_side < 1:
             raise CasarbiError(
-                f"[settings.training] wants hr_side of at least 1, not {self.hr_side}, and sizes to be the smallest "
-                f"and largest side, not {list(self.sizes)}."
+                f"[settings.training] must have hr_side of at least 1, not {self.hr_side}, and sizes that are the "
+                f"smallest and largest side, not {list(self.sizes)}."
             )
         if not self.validation_sides or min(self.validation_sides) < 1 or self.queries < 0:
-            raise CasarbiError("[settings.training] wants validation_sides of at least 1, and queries of at least 0.")
+            raise CasarbiError(
+                "[settings.training] must have validation_sides of at least 1, and queries of at least 0."
+            )
 
 
 @dataclass(frozen=True)
@@ -166,5 +168,7 @@ def first_stage_task(settings: Mapping[str, Any]) -> FirstStageTask:
     training = build(FirstStageTraining, tables.pop("training", {}), "[settings.training]")
     config = build(FirstStageConfig, tables.pop("first_stage", {}), "[settings.first_stage]")
     if tables:
-        raise CasarbiError(f"A first stage has no setting {', '.join(tables)}: wanted tables training and first_stage.")
+        raise CasarbiError(
+            f"A first stage has no setting {', '.join(tables)}: expected the tables training and first_stage."
+        )
     return FirstStageTask(training, config)

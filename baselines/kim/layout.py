@@ -25,10 +25,10 @@ def infer_config(tensors: Tensors, path: Path, lr_side: int | None = None, hr_si
         path: the file, for messages.
         lr_side: side of the LR images in training, which no shape tells; without it that of the published
             configuration of this layout.
-        hr_side: the HR side alike.
+        hr_side: side of the HR images.
 
     Raises:
-        CasarbiError: where a tensor that tells is missing, the layout cannot be built, or its sides are unknown.
+        CasarbiError: if a tensor that tells is missing, the layout cannot be built, or its sides are unknown.
     """
     first_stage = _told(_infer_first_stage, tensors, path, "first_stage_model.")
     unet = _told(_infer_unet, tensors, path, "model.diffusion_model.")

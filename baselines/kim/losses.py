@@ -58,7 +58,7 @@ def noise_loss(unet: UNet, z: Tensor, condition: Tensor, t: Tensor, noise: Tenso
     Args:
         unet: trained.
         z: (B, latent, h, w), scaled latents of the HR images.
-        condition: of the LR images, alike.
+        condition: of the LR images, of the same shape.
         t: (B,) int64; uniform in 0..T - 1 in training.
         noise: standard normal, as z.
         alpha_bars: (T,), on the device of t.
@@ -85,7 +85,7 @@ def alignment_terms(
     Args:
         network: its first stage is not trained, but passes gradients.
         z: (B, latent, h, w), scaled latents of the HR images.
-        condition: of the LR images, alike.
+        condition: of the LR images, of the same shape.
         hr: (B, 3, H, W) in [-1, 1].
         t: (B,) int64.
         noise: as z.

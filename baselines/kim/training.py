@@ -39,7 +39,7 @@ class DenoiserTraining:
     """Items, loss and validation; everything else is `baselines.kim.config.KimConfig`.
 
     Attributes:
-        first_stage: file of the trained autoencoder; not needed where training begins from a whole model (--init).
+        first_stage: file of the trained autoencoder; not needed if training begins from a whole model (--init).
         loss: "noise", or "alignment" to fine-tune a whole model.
         per_image: see `baselines.kim.losses.alignment_terms`.
         whole: items are whole pictures (faces); else square patches.
@@ -62,7 +62,7 @@ class DenoiserTraining:
             raise CasarbiError(f"[settings.training] loss = '{self.loss}' is unknown: {' or '.join(LOSSES)}.")
         check_scales(self.validation_scales)
         if self.validation_batches < 1:
-            raise CasarbiError("[settings.training] wants validation_batches of at least 1.")
+            raise CasarbiError("[settings.training] must have validation_batches of at least 1.")
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class KimTask(Task[KimNetwork]):
         """Take the weights of a whole model, of a file of ours or a published one."""
         given = load_kim(path, lr_side=self.config.lr_side, hr_side=self.config.hr_side)
         if given.config.diffusion != self.config.diffusion:
-            raise CasarbiError(f"{path} was trained with {given.config.diffusion}, wanted {self.config.diffusion}.")
+            raise CasarbiError(f"{path} was trained with {given.config.diffusion}: expected {self.config.diffusion}.")
         load_strict(self.network, given.network.state_dict(), path)
 
     def begin(self, first_batch: Callable[[], Batch]) -> None:
@@ -122,7 +122,7 @@ class KimTask(Task[KimNetwork]):
             )
         given = load_first_stage(path)
         if given.config != self.config.first_stage:
-            raise CasarbiError(f"{path} has the configuration {given.config}, wanted {self.config.first_stage}.")
+            raise CasarbiError(f"{path} has the configuration {given.config}: expected {self.config.first_stage}.")
         network.first_stage.load_state_dict(given.state_dict())
         generator = torch.Generator().manual_seed(0)
         with torch.no_grad():

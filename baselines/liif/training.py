@@ -65,7 +65,7 @@ class LIIFSettings:
             )
         check_scales(self.validation_scales)
         if min(self.blocks, self.features, self.lr_side, *self.hidden) < 1:
-            raise CasarbiError("[settings] wants blocks, features, hidden and lr_side of at least 1.")
+            raise CasarbiError("[settings] must have blocks, features, hidden and lr_side of at least 1.")
 
     def side(self, scale: float) -> int:
         """Side of an item's HR picture: Python's rounding, as published."""

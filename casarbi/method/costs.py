@@ -42,7 +42,7 @@ def stage_costs(config: CasArbiConfig, lr_size: Size, size: Size) -> list[tuple[
 
 
 def cascade_cost(config: CasArbiConfig, lr_side: int) -> dict[str, str]:
-    """A line for each stage towards the largest training scale, such as `0.10 + 4 x 0.40 GFLOP an image`."""
+    """A line for each stage towards the largest training scale, such as `0.10 + 4 x 0.40 GFLOP per image`."""
     side, steps = round(lr_side * config.cascade.max_scale), config.sampling.steps or config.process.T
     return {
         f"stage {small[0]} -> {large[0]} px": cost.text(steps)

@@ -274,8 +274,8 @@ def test_scale_number_follows_the_area():
     [
         (("extent", 8, None), "p=extent is unknown"),
         (("extend", 8, 12), "goes with p=relative alone"),
-        (("relative", 8, None), "wants max_scale=N"),
-        (("relative", 8, 1), "wants max_scale=N"),
+        (("relative", 8, None), "needs max_scale=N"),
+        (("relative", 8, 1), "needs max_scale=N"),
     ],
 )
 def test_wrong_rules_of_p_are_refused(options, words):

@@ -229,7 +229,7 @@ def test_wrong_headers_are_refused(tmp_path, header, words):
         ("start=10&steps=20", "steps=20 are more than its start=10"),
         ("steps=-1", "steps=-1 must be at least 1"),
         ("clamp=yes", "clamp = 'yes' is unknown: known: off, on, published"),
-        ("p=relative", "wants max_scale=N"),
+        ("p=relative", "needs max_scale=N"),
         ("step=5", "did you mean steps"),
     ],
 )
