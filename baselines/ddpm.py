@@ -31,7 +31,9 @@ def ddpm_tables(betas: np.ndarray) -> dict[str, Tensor]:
         Tables (T,) by name in the published order: made in float64, stored as float32.
     """
     abar = np.cumprod(1 - betas)
+    # abar_{t-1}; the image itself, before the first step, has 1.
     before = np.append(1.0, abar[:-1])
+    # Of the posterior (equation 7).
     variance = betas * (1 - before) / (1 - abar)
     arrays = {
         "betas": betas,
@@ -163,6 +165,7 @@ def ddim(x: Tensor, predict: Predict, steps: Sequence[Step], noise: Noise, *, cl
         a, b = step.alpha_bar, step.after
         eps = predict(x, step)
         x0 = (x - math.sqrt(1 - a) * eps) / math.sqrt(a)
+        # The noise that goes with the clamped image.
         if clamp:
             x0 = x0.clamp(-1, 1)
             eps = (x - math.sqrt(a) * x0) / math.sqrt(1 - a)

@@ -67,6 +67,7 @@ class ResultFolder:
         for path in list_images(folder, recursive=True).paths:
             inside = PurePosixPath(path.relative_to(folder).as_posix())
             digests[str(inside)] = sha256_file(path)
+            # Folders named for a scale may be left out of the id, and then must fit it.
             scales = [(part, folder_label(part)) for part in inside.parent.parts]
             short = PurePosixPath(*(part for part, label in scales if label is None))
             of_folders = tuple(label for _, label in scales if label)
@@ -74,6 +75,7 @@ class ResultFolder:
             for parent, labels in places.items():
                 for name in dict.fromkeys((inside.name, inside.stem)):
                     named[printable_name(str(parent / name))].append(Result(path, labels))
+                # The name less a label at its end.
                 split = split_label(inside.stem)
                 if split:
                     labelled[printable_name(str(parent / split[0]))].append(Result(path, (*labels, split[1])))
@@ -106,6 +108,7 @@ class ResultFolder:
             if fitting:
                 return self._read(fitting[0])
             tried += [result.path for result in candidates]
+        # Nothing fits: say what there is.
         label = label_of_scale(size[0] / lr_size[0])
         raise CasarbiError(
             self._wrong_size(image_id, size, label, tried) if tried else self._missing(image_id, size, label)

@@ -71,6 +71,7 @@ def blend_weights(pieces: list[Span], overlap: int) -> list[Tensor]:
     for start, stop in pieces:
         ramp = torch.ones(stop - start, dtype=torch.float64)
         place = (torch.arange(stop - start, dtype=torch.float64) + 0.5) / max(overlap, 0.5)
+        # 0 in the outer quarter of the overlap, 1 from three quarters on.
         inwards = torch.sin((2 * place - 0.5).clamp(0, 1) * torch.pi / 2).square()
         if start > 0:
             ramp = torch.minimum(ramp, inwards)

@@ -112,15 +112,18 @@ def _load_official(checkpoint: Checkpoint) -> IDMWeights:
     path = checkpoint.path
     state = find_state(checkpoint.content, path)
     tensors = dict(state.tensors)
+    # The schedule lies among the weights.
     schedule = _schedule({name: tensors.pop(name) for name in BUFFERS if name in tensors}, path)
     if WIDTH_KEY not in tensors:
         raise CasarbiError(
             f"{path} is no IDM checkpoint: it holds {examples(tensors)}, expected encoder.*, imnet.* and "
             f"denoise_fn.* with implicit functions such as {WIDTH_KEY}."
         )
+    # One width tells which of the two published networks it is.
     cells = tuple(tensors[WIDTH_KEY].shape[1:]) == (PUBLISHED.channels[-1] + 4,)
     layout = replace(PUBLISHED, cell_decode=cells)
     network = load_new(lambda: IDMNetwork(layout), tensors, path)
+    # What reports say of the file.
     unused = never_used(layout)
     numbers = sum(tensors[key].numel() for key in unused)
     kind = "layout of the DF2K file, with cell decoding" if cells else "layout of the face file"
@@ -142,6 +145,7 @@ def _schedule(buffers: Mapping[str, Tensor], path: Path) -> ScheduleConfig:
             f"{path} has {len(buffers)} of the {len(BUFFERS)} buffers of IDM's schedule and lacks {missing[0]}: get "
             f"the file again."
         )
+    # The published schedule, or the linear one between the file's own ends.
     betas = buffers["betas"].flatten().tolist()
     wrong = []
     for linear in (ScheduleConfig(), *_linear(betas)):

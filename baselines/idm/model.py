@@ -109,6 +109,7 @@ class IDM(NetworkModel):
             return eps
 
         x = noise()
+        # From the enlarged LR image instead of pure noise, at the first step's level.
         if self.config.sampling.start:
             x = noise_to_level(resize(images, size).clamp(-1, 1), x, x.new_tensor([self.steps[0].level]))
         return SAMPLERS[self.config.sampling.sampler](x, predict, self.steps, noise, clamp=self.clamp)

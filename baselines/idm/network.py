@@ -127,9 +127,11 @@ class Denoiser(nn.Module):
         self.noise_level_mlp = nn.Sequential(
             NoiseLevel(width), nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, width)
         )
+        # The order of the children is that of the keys in a file.
         self._make_condition(config)
         self.downs = nn.ModuleList(_downs(config))
         last = channels[-1]
+        # Stored in official files, never called.
         if config.unused:
             self.final_down1 = nn.Sequential(EqualConv(last, last), BiasedActivation(last))
             self.final_down2 = pyramid_step(last, last // 2)
@@ -169,6 +171,7 @@ class Denoiser(nn.Module):
             p: scale number, one for the batch (`baselines.idm.scale`).
         """
         features = self.pyramid(image)
+        # Each upsampling leads to the size of the next finer level.
         number = image.new_tensor([p])
         upsamplings = []
         for j, block in zip(range(len(features) - 1, 0, -1), self.upsampling_blocks(), strict=True):
@@ -197,12 +200,14 @@ class Denoiser(nn.Module):
         """
         embedding = self.noise_level_mlp(level)
         x = torch.cat((condition.image, x), dim=1)
+        # Down, keeping what the way up takes.
         skips = []
         for layer in self.downs:
             x = layer(x, embedding) if isinstance(layer, Block) else layer(x)
             skips.append(x)
         for layer in self.mid:
             x = layer(x, embedding)
+        # Up: each block takes the output of its partner on the way down.
         upsamplings = iter(condition.upsamplings)
         for layer in self.ups:
             if isinstance(layer, ImplicitUpsampling):

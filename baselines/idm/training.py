@@ -88,6 +88,7 @@ class IDMRecipe(Recipe):
         if rng.random() < 0.5:
             image = image.flip(-1).contiguous()
         lr = resize(image, (training.lr_side, training.lr_side))
+        # The published target is reduced by the loss, from the largest size.
         made = side if training.target == "antialiased" else largest
         return {"lr": lr, "hr": resize(image, (made, made)), "p": torch.tensor(shared), "side": torch.tensor(side)}
 
@@ -127,6 +128,7 @@ class IDMTask(Task[IDMNetwork]):
         if self.training.target == "published":
             side = int(batch["side"][0])
             hr = training_target(hr, (side, side))
+        # The network is told the level, and must find the noise.
         level = draw_levels(self.config.schedule.alpha_bar, len(hr), generator, shared_step=self.training.shared_step)
         noise = torch.randn(hr.shape, generator=generator, device=hr.device)
         predicted = network(lr, noise_to_level(hr, noise, level), level, float(batch["p"][0]))

@@ -84,12 +84,14 @@ class ImplicitUpsampling(nn.Module):
             size: (H, W) of the next skip connection, so odd sizes work.
         """
         alpha, beta = normalised_pair(a, b)
+        # The two linear layers as one, with the sqrt(2) of the activation before them.
         first, second = (layer for layer in self.imnet if isinstance(layer, nn.Linear))
         both = second.weight @ first.weight  # (C, C + 2 or 4)
         kernel = both[:, : self.channels, None, None] * math.sqrt(2)
         bias = second.weight @ first.bias + second.bias
         source = (shift.shape[-2], shift.shape[-1])
         odd_cells: tuple[tuple[Size, Tensor], ...] = ()
+        # Every pixel is told the same cell, but for the first two.
         if self.cell_decode:
             per_cell = both[:, self.channels + 2 :]
             bias = bias + per_cell @ per_cell.new_tensor(source)

@@ -190,6 +190,7 @@ class KimConfig:
                 f"hr_side={hr} must be lr_side={lr} times a multiple of {reduction}, by which the encoder divides, of "
                 f"at most {MOST_ENLARGED}: a latent cell never covers more than an LR pixel."
             )
+        # The UNet halves the latent, and a tile holds whole LR pixels.
         multiple, trained = self.multiple, hr // reduction
         if trained % multiple:
             raise CasarbiError(

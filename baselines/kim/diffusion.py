@@ -35,6 +35,7 @@ def plan_steps(config: DiffusionConfig, sampling: KimSampling) -> tuple[Step, ..
         raise CasarbiError(f"start={sampling.start} is no step of {config.timesteps}; 0 starts from noise.")
     total = sampling.start or config.timesteps
     times = _times(sampling.steps, total, sampling.drop_noisiest)
+    # Name the nearest number of steps that works.
     if not times:
         able = [steps for steps in range(1, total + 1) if _times(steps, total, sampling.drop_noisiest)]
         nearest = min(able, key=lambda steps: abs(steps - sampling.steps), default=0)
@@ -44,6 +45,7 @@ def plan_steps(config: DiffusionConfig, sampling: KimSampling) -> tuple[Step, ..
             + (f"steps={nearest} does, and is nearest." if able else "start higher.")
         )
     alpha_bar = alpha_bars(config).double().tolist()
+    # The published chain ends a step before the image.
     last = alpha_bar[0] if sampling.last_alpha == "first" else 1.0
     steps = chain(alpha_bar, times[::-1], last, sampling.eta)
     return (*steps[:-1], replace(steps[-1], draws=sampling.last_noise))

@@ -73,12 +73,14 @@ def load_kim(path: Path, *, ema: bool = False, lr_side: int | None = None, hr_si
     state = find_state(checkpoint.content, path)
     tensors = dict(state.tensors)
     _refuse_other_kinds(tensors, path)
+    # The file holds no configuration: shapes and schedule tell it.
     config = infer_config(tensors, path, lr_side, hr_side)
     _check_schedule(config, {key: tensors.pop(key) for key in TABLES if key in tensors}, path)
     warning = ""
     if "scale_factor" not in tensors:
         tensors["scale_factor"] = torch.tensor(1.0)
         warning = "the file has no scale_factor, so 1 was taken, as official code does"
+    # Both sets of weights are stored; one is used.
     averages = {key: tensors.pop(key) for key in list(tensors) if key.startswith(AVERAGE)}
     if ema:
         tensors |= _averaged(tensors, averages, path)
@@ -100,6 +102,7 @@ def load_first_stage(path: Path) -> FirstStage:
     tensors = find_state(nested if isinstance(nested, Mapping) else checkpoint.content, path).tensors
     if any(key.startswith(FIRST_STAGE) for key in tensors):
         tensors = {key[len(FIRST_STAGE) :]: t for key, t in tensors.items() if key.startswith(FIRST_STAGE)}
+    # Ours state their configuration; of published ones the shapes tell it.
     method = checkpoint.metadata.get("method")
     if method is not None and method not in (METHOD, FIRST_STAGE_METHOD):
         raise CasarbiError(f"{path} holds weights of {quote(method)}: expected Kim's first stage.")

@@ -136,6 +136,7 @@ class FirstStageTask(Task[FirstStage]):
         sides = self.training.validation_sides
         z = network.encode(to_signed(from_uint8(hr.to(device))))
         metrics: dict[str, float] = {}
+        # One encoding is decoded at every side.
         for side in sides:
             gt = from_uint8(_resized(images, side))
             made = from_signed(network.decode(z, (side, side), default_chunk(device))).clamp(0, 1).cpu()

@@ -33,6 +33,7 @@ def infer_config(tensors: Tensors, path: Path, lr_side: int | None = None, hr_si
     first_stage = _told(_infer_first_stage, tensors, path, "first_stage_model.")
     unet = _told(_infer_unet, tensors, path, "model.diffusion_model.")
     diffusion = _told(_infer_diffusion, tensors, path)
+    # The sides of a published layout are known.
     fits = (p for p in PUBLISHED.values() if first_stage == p.first_stage and unet == _effective(p.unet))
     known = next(fits, None)
     if known:
@@ -40,6 +41,7 @@ def infer_config(tensors: Tensors, path: Path, lr_side: int | None = None, hr_si
         hr_side = known.hr_side if hr_side is None else hr_side
         if (lr_side, hr_side) == (known.lr_side, known.hr_side):
             return replace(known, diffusion=diffusion)
+    # Others cannot be told from the file.
     if lr_side is None or hr_side is None:
         raise CasarbiError(
             f"{path} has a layout that was not published, so the sides of its training are unknown: give both, as in "

@@ -31,8 +31,10 @@ def first_stage_loss(
     """
     features = first_stage.features(first_stage.encode(hr, noise))
     height, width = target.shape[-2:]
+    # All pixels of the target, as published.
     if chosen is None:
         return (first_stage.render(features, (height, width)) - target).abs().mean()
+    # Only the chosen pixels, asked one by one.
     rows, columns = centres(height).to(chosen.device), centres(width).to(chosen.device)
     coord = torch.stack((rows[chosen // width], columns[chosen % width]), dim=-1).expand(len(hr), -1, -1)
     cell = coord.new_tensor((2 / height, 2 / width)).expand_as(coord)

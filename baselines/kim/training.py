@@ -113,6 +113,7 @@ class KimTask(Task[KimNetwork]):
             return  # a whole model was given, with its own factor
         if training.loss == "alignment":
             raise CasarbiError("The alignment fine-tunes a whole model of Kim: give it with --init FILE.")
+        # The first stage comes from a file of its own, and stays as it is.
         path = Path(training.first_stage).expanduser()
         if not path.is_file():
             found = f"{path} is no file" if training.first_stage else "none was given"
@@ -124,6 +125,7 @@ class KimTask(Task[KimNetwork]):
         if given.config != self.config.first_stage:
             raise CasarbiError(f"{path} has the configuration {given.config}: expected {self.config.first_stage}.")
         network.first_stage.load_state_dict(given.state_dict())
+        # The factor brings the latents of the first batch to deviation 1.
         generator = torch.Generator().manual_seed(0)
         with torch.no_grad():
             hr = to_signed(from_uint8(first_batch()["hr"]))
@@ -144,6 +146,7 @@ class KimTask(Task[KimNetwork]):
         with torch.no_grad():
             z = network.latent(hr, self._noise(hr, generator))
             condition = network.condition(lr, self._noise(hr, generator))
+        # A step and its noise for each image.
         table = alpha_bars(self.config.diffusion).to(hr.device)
         t = torch.randint(len(table), (len(hr),), generator=generator, device=hr.device)
         noise = self._noise(hr, generator)

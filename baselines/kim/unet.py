@@ -160,6 +160,7 @@ class UNet(nn.Module):
         """
         embedding = self.time_embed(time_embedding(t, self.config.channels))
         h, skips = torch.cat((x, condition), dim=1), []
+        # Down, keeping every output for the way up.
         for block in self.input_blocks:
             h = block(h, embedding)
             skips.append(h)

@@ -92,6 +92,7 @@ class LIIFNetwork(nn.Module):
         sides = coord.new_tensor((height, width))
         batch = torch.arange(len(coord), device=coord.device)[:, None]
         predictions, areas = [], []
+        # Each query asks its nearest features, four of them with ensemble.
         for shift_y, shift_x in product(shifts(self.local_ensemble), repeat=2):
             iy, ix = nearest(coord[..., 0], height, shift_y), nearest(coord[..., 1], width, shift_x)
             found = torch.stack((centres(height).to(iy.device)[iy], centres(width).to(ix.device)[ix]), dim=-1)
@@ -100,6 +101,7 @@ class LIIFNetwork(nn.Module):
             first = folded[batch, iy, ix] + F.linear(inputs, self.first_layer.weight[:, self.feature_inputs :])
             predictions.append(self.decode(first))
             areas.append(offset.prod(dim=-1).abs() + AREA_EPSILON)
+        # Each answer is weighted by the area of the diagonally opposite neighbour.
         total = torch.stack(areas).sum(dim=0)
         weighted = [f * (a / total)[..., None] for f, a in zip(predictions, reversed(areas), strict=True)]
         return torch.stack(weighted).sum(dim=0)
@@ -140,6 +142,7 @@ class LIIFNetwork(nn.Module):
             top, left = rows[0], columns[0]
             bottom, right = min(rows[1] + 2, height), min(columns[1] + 2, width)
             folded = self._fold_window(image, (top, bottom), (left, right))
+            # Every output paints the pixels whose first neighbours lie in this piece.
             for output, size, (y_axis, x_axis) in zip(outputs, sizes, plans, strict=True):
                 y0, y1 = y_axis.queries_from(*rows)
                 x0, x1 = x_axis.queries_from(*columns)

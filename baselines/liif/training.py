@@ -99,6 +99,7 @@ class LIIFRecipe(Recipe):
         side = settings.side(rng.uniform(settings.scales[0], settings.scales[1]))
         hr = resize(image, (side, side)) if settings.whole else random_crop(image, side, rng)
         lr = resize(image if settings.whole else hr, (settings.lr_side, settings.lr_side))
+        # Mirror both; faces stay upright.
         flips = rng.random(3) < 0.5
         if flips[0]:
             hr, lr = hr.flip(-1), lr.flip(-1)
@@ -106,6 +107,7 @@ class LIIFRecipe(Recipe):
             hr, lr = hr.flip(-2), lr.flip(-2)
         if flips[2] and not settings.whole:
             hr, lr = hr.transpose(-1, -2), lr.transpose(-1, -2)
+        # The pixels that the loss sees, row by row.
         chosen = torch.from_numpy(rng.choice(side * side, settings.queries, replace=False))
         axis = centres(side)
         coord = torch.stack((axis[chosen // side], axis[chosen % side]), dim=-1)
