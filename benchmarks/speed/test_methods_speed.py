@@ -1,6 +1,6 @@
-"""Table V's rows for the device at hand: seconds and operations a face of every method, at mini and the papers' size.
+"""Table V's rows for the device at hand: seconds and operations per face of every method, at mini and the papers' size.
 
-Random weights serve for timing: the arithmetic is the same. A GPU is used where there is one. The papers' size takes
+Random weights serve for timing: the arithmetic is the same. A GPU is used if there is one. The papers' size takes
 about half an hour on a CPU, and 4 GiB of memory and 2 of disk: `make bench-paper`.
 """
 
