@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 from typing import IO
 
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 from PIL.ExifTags import Base
 
-from casarbi.pictures.tiff import MAX_TAGS, Tags, count_tags, first_value, read_tiff_tags
+from casarbi.pictures.tiff import MAX_TAGS, count_tags, first_value, read_tiff_tags
 
 _FREE_PIXELS = 2**24
 """A picture of up to 16 megapixels costs 256 MiB at most, so that its weight does not matter."""
@@ -36,28 +37,42 @@ def least_bytes(image: Image.Image) -> int:
     return pixels // _PIXELS_PER_BYTE.get(image.format or "", _MOST_PIXELS_PER_BYTE)
 
 
-def check_before_opening(name: str, file: IO[bytes]) -> None:
+def check_before_opening(path: Path) -> None:
     """Refuse what costs time or memory while Pillow only opens a file.
-
-    Args:
-        name: Pillow's name of the format.
-        file: the file, at its start.
 
     Raises:
         ValueError: if a JPEG has hundreds of scans or many segments of EXIF data, an icon is larger than icons are,
             or a TIFF has thousands of tags or a tile larger than its picture and than tiles are.
     """
-    if name == "JPEG":
-        if (exifs := _count_exif(file)) > _MAX_EXIFS:
-            raise ValueError(f"it has {exifs} segments of EXIF data, and a JPEG has one")
-        if (scans := _count_scans(file)) > max(_MAX_SCANS, file.tell() // _SCAN_BYTES):
-            raise ValueError(f"it has {scans} scans, and a JPEG has about ten")
-    if name == "ICO" and (side := _icon_side(file)) > _MAX_ICON_SIDE:
+    with path.open("rb") as file:
+        head = file.read(16)
+        if head.startswith(b"\xff\xd8\xff"):
+            _check_jpeg(file)
+        elif head.startswith(b"\0\0\1\0"):
+            _check_icon(file)
+        elif head.startswith(tuple(TiffImagePlugin.PREFIXES)):
+            _check_tiff(file)
+
+
+def _check_jpeg(file: IO[bytes]) -> None:
+    if (exifs := _count_exif(file)) > _MAX_EXIFS:
+        raise ValueError(f"it has {exifs} segments of EXIF data, and a JPEG has one")
+    if (scans := _count_scans(file)) > max(_MAX_SCANS, file.tell() // _SCAN_BYTES):
+        raise ValueError(f"it has {scans} scans, and a JPEG has about ten")
+
+
+def _check_icon(file: IO[bytes]) -> None:
+    if (side := _icon_side(file)) > _MAX_ICON_SIDE:
         raise ValueError(f"it holds an icon of {side} px, and icons have up to {_MAX_ICON_SIDE}")
-    if name == "TIFF":
-        _check_tile(read_tiff_tags(file))
-        if (count := count_tags(file)) > MAX_TAGS:
-            raise ValueError(f"it declares {count:,} tags, and a TIFF has a few dozen")
+
+
+def _check_tiff(file: IO[bytes]) -> None:
+    tags = read_tiff_tags(file)
+    tile = first_value(tags, Base.TileWidth) * first_value(tags, Base.TileLength)
+    if tile > max(_FREE_PIXELS, first_value(tags, Base.ImageWidth) * first_value(tags, Base.ImageLength)):
+        raise ValueError(f"it declares tiles of {tile:,} pixels, more than its picture has")
+    if (count := count_tags(file)) > MAX_TAGS:
+        raise ValueError(f"it declares {count:,} tags, and a TIFF has a few dozen")
 
 
 def _count_scans(file: IO[bytes]) -> int:
@@ -82,6 +97,7 @@ def _count_exif(file: IO[bytes]) -> int:
 
 def _icon_side(file: IO[bytes]) -> int:
     """The longest side of any picture in an icon file, which are PNG files or bitmaps without a file header."""
+    file.seek(0)
     head = file.read(6)
     entries = file.read(16 * int.from_bytes(head[4:6], "little"))
     longest = 0
@@ -95,9 +111,3 @@ def _icon_side(file: IO[bytes]) -> int:
             sides = (sides[0], sides[1] // 2) if sides else ()  # a mask of the same height follows
         longest = max(longest, *sides, 0)
     return longest
-
-
-def _check_tile(tags: Tags) -> None:
-    tile = first_value(tags, Base.TileWidth) * first_value(tags, Base.TileLength)
-    if tile > max(_FREE_PIXELS, first_value(tags, Base.ImageWidth) * first_value(tags, Base.ImageLength)):
-        raise ValueError(f"it declares tiles of {tile:,} pixels, more than its picture has")

@@ -14,9 +14,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from casarbi.errors import CasarbiError
 from casarbi.pictures.libtiff_messages import native_words
@@ -77,13 +76,13 @@ def open_picture(path: Path, max_pixels: int | None = None, notes: list[str] | N
     """
     _check_file(path)
     try:
-        with path.open("rb") as file, _strict_pillow(), warnings.catch_warnings(record=True) as caught:
+        with _strict_pillow(), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            image = _open(file, path)
-            _leave_out_odd_exif(image)
-            if max_pixels is not None:
-                _check_size(image, path, max_pixels)
-            yield image
+            with _open(path, caught) as image:
+                _leave_out_odd_exif(image)
+                if max_pixels is not None:
+                    _check_size(image, path, max_pixels)
+                yield image
     except CasarbiError as error:
         raise error if str(path) in str(error) else CasarbiError(f"{path} cannot be used: {error}.") from None
     except PermissionError:
@@ -91,7 +90,7 @@ def open_picture(path: Path, max_pixels: int | None = None, notes: list[str] | N
     except MemoryError:
         raise CasarbiError(f"{path} needs more memory than there is: shrink it first.") from None
     except DAMAGE as error:
-        raise _damaged(path, error) from None
+        raise CasarbiError(_damaged(path, _reason(error))) from None
     if notes is not None:
         notes += dict.fromkeys(_odd(str(warning.message)) for warning in caught)
 
@@ -132,20 +131,20 @@ def _check_file(path: Path) -> None:
 
 _depth = 0
 _depth_lock = threading.Lock()
-_before: tuple[bool, int | None] = (False, None)
+_before: tuple[bool, int | None, bool] = (False, None, False)
 
 
 @contextmanager
 def _strict_pillow() -> Iterator[None]:
     """Refuse half pictures even if another library accepts them (pytorch/vision#138), and let our limit on pixels rule.
 
-    Both are settings of the whole process: the first of several threads sets them and the last sets them back.
+    Pillow is also told to warn of what is wrong with a file that it cannot open. All three are settings of the whole
+    process: the first of several threads sets them and the last sets them back.
     """
     global _depth, _before
     with _depth_lock:
         if _depth == 0:
-            _before = ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS
-            ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = False, None
+            _before = _set_pillow(False, None, True)
         _depth += 1
     try:
         yield
@@ -153,31 +152,41 @@ def _strict_pillow() -> Iterator[None]:
         with _depth_lock:
             _depth -= 1
             if _depth == 0:
-                ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = _before
+                _set_pillow(*_before)
 
 
-def _open(file: IO[bytes], path: Path) -> Image.Image:
-    """What `Image.open` does, for the formats of still pictures and without its global limit on the size."""
-    Image.init()
-    head = file.read(16)
-    failure: Exception | None = None
+def _set_pillow(load_truncated: bool, max_pixels: int | None, warn: bool) -> tuple[bool, int | None, bool]:
+    """Set Pillow's settings; returns what they were."""
+    before = ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS, getattr(Image, "WARN_POSSIBLE_FORMATS", False)
+    ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = load_truncated, max_pixels
+    Image.WARN_POSSIBLE_FORMATS = warn  # since Pillow 11.0; without it, reasons are missing
+    return before
+
+
+def _open(path: Path, caught: list[warnings.WarningMessage]) -> Image.Image:
+    """Open a file by its content, in one of the formats of still pictures; `caught` gets Pillow's warnings."""
+    check_before_opening(path)
+    known = set(Image.registered_extensions().values())
+    reason = ""
+    # One format after another: a signature of two bytes may fit by chance, and then a later format is the right one.
     for name in _FORMATS.split():
-        factory, accept = Image.OPEN.get(name, (None, None))
-        if factory is None or (accept and accept(head) is not True and accept(head) != 1):
+        if name not in known:
             continue
-        file.seek(0)
         try:
-            check_before_opening(name, file)
-            file.seek(0)
-            return factory(file, str(path))
+            return Image.open(path, formats=[name])
+        except UnidentifiedImageError:
+            reason = reason or _why_not(name, caught)
         except DAMAGE as error:
-            if name == "TIFF" and _is_unknown_make(error) and (what := describe_tiff(file)):
-                raise CasarbiError(f"{path} is {what}.") from None
-            failure = failure or (error if accept else None)
-    if failure is not None:
-        raise _damaged(path, failure)
-    file.seek(0)
-    raise CasarbiError(_stranger(path, file.read(64)))
+            reason = reason or _reason(error)
+    raise CasarbiError(_unidentified(path, reason))
+
+
+def _why_not(name: str, caught: list[warnings.WarningMessage]) -> str:
+    """Why a file with the signature of a format is not of this format, as Pillow warned; "" without the signature."""
+    start = f"{name} opening failed. "
+    said = (str(warning.message) for warning in reversed(caught))
+    found = next((text for text in said if text.startswith(start)), "")
+    return "" if name == "TGA" else _tidy(found.removeprefix(start))  # which has no signature
 
 
 def _leave_out_odd_exif(image: Image.Image) -> None:
@@ -187,12 +196,15 @@ def _leave_out_odd_exif(image: Image.Image) -> None:
         warnings.warn("EXIF data of thousands of tags left out", stacklevel=2)
 
 
-def _is_unknown_make(error: Exception) -> bool:
-    """Whether Pillow read the tags of a TIFF and has no mode, or no decompressor (a KeyError inside), for them."""
-    return "unknown" in str(error) or isinstance(error.__cause__, KeyError)
-
-
-def _stranger(path: Path, head: bytes) -> str:
+def _unidentified(path: Path, reason: str) -> str:
+    """Say that a file is a TIFF of an unknown make, damaged for a reason, or else no picture at all."""
+    with path.open("rb") as file:
+        head = file.read(64)
+        made_of = describe_tiff(file) if head.startswith(tuple(TiffImagePlugin.PREFIXES)) else None
+    if made_of:
+        return f"{path} is {made_of}."
+    if reason:
+        return _damaged(path, reason)
     if head[4:12] in _HEIF_BRANDS:
         return f"{path} is a HEIC picture, which needs another reader: save it as JPEG or PNG first."
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
@@ -200,13 +212,16 @@ def _stranger(path: Path, head: bytes) -> str:
     return f"{path} is not a picture that can be read{looks}: save it as PNG, JPEG, TIFF or WebP."
 
 
-def _damaged(path: Path, error: Exception) -> CasarbiError:
-    return CasarbiError(f"{path} is cut off or damaged ({_reason(error)}): copy or download it again.")
+def _damaged(path: Path, reason: str) -> str:
+    return f"{path} is cut off or damaged ({reason}): copy or download it again."
 
 
 def _reason(error: Exception) -> str:
-    reason = visible(" ".join(str(error).split())).rstrip(".")
-    return reason[:_REASON_LENGTH] or type(error).__name__
+    return _tidy(str(error)) or type(error).__name__
+
+
+def _tidy(text: str) -> str:
+    return visible(" ".join(text.split())).rstrip(".")[:_REASON_LENGTH]
 
 
 def _check_size(image: Image.Image, path: Path, max_pixels: int) -> None:

@@ -77,17 +77,25 @@ def first_value(tags: Tags, tag: int, default: int = 0) -> int:
 
 
 def describe_tiff(file: IO[bytes]) -> str | None:
-    """Say what a TIFF that Pillow has no mode for is made of, and what is expected; None if its tags cannot be read."""
+    """Say what a TIFF that cannot be opened is made of, and what is expected.
+
+    Returns:
+        None if its tags cannot be read, or ask for nothing unusual: then it is damaged.
+    """
     tags = read_tiff_tags(file)
     if not tags.get(Base.ImageWidth) or not tags.get(Base.ImageLength):
         return None
     bands, bits = first_value(tags, Base.SamplesPerPixel, 1), sorted(set(tags.get(Base.BitsPerSample, (1,))))
-    kind = _SAMPLE_KINDS.get(first_value(tags, Base.SampleFormat, 1), "untyped ")
-    photometric = first_value(tags, Base.PhotometricInterpretation, 1)
+    sample_format, photometric, packing = (
+        first_value(tags, tag, 1) for tag in (Base.SampleFormat, Base.PhotometricInterpretation, Base.Compression)
+    )
+    is_packing_known = packing in TiffImagePlugin.COMPRESSION_INFO
+    is_usual = bits == [8] or (bits == [16] and bands in (1, 3, 4))
+    if is_usual and sample_format == 1 and photometric in (0, 1, 2, 3) and is_packing_known:
+        return None
     colours = _COLOURS.get(photometric, f"colours of kind {photometric}")
-    packing = first_value(tags, Base.Compression, 1)
-    packed = "" if packing in TiffImagePlugin.COMPRESSION_INFO else f", compressed by method {packing}"
-    depth = f"{' and '.join(map(str, bits))} {kind}bits"
+    packed = "" if is_packing_known else f", compressed by method {packing}"
+    depth = f"{' and '.join(map(str, bits))} {_SAMPLE_KINDS.get(sample_format, 'untyped ')}bits"
     return (
         f"a TIFF with {bands} band{'s' * (bands != 1)} of {depth} ({colours}{packed}): "
         "expected grey or RGB of 8 or 16 bits, with or without alpha, or one band of 32 bits"

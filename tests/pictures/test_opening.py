@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageFile
 
 from casarbi.errors import CasarbiError
@@ -255,3 +256,32 @@ def test_a_damaged_header_is_not_described(tmp_path):
     (tmp_path / "a.tif").write_bytes(b"II*\0\xff\xff\xff\x7f")
     with (tmp_path / "a.tif").open("rb") as file:
         assert describe_tiff(file) is None
+
+
+def test_a_signature_that_fits_by_chance_does_not_hide_the_format(tmp_path):
+    """The length 10 of a Targa's name is the sign of PCX, whose reader then stumbles."""
+    path = save(tmp_path / "a.tga", id_section=b"ten bytes.")
+    assert path.read_bytes()[:2] == b"\x0a\0"
+    assert torch.equal(read_image(path), read_image(save(tmp_path / "a.png")))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "at", "reason"), [("png", 16, "broken PNG file .bad header checksum in b'IHDR'."), ("avif", 40, ".+")]
+)
+def test_the_reason_of_damage_in_a_header_is_said(tmp_path, suffix, at, reason):
+    path = save(tmp_path / f"a.{suffix}")
+    data = bytearray(path.read_bytes())
+    data[at : at + 3] = b"\xff\xff\xff"
+    path.write_bytes(data)
+    with pytest.raises(CasarbiError, match=rf"a\.{suffix} is cut off or damaged \({reason}\): copy or download"):
+        read_image(path)
+
+
+def test_a_tiff_of_a_usual_make_that_cannot_be_opened_is_damaged(tmp_path):
+    """Its strips are not where its tags say: it is not told that 8 bits of RGB are expected, which it has."""
+    data = bytearray(save(tmp_path / "a.tif").read_bytes())
+    start = data.index(struct.pack("<H", 273))
+    data[start : start + 2] = struct.pack("<H", 266)
+    (tmp_path / "a.tif").write_bytes(data)
+    with pytest.raises(CasarbiError, match=r"a\.tif is cut off or damaged"):
+        read_image(tmp_path / "a.tif")
