@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from casarbi.settings import read_toml
+
 PROJECT = Path(__file__).parents[1]
 PACKAGES = ("casarbi", "baselines", "benchmarks", "reports")
 # The modules that lie at the root of casarbi/, its two command line modules apart.
@@ -105,8 +107,8 @@ def test_names_that_begin_alike_are_told_apart():
     assert not within("casarbi_plugin.x", ("casarbi",)) and not within(".liif", ("baselines",))
 
 
-MODELS = ("baselines.bicubic", "baselines.idm.model", "baselines.kim.model", "baselines.liif.model")
-MODELS += ("baselines.outputs", "baselines.spandrel", "casarbi.method.model")
+ENTRY_POINTS = read_toml(PROJECT / "pyproject.toml")["project"]["entry-points"]
+MODELS = tuple(sorted({factory.partition(":")[0] for factory in ENTRY_POINTS["casarbi.models"].values()}))
 
 
 @pytest.fixture(scope="module")

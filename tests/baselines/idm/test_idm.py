@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from baselines.ddpm import Step, ancestral, ddim
+from baselines.ddpm import ddim
 from baselines.idm.config import IDMConfig, IDMSampling
 from baselines.idm.costs import idm_cost
 from baselines.idm.diffusion import (
@@ -166,40 +166,12 @@ def test_impossible_networks_are_refused(changes, words):
         replace(TINY, groups=4, **changes)
 
 
-def oracle(x0: torch.Tensor):
-    return lambda x, step: (x - step.level * x0) / math.sqrt(1 - step.level**2)
-
-
-@pytest.mark.parametrize("steps", [1, 7, 2000])
-@pytest.mark.parametrize("sampler", [ancestral, ddim])
-def test_right_predictions_lead_to_the_image(steps, sampler):
-    x0, x = (torch.rand(1, 3, 4, 4, dtype=torch.float64) * 2 - 1 for _ in range(2))
-    made = sampler(x, oracle(x0), spaced_chain(ABAR, steps), lambda: torch.randn_like(x), clamp=True)
-    torch.testing.assert_close(made, x0, rtol=0, atol=1e-6)
-
-
 def test_published_ddim_stops_one_step_before_the_image():
     x0, x = (torch.rand(1, 3, 4, 4, dtype=torch.float64) * 2 - 1 for _ in range(2))
-    made = ddim(x, oracle(x0), published_ddim_chain(ABAR), lambda: x)
+    made = ddim(
+        x, lambda x, step: (x - step.level * x0) / math.sqrt(1 - step.level**2), published_ddim_chain(ABAR), lambda: x
+    )
     assert 1e-5 < (made - x0).abs().max() < 5e-3
-
-
-@pytest.mark.parametrize(
-    ("sampler", "steps", "error"),
-    [(ancestral, 2000, 0.03), (ancestral, 100, 0.1), (ddim, 100, 0.05), (ddim, 400, 0.015)],
-)
-def test_samplers_keep_the_spread_of_the_data(sampler, steps, error):
-    """Numbers of deviation 0.3, whose ideal predictor is known: what is drawn must have nearly that deviation too."""
-    generator = torch.Generator().manual_seed(0)
-
-    def noise() -> torch.Tensor:
-        return torch.randn(1, 1, 100, 200, generator=generator, dtype=torch.float64)
-
-    def predict(x: torch.Tensor, step: Step) -> torch.Tensor:
-        return x * math.sqrt(1 - step.level**2) / (step.level**2 * 0.3**2 + 1 - step.level**2)
-
-    made = sampler(noise(), predict, spaced_chain(ABAR, steps), noise, clamp=False)
-    assert made.std().item() == pytest.approx(0.3, rel=error)
 
 
 def test_chains():

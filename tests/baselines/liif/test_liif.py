@@ -13,7 +13,6 @@ from casarbi.pictures.pixels import from_uint8, to_uint8
 from casarbi.pictures.reading import read_image
 from casarbi.pictures.resize import resize
 from casarbi.sr import create_model
-from casarbi.tiles import even_spans, rectangles
 from casarbi.weights import CATALOGUE
 
 
@@ -127,20 +126,6 @@ def test_axis_shares_questions_at_borders_and_on_centres():
 
 def test_nearest_without_shift_is_the_own_feature():
     assert nearest(centres(12), 4, 0).tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
-
-
-@pytest.mark.parametrize(("height", "width", "area"), [(7, 100, 50), (100, 1, 8), (3, 3, 1), (5, 6, 1000)])
-def test_tiles_cover_everything_once(height, width, area):
-    seen = torch.zeros(height, width)
-    for (y0, y1), (x0, x1) in rectangles((height, width), area):
-        assert (y1 - y0) * (x1 - x0) <= area
-        seen[y0:y1, x0:x1] += 1
-    assert (seen == 1).all()
-
-
-def test_spans_are_few_and_even():
-    assert even_spans(10, 4) == [(0, 3), (3, 6), (6, 10)]
-    assert even_spans(4, 4) == [(0, 4)]
 
 
 def test_output_above_the_index_limit_is_refused(model, lr):
