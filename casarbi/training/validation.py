@@ -102,18 +102,18 @@ def validate_model(
     count: int,
     device: torch.device,
 ) -> Validation:
-    """What `validate_scales` finds of a model that draws noise, image i with seed i, and a "loss" on fixed items.
+    """What `validate_scales` finds of a model that draws noise, and a "loss" on fixed items.
 
     Args:
-        model: the method.
-        images: see `validate_scales`.
-        lr_side: see `validation_pairs`.
-        scales: see `validate_scales`.
-        whole: see `validation_pairs`.
-        name: of the method, as the title of its column.
+        model: the method; image i is enlarged with seed i.
+        images: for this and the next four see `validate_scales`.
+        lr_side: side of the LR images.
+        scales: of the PSNR.
+        whole: whether whole images are reduced.
+        name: of the method.
         loss: of a batch and a generator, both on the device.
-        recipe: makes the items; a batch has one of each picture.
-        count: how many batches the loss is the mean of, each with noise of its own that is the same at every call.
+        recipe: makes the items; a batch has one of each image.
+        count: how many batches the loss is the mean of.
         device: the network's.
     """
 
