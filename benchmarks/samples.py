@@ -20,10 +20,10 @@ from casarbi.pictures.pixels import to_uint8
 from casarbi.pictures.sheet import contact_sheet, nearest
 from casarbi.scales import scale_label
 from casarbi.sr import image_seed
-from reports.document import Picture
+from reports.document import Sheet
 
 
-def samples(spec: PanelSpec, bench: Bench, store: Store) -> list[Picture]:
+def samples(spec: PanelSpec, bench: Bench, store: Store) -> list[Sheet]:
     """The contact sheet that a panel asks for; none if no model opens or one of them fails."""
     images = bench.dataset.ids[: spec.samples]
     methods = [method for method in bench.methods if method != GROUND_TRUTH]
@@ -46,7 +46,7 @@ def samples(spec: PanelSpec, bench: Bench, store: Store) -> list[Picture]:
             return []
         write_file(path, png)
     caption = f"LR (enlarged by repetition), {', '.join(columns.values())} and GT at x{scale_label(spec.sample_scale)}."
-    return [Picture(path.read_bytes(), caption, f"Rows: {', '.join(images)}. Columns: {caption}")]
+    return [Sheet(path.read_bytes(), caption, f"Rows: {', '.join(images)}. Columns: {caption}")]
 
 
 @torch.inference_mode()

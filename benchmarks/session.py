@@ -109,12 +109,12 @@ class Session:
 
         panels = self.experiment.panels
         advance = self.watch("Drawing samples", len(panels))
-        pictures = {}
+        sheets = {}
         for spec in panels:
-            pictures[spec.name] = samples(spec, self.benches[spec.name], self.store)
+            sheets[spec.name] = samples(spec, self.benches[spec.name], self.store)
             advance(1)
         self.watch("Writing the report", 1)
-        return collect(self.experiment, self.benches, self.store, date=date, command=command, pictures=pictures)
+        return collect(self.experiment, self.benches, self.store, date=date, command=command, sheets=sheets)
 
 
 def _can_be_measured(metric: str) -> bool:

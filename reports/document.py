@@ -134,8 +134,8 @@ class Matrix:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture of a report: PNG bytes (see `casarbi.pictures.sheet`), a caption, and words for who cannot see it."""
+class Sheet:
+    """A contact sheet: PNG bytes (see `casarbi.pictures.sheet`), a caption, and words for who cannot see it."""
 
     png: bytes
     caption: str
@@ -158,7 +158,7 @@ class Panel:
         warnings: sentences a reader must see before the numbers.
         facts: lines under the table.
         matrices: matrices, such as SelfSSIM's.
-        pictures: samples.
+        sheets: contact sheets of samples.
         images: values of single images with exactly `IMAGE_COLUMNS`, or None.
         shared: by (method, scale, metric), the value over the images that all measured methods have in common, where
             they were measured on different ones: best and second are told by it.
@@ -175,7 +175,7 @@ class Panel:
     warnings: tuple[str, ...] = ()
     facts: Facts = ()
     matrices: tuple[Matrix, ...] = ()
-    pictures: tuple[Picture, ...] = ()
+    sheets: tuple[Sheet, ...] = ()
     images: pd.DataFrame | None = None
     shared: Mapping[tuple[str, float, str], float] = field(default_factory=dict)
 
@@ -217,7 +217,7 @@ class Document:
     def tidy(self) -> pd.DataFrame:
         """All values in one frame; with several panels `experiment` reads EXPERIMENT/PANEL, so that no key repeats.
 
-        Matrices join as one row a cell: `scale` is the generated scale and `metric` reads METRIC@REFERENCE.
+        Matrices join as one row per value: `scale` is the generated scale and `metric` reads METRIC@REFERENCE.
         """
         frames = []
         for panel in self.panels:

@@ -16,7 +16,7 @@ __all__ = ["images_to_csv", "to_csv", "to_html", "to_latex", "to_markdown", "to_
 
 
 def write_report(document: Document, out_dir: str | Path, spreadsheet: str | None = None) -> list[Path]:
-    """Write EXPERIMENT.html, .md, .tex and .csv, and EXPERIMENT-images.csv where there are values of single images.
+    """Write EXPERIMENT.html, .md, .tex and .csv, and EXPERIMENT-images.csv if there are values of single images.
 
     Everything is drawn before the first file is touched, and each file is moved into place whole; equal documents
     give equal bytes. With `spreadsheet`, "." or ",", there is EXPERIMENT-spreadsheet.csv with that decimal sign too.

@@ -12,14 +12,15 @@ from markupsafe import Markup, escape
 from casarbi.plain import visible
 from casarbi.scales import scale_label
 from reports.charts import SERIES, metric_chart
-from reports.document import Document, Matrix, Panel, Picture
-from reports.table import MISSING, Block, fixed, footnotes, legend, panel_blocks
+from reports.document import Document, Matrix, Panel, Sheet
+from reports.legend import footnotes, legend
+from reports.table import MISSING, Table, fixed, panel_tables
 from reports.templating import TEMPLATES, grouped, prose, spans
 
 
 @dataclass(frozen=True)
 class Shade:
-    """One cell of a drawn matrix: text, interval for the tool tip, and how full its shade is in percent."""
+    """One value of a drawn matrix: text, interval for the tool tip, and how full its shade is in percent."""
 
     text: str
     interval: str
@@ -43,12 +44,12 @@ def to_html(document: Document) -> str:
     return environment.get_template("report.html.j2").render(
         document=document,
         style=Markup(style),
-        blocks=panel_blocks,
+        tables_of=panel_tables,
         chart=_charts,
         legend=_legend,
         footnotes=footnotes,
         grouped=grouped,
-        spans=lambda block: spans([column.group for column in block.columns]),
+        spans=lambda table: spans([heading.group for heading in table.headings]),
         shades=_shades,
         bounds=matrix_bounds,
         off_diagonal=off_diagonal,
@@ -57,9 +58,9 @@ def to_html(document: Document) -> str:
     )
 
 
-def data_uri(picture: Picture) -> str:
-    """PNG of a picture as a data URI."""
-    return "data:image/png;base64," + base64.b64encode(picture.png).decode()
+def data_uri(sheet: Sheet) -> str:
+    """PNG of a sheet as a data URI."""
+    return "data:image/png;base64," + base64.b64encode(sheet.png).decode()
 
 
 def matrix_bounds(panel: Panel) -> tuple[float, float]:
@@ -71,7 +72,7 @@ def matrix_bounds(panel: Panel) -> tuple[float, float]:
 
 
 def off_diagonal(array: np.ndarray, decimals: int) -> str:
-    """Mean of the values off the diagonal as text, or a dash where there is none."""
+    """Mean of the values off the diagonal as text, or a dash if there are none."""
     values = _off_diagonal_values(np.asarray(array, float))
     return fixed(float(values.mean()), decimals) if values.size else MISSING
 
@@ -109,10 +110,10 @@ def _prose(text: str) -> Markup:
     return Markup(prose(text, lambda piece: str(escape(piece)), "<code>{}</code>"))
 
 
-def _charts(block: Block, panel: Panel) -> Markup:
-    """Charts of the block's metrics: figures.py escapes what goes into the SVG."""
-    return Markup("\n".join(metric_chart(panel, metric) for metric in block.metrics))
+def _charts(table: Table, panel: Panel) -> Markup:
+    """Charts of the table's metrics: charts.py escapes what goes into the SVG."""
+    return Markup("\n".join(metric_chart(panel, metric) for metric in table.metrics))
 
 
-def _legend(blocks: tuple[Block, ...], panel: Panel) -> list[str]:
-    return legend(blocks, panel, "bold", "underlined", "[low, high]")
+def _legend(tables: tuple[Table, ...], panel: Panel) -> list[str]:
+    return legend(tables, panel, "bold", "underlined", "[low, high]")

@@ -8,7 +8,7 @@ import unicodedata
 from casarbi.plain import visible
 from casarbi.scales import scale_label
 from reports.document import Document, Matrix
-from reports.table import Block, Cell, Row
+from reports.table import Entry, Table, TableRow
 from reports.templating import grouped, matrix_rows, render, spans
 
 TEX = {c: "\\" + c for c in "&%$#_{}"}
@@ -67,33 +67,33 @@ def _sign(match: re.Match[str]) -> str:
     return sign if re.match(_SET, sign) else rf"\othersign{{{sign}}}{{{ord(sign):04X}}}"
 
 
-def _latex_table(block: Block) -> str:
-    wide = len(block.columns) + 1
-    lines = [rf"\begin{{tabular}}{{@{{}}l{'r' * len(block.columns)}@{{}}}}", r"\toprule"]
-    groups = spans([column.group for column in block.columns])
+def _latex_table(table: Table) -> str:
+    wide = len(table.headings) + 1
+    lines = [rf"\begin{{tabular}}{{@{{}}l{'r' * len(table.headings)}@{{}}}}", r"\toprule"]
+    groups = spans([heading.group for heading in table.headings])
     if any(name for name, _, _ in groups):
         heads = " & ".join(rf"\multicolumn{{{last - first + 1}}}{{c}}{{{name}}}" for name, first, last in groups)
         rules = "".join(rf"\cmidrule(lr){{{first + 2}-{last + 2}}}" for _, first, last in groups)
         lines += [rf"& {heads} \\", rules]
-    headings = " & ".join(latex_text(f"{column.label} {column.arrow}".strip()) for column in block.columns)
+    headings = " & ".join(latex_text(f"{heading.label} {heading.arrow}".strip()) for heading in table.headings)
     lines += [rf"Method & {headings} \\", r"\midrule"]
-    for heading, row in grouped(block.rows):
-        if heading:
-            lines.append(rf"\multicolumn{{{wide}}}{{@{{}}l}}{{\textbf{{{latex_text(heading)}}}}} \\")
+    for group, row in grouped(table.rows):
+        if group:
+            lines.append(rf"\multicolumn{{{wide}}}{{@{{}}l}}{{\textbf{{{latex_text(group)}}}}} \\")
         lines += _latex_row(row)
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
 
 
-def _latex_row(row: Row) -> list[str]:
+def _latex_row(row: TableRow) -> list[str]:
     note = rf"\textsuperscript{{{row.footnote}}}" if row.footnote else ""
     title = latex_text(row.title)
     title = (rf"\textit{{{title}}} (cited)" if row.cited else title) + note
-    lines = [_latex_line(title, [_latex_cell(cell) for cell in row.cells])]
-    if any(cell.interval for cell in row.cells):
-        intervals = [rf"{{\scriptsize [{cell.interval}]}}" if cell.interval else "" for cell in row.cells]
+    lines = [_latex_line(title, [_latex_entry(entry) for entry in row.entries])]
+    if any(entry.interval for entry in row.entries):
+        intervals = [rf"{{\scriptsize [{entry.interval}]}}" if entry.interval else "" for entry in row.entries]
         lines.append(_latex_line("", intervals))
     if row.has_paper:
-        paper = [rf"\textcolor{{gray}}{{\textit{{{cell.paper}}}}}" if cell.paper else "" for cell in row.cells]
+        paper = [rf"\textcolor{{gray}}{{\textit{{{entry.paper}}}}}" if entry.paper else "" for entry in row.entries]
         lines.append(_latex_line(r"\quad\textcolor{gray}{\textit{paper}}", paper))
     return lines
 
@@ -102,13 +102,13 @@ def _latex_line(first: str, rest: list[str]) -> str:
     return " & ".join([first, *rest]) + r" \\"
 
 
-def _latex_cell(cell: Cell) -> str:
-    text = latex_text(cell.text)
-    if cell.state == "cited":
+def _latex_entry(entry: Entry) -> str:
+    text = latex_text(entry.text)
+    if entry.state == "cited":
         return rf"\textit{{{text}}}"
-    text = {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}"}.get(cell.mark, text)
-    n = rf"\textsubscript{{n={cell.n}}}" if cell.n else ""
-    return text + (r"\textsuperscript{$\dagger$}" if cell.outside else "") + n
+    text = {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}"}.get(entry.mark, text)
+    n = rf"\textsubscript{{n={entry.n}}}" if entry.n else ""
+    return text + (r"\textsuperscript{$\dagger$}" if entry.outside else "") + n
 
 
 def _latex_matrix(matrix: Matrix) -> str:
@@ -120,6 +120,6 @@ def _latex_matrix(matrix: Matrix) -> str:
         values = [rf"\textit{{{v}}}" if cited else v for v in map(latex_text, values)]
         lines.append(_latex_line(latex_text(f"×{label}"), values))
         if any(paper):
-            cells = [rf"\textcolor{{gray}}{{\textit{{{v}}}}}" if v else "" for v in paper]
-            lines.append(_latex_line(r"\quad\textcolor{gray}{\textit{paper}}", cells))
+            entries = [rf"\textcolor{{gray}}{{\textit{{{v}}}}}" if v else "" for v in paper]
+            lines.append(_latex_line(r"\quad\textcolor{gray}{\textit{paper}}", entries))
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])

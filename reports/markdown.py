@@ -7,12 +7,12 @@ import re
 from casarbi.plain import visible
 from casarbi.scales import scale_label
 from reports.document import Document, Matrix
-from reports.table import Block, Cell
+from reports.table import Entry, Heading, Table
 from reports.templating import grouped, matrix_rows, render
 
 
 def to_markdown(document: Document) -> str:
-    """Markdown for GitHub: one table a metric, the paper's numbers in a row of their own under each method."""
+    """Markdown for GitHub: one table per metric, the paper's numbers in a row of their own under each method."""
     return render(
         "report.md.j2",
         document,
@@ -39,31 +39,32 @@ def markdown_text(text: str) -> str:
     return re.sub(r"\$|:(?=[\w+-]+:)", r"<span>\g<0></span>", escaped)
 
 
-def _markdown_table(block: Block) -> str:
-    header = ["Method", *(_markdown_heading(column.label, column.arrow, column.group) for column in block.columns)]
-    lines = [header, [":--", *("--:" for _ in block.columns)]]
-    for heading, row in grouped(block.rows):
-        if heading:
-            lines.append([f"**{markdown_text(heading)}**", *("" for _ in row.cells)])
+def _markdown_table(table: Table) -> str:
+    header = ["Method", *(_markdown_heading(heading) for heading in table.headings)]
+    lines = [header, [":--", *("--:" for _ in table.headings)]]
+    for group, row in grouped(table.rows):
+        if group:
+            lines.append([f"**{markdown_text(group)}**", *("" for _ in row.entries)])
         note = f" <sup>{row.footnote}</sup>" if row.footnote else ""
         title = markdown_text(row.title)
-        lines.append([(f"_{title}_ (cited)" if row.cited else title) + note, *map(_markdown_cell, row.cells)])
+        lines.append([(f"_{title}_ (cited)" if row.cited else title) + note, *map(_markdown_entry, row.entries)])
         if row.has_paper:
-            lines.append(["&emsp;_paper_", *(f"_{cell.paper}_" if cell.paper else "" for cell in row.cells)])
+            lines.append(["&emsp;_paper_", *(f"_{entry.paper}_" if entry.paper else "" for entry in row.entries)])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _markdown_heading(label: str, arrow: str, group: str) -> str:
-    return " ".join(part for part in (markdown_text(label), arrow, f"<br><sub>{group}</sub>" if group else "") if part)
+def _markdown_heading(heading: Heading) -> str:
+    group = f"<br><sub>{heading.group}</sub>" if heading.group else ""
+    return " ".join(part for part in (markdown_text(heading.label), heading.arrow, group) if part)
 
 
-def _markdown_cell(cell: Cell) -> str:
-    if cell.state == "cited":
-        return f"_{cell.text}_"
-    text = {"best": f"**{cell.text}**", "second": f"<u>{cell.text}</u>"}.get(cell.mark, cell.text)
-    text += "†" if cell.outside else ""
-    text += f" [{cell.interval}]" if cell.interval else ""
-    return text + (f" n={cell.n}" if cell.n else "")
+def _markdown_entry(entry: Entry) -> str:
+    if entry.state == "cited":
+        return f"_{entry.text}_"
+    text = {"best": f"**{entry.text}**", "second": f"<u>{entry.text}</u>"}.get(entry.mark, entry.text)
+    text += "†" if entry.outside else ""
+    text += f" [{entry.interval}]" if entry.interval else ""
+    return text + (f" n={entry.n}" if entry.n else "")
 
 
 def _markdown_matrix(matrix: Matrix) -> str:

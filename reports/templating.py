@@ -13,7 +13,8 @@ import numpy as np
 from casarbi.plain import visible
 from casarbi.scales import scale_label
 from reports.document import Document, Matrix, Panel
-from reports.table import MISSING, Block, Row, fixed, footnotes, legend, panel_blocks
+from reports.legend import footnotes, legend
+from reports.table import MISSING, Table, TableRow, fixed, panel_tables
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -22,8 +23,8 @@ def render(
     template: str,
     document: Document,
     escape: Callable[[str], str],
-    table: Callable[[Block], str],
-    matrix: Callable[[Matrix], str],
+    draw_table: Callable[[Table], str],
+    draw_matrix: Callable[[Matrix], str],
     marks: tuple[str, str],
     code: str = "`{}`",
 ) -> str:
@@ -33,8 +34,8 @@ def render(
         template: file name in reports/templates.
         document: what to draw.
         escape: the format's escape, called `e` in the template.
-        table: draws a block.
-        matrix: draws a matrix.
+        draw_table: draws a table.
+        draw_matrix: draws a matrix.
         marks: how the format marks best and second best, in words.
         code: how it sets a command or file name; {} holds the escaped text.
     """
@@ -65,14 +66,14 @@ def render(
     }
     interval = "±" if template.endswith("txt.j2") else "[low, high]"
 
-    def notes(blocks: tuple[Block, ...], panel: Panel) -> list[str]:
-        return legend(blocks, panel, *marks, interval)
+    def notes(tables: tuple[Table, ...], panel: Panel) -> list[str]:
+        return legend(tables, panel, *marks, interval)
 
     text = environment.get_template(template).render(
         document=document,
-        blocks=panel_blocks,
-        table=table,
-        matrix=matrix,
+        tables_of=panel_tables,
+        draw_table=draw_table,
+        draw_matrix=draw_matrix,
         legend=notes,
         footnotes=footnotes,
         status=matrix_status,
@@ -80,7 +81,7 @@ def render(
     return re.sub(r"\n{3,}", "\n\n", text).strip("\n") + "\n"
 
 
-def grouped(rows: tuple[Row, ...]) -> Iterator[tuple[str, Row]]:
+def grouped(rows: tuple[TableRow, ...]) -> Iterator[tuple[str, TableRow]]:
     """Rows with the heading to print before each, or ""."""
     last = ""
     for row in rows:
@@ -91,7 +92,7 @@ def grouped(rows: tuple[Row, ...]) -> Iterator[tuple[str, Row]]:
 def matrix_rows(matrix: Matrix) -> Iterator[tuple[str, list[str], list[str]]]:
     """Printed rows of a matrix: (scale, values, the paper's values or blanks).
 
-    Where only the paper has values, they stand in the place of the measured ones and the third part is blank.
+    If only the paper has values, they stand in the place of the measured ones and the third part is blank.
     """
     blank = np.full((len(matrix.labels), len(matrix.labels)), np.nan)
     paper = blank if matrix.paper is None else np.asarray(matrix.paper, float)
@@ -117,7 +118,7 @@ def spans(names: list[str]) -> list[tuple[str, int, int]]:
 
 
 def matrix_status(matrix: Matrix) -> str:
-    """Tell in brackets that a matrix is not measured, and why; "" where it is."""
+    """Tell in brackets that a matrix is not measured, and why; "" if it is."""
     if matrix.values is not None:
         return ""
     word = "not measured" if matrix.paper is None else "cited"

@@ -10,7 +10,7 @@ import tabulate
 from casarbi.plain import PLAIN_SIGNS, visible
 from casarbi.scales import scale_label
 from reports.document import Document, Matrix
-from reports.table import Block, Cell
+from reports.table import Entry, Table
 from reports.templating import grouped, matrix_rows, render
 
 PAD = "\ue000"
@@ -26,59 +26,59 @@ def to_text(document: Document, encoding: str | None = "utf-8", width: int | Non
         width: columns of the terminal; wider tables are printed in parts, one under the other. None: never.
     """
 
-    def table(block: Block) -> str:
-        return _fitting(block, width)
+    def draw(table: Table) -> str:
+        return _fitting(table, width)
 
-    text = render("report.txt.j2", document, visible, table, _text_matrix, ("marked *", "marked +"))
+    text = render("report.txt.j2", document, visible, draw, _text_matrix, ("marked *", "marked +"))
     return text.encode(encoding or "ascii", PLAIN_SIGNS).decode(encoding or "ascii")
 
 
-def _fitting(block: Block, width: int | None) -> str:
-    """Table of a block, its columns halved until each part fits."""
-    text = _text_table(block)
-    count = len(block.columns)
+def _fitting(table: Table, width: int | None) -> str:
+    """Text of a table, its columns halved until each part fits."""
+    text = _text_table(table)
+    count = len(table.headings)
     if width is None or count < 2 or max(map(len, text.split("\n"))) <= width:
         return text
     parts = (slice(0, (count + 1) // 2), slice((count + 1) // 2, count))
-    return "\n\n".join(_fitting(_part(block, part), width) for part in parts)
+    return "\n\n".join(_fitting(_part(table, part), width) for part in parts)
 
 
-def _part(block: Block, part: slice) -> Block:
-    rows = tuple(replace(row, cells=row.cells[part]) for row in block.rows)
-    return replace(block, columns=block.columns[part], rows=rows)
+def _part(table: Table, part: slice) -> Table:
+    rows = tuple(replace(row, entries=row.entries[part]) for row in table.rows)
+    return replace(table, headings=table.headings[part], rows=rows)
 
 
-def _text_table(block: Block) -> str:
-    groups = any(column.group for column in block.columns)
+def _text_table(table: Table) -> str:
+    groups = any(heading.group for heading in table.headings)
     short = {"in distribution": "in distr.", "out of distribution": "out of distr."}
     header = ["\nMethod" if groups else "Method"]
-    for column in block.columns:
-        label = f"{column.label} {column.arrow}".strip()
-        header.append(f"{short.get(column.group, '')}\n{label}" if groups else label)
-    widths = _column_widths(block)
+    for heading in table.headings:
+        label = f"{heading.label} {heading.arrow}".strip()
+        header.append(f"{short.get(heading.group, '')}\n{label}" if groups else label)
+    widths = _column_widths(table)
     lines: list[list[str]] = []
-    for heading, row in grouped(block.rows):
-        if heading:
-            lines.append([f"[{heading}]", *("" for _ in row.cells)])
+    for group, row in grouped(table.rows):
+        if group:
+            lines.append([f"[{group}]", *("" for _ in row.entries)])
         note = f" ({row.footnote})" if row.footnote else ""
         lines.append(
-            [row.title + (" cited" if row.cited else "") + note, *_padded(map(_cell_parts, row.cells), widths)]
+            [row.title + (" cited" if row.cited else "") + note, *_padded(map(_entry_parts, row.entries), widths)]
         )
         if row.has_paper:
-            lines.append([f"{PAD}{PAD}paper", *_padded(((cell.paper, "") for cell in row.cells), widths)])
+            lines.append([f"{PAD}{PAD}paper", *_padded(((entry.paper, "") for entry in row.entries), widths)])
     return _tabulate(lines, header)
 
 
-def _cell_parts(cell: Cell) -> tuple[str, str]:
-    """Split a cell into the number and what follows it, so that numbers can stand under each other."""
-    half = f" ±{cell.half}" if cell.half else ""
-    mark = {"best": "*", "second": "+", "": ""}[cell.mark]
-    return cell.text, half + mark + ("†" if cell.outside else "") + (f" n={cell.n}" if cell.n else "")
+def _entry_parts(entry: Entry) -> tuple[str, str]:
+    """Split an entry into the number and what follows it, so that numbers can stand under each other."""
+    half = f" ±{entry.half}" if entry.half else ""
+    mark = {"best": "*", "second": "+", "": ""}[entry.mark]
+    return entry.text, half + mark + ("†" if entry.outside else "") + (f" n={entry.n}" if entry.n else "")
 
 
-def _column_widths(block: Block) -> list[int]:
+def _column_widths(table: Table) -> list[int]:
     """Room behind the number in each column."""
-    rows = [[len(_cell_parts(cell)[1]) for cell in row.cells] for row in block.rows]
+    rows = [[len(_entry_parts(entry)[1]) for entry in row.entries] for row in table.rows]
     return [max(column) for column in zip(*rows, strict=True)]
 
 

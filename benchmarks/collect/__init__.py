@@ -28,7 +28,7 @@ from reports.document import (
     Method,
     MetricColumn,
     Panel,
-    Picture,
+    Sheet,
     empty_frame,
 )
 
@@ -42,7 +42,7 @@ def collect(
     *,
     date: str,
     command: str,
-    pictures: Mapping[str, Sequence[Picture]],
+    sheets: Mapping[str, Sequence[Sheet]],
 ) -> Document:
     """Everything a report of an experiment says, from what the store holds now.
 
@@ -52,10 +52,10 @@ def collect(
         store: where the rows are.
         date: printed as it is.
         command: command that makes the report again.
-        pictures: samples of each panel.
+        sheets: samples of each panel.
     """
     panels = tuple(
-        _panel(PanelResults(experiment, spec, benches[spec.name], store), pictures.get(spec.name, ()))
+        _panel(PanelResults(experiment, spec, benches[spec.name], store), sheets.get(spec.name, ()))
         for spec in experiment.panels
     )
     return Document(
@@ -70,7 +70,7 @@ def collect(
     )
 
 
-def _panel(results: PanelResults, pictures: Sequence[Picture]) -> Panel:
+def _panel(results: PanelResults, sheets: Sequence[Sheet]) -> Panel:
     """Tables and matrices first: notes and facts tell what failed in them."""
     experiment, spec, metrics = results.experiment, results.spec, results.bench.metrics
     shown = [method for method in spec.methods if method.model or spec.cite]
@@ -93,7 +93,7 @@ def _panel(results: PanelResults, pictures: Sequence[Picture]) -> Panel:
         warnings=tuple(notes(results)),
         facts=facts(results),
         matrices=tuple(matrices),
-        pictures=tuple(pictures),
+        sheets=tuple(sheets),
         images=pd.DataFrame(_image_records(results), columns=list(IMAGE_COLUMNS)),
     )
 

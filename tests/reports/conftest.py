@@ -1,4 +1,4 @@
-"""A small Table I with every kind of cell."""
+"""A small Table I with every kind of entry."""
 
 import math
 
@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from casarbi.pictures.sheet import contact_sheet
-from reports.document import COLUMNS, CONDITIONS, Document, Matrix, Method, MetricColumn, Panel, Picture
+from reports.document import COLUMNS, CONDITIONS, Document, Matrix, Method, MetricColumn, Panel, Sheet
 
 NAN = math.nan
 
@@ -62,5 +62,5 @@ def document(build):
         warnings=("Other data than the paper's.",),
         facts=(("Data", "portraits, N = 32"), ("Protocol", "hash 9b1d")),
         matrices=(Matrix("liif", (5.3, 10.0), np.array([[1.0, 0.9], [0.8, 1.0]])),),
-        pictures=(Picture(sheet, "A strip.", "LR alone"),),
+        sheets=(Sheet(sheet, "A strip.", "LR alone"),),
     )

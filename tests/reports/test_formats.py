@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from casarbi.plain import visible
-from reports.document import COLUMNS, Matrix, Method, Picture
+from reports.document import COLUMNS, Matrix, Method, Sheet
 from reports.formats import to_csv, to_html, to_latex, to_markdown, to_text, write_report
 from reports.latex import latex_text
 from reports.markdown import markdown_text
@@ -280,7 +280,7 @@ def test_no_format_lets_a_control_character_through(build, draw):
     matrices = (Matrix(bad, (5.3,), np.ones((1, 1)), label=bad), Matrix(bad, (5.3,), paper=np.ones((1, 1)), reason=bad))
     document = build(
         rows, methods, paper_note=bad, warnings=(bad,), facts=((bad, f"{bad} `{bad}`"),), matrices=matrices,
-        pictures=(Picture(b"", bad, bad),),
+        sheets=(Sheet(b"", bad, bad),),
     )  # fmt: skip
     panel = replace(document.panels[0], name=bad, caption=bad)
     texts = {name: f"{bad} {name}" for name in ("title", "preset", "date", "summary", "command")}

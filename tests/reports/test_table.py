@@ -1,24 +1,25 @@
-"""Marks, digits and footnotes of the printed cells."""
+"""Marks, digits and footnotes of the printed entries."""
 
 import math
 
 import pytest
 
 from reports.document import Method
-from reports.table import fixed, footnotes, legend, panel_blocks
+from reports.legend import footnotes, legend
+from reports.table import fixed, panel_tables
 
 NAN = math.nan
 
 
-def cells(document, place=0):
-    """Cells by method title of one block."""
-    return {row.title: row.cells for row in panel_blocks(document.panels[0])[place].rows}
+def entries(document, place=0):
+    """Entries by method title of one table."""
+    return {row.title: row.entries for row in panel_tables(document.panels[0])[place].rows}
 
 
 def ranked(build, values, source="measured", **options):
     """Marks of methods a, b, c … with the given values at one scale out of two."""
     rows = [("abcdef"[k], 5.3, "psnr", value, NAN, NAN, 4, source, NAN) for k, value in enumerate(values)]
-    return [row[0].mark for row in cells(build(rows, **options)).values()]
+    return [row[0].mark for row in entries(build(rows, **options)).values()]
 
 
 @pytest.mark.parametrize(
@@ -62,35 +63,35 @@ def test_a_cited_value_is_never_ranked(build):
         ("bicubic", 5.3, "psnr", 23.0, NAN, NAN, 4, "measured", NAN),
         ("sr3", 5.3, "psnr", 99.0, NAN, NAN, 0, "cited", 99.0),
     ]
-    assert [row[0].mark for row in cells(build(rows)).values()] == ["best", "second", ""]
+    assert [row[0].mark for row in entries(build(rows)).values()] == ["best", "second", ""]
     assert ranked(build, [1.0, 2.0], source="cited") == ["", ""]
 
 
 def test_states_tell_failed_missing_and_cited_apart(document):
-    found = cells(document)
-    assert [cell.state for cell in found["Broken"]] == ["failed", "missing"]
-    assert [cell.text for cell in found["Broken"]] == ["failed", "—"]
-    assert [cell.state for cell in found["SR3"]] == ["missing", "cited"]
+    found = entries(document)
+    assert [entry.state for entry in found["Broken"]] == ["failed", "missing"]
+    assert [entry.text for entry in found["Broken"]] == ["failed", "—"]
+    assert [entry.state for entry in found["SR3"]] == ["missing", "cited"]
 
 
 def test_a_metric_without_a_twin_in_the_paper_shows_none_of_its_values(document):
-    block = panel_blocks(document.panels[0])[1]
-    assert block.title == "ST-LPIPS" and not any(cell.paper for cell in block.cells)
+    table = panel_tables(document.panels[0])[1]
+    assert table.title == "ST-LPIPS" and not any(entry.paper for entry in table.entries)
 
 
 def test_a_method_without_rows_for_a_metric_is_left_out_there(document):
-    assert list(cells(document, 1)) == ["Bicubic", "LIIF"]
+    assert list(entries(document, 1)) == ["Bicubic", "LIIF"]
 
 
 def test_cells_outside_the_trained_range_and_with_another_n_say_so(document):
-    inside, outside = cells(document)["LIIF"]
+    inside, outside = entries(document)["LIIF"]
     assert (inside.outside, inside.n, outside.outside, outside.n) == (False, 0, True, 31)
-    assert not any(cell.outside for cell in cells(document)["Bicubic"])
+    assert not any(entry.outside for entry in entries(document)["Bicubic"])
 
 
 def test_interval_and_its_larger_half(document):
-    cell = cells(document)["Bicubic"][0]
-    assert (cell.interval, cell.half) == ("23.60, 24.50", "0.50")
+    entry = entries(document)["Bicubic"][0]
+    assert (entry.interval, entry.half) == ("23.60, 24.50", "0.50")
 
 
 def test_the_papers_digits_are_not_padded_to_ours(build):
@@ -98,28 +99,28 @@ def test_the_papers_digits_are_not_padded_to_ours(build):
         ("edsr", 4.0, "ssim", 0.83, NAN, NAN, 0, "cited", 0.83),
         ("liif", 4.0, "ssim", 0.8123, NAN, NAN, 9, "measured", 0.8),
     ]
-    found = cells(build(rows, scales=(4.0,), decimals=4))
+    found = entries(build(rows, scales=(4.0,), decimals=4))
     assert found["edsr"][0].text == "0.83" and (found["liif"][0].text, found["liif"][0].paper) == ("0.8123", "0.80")
 
 
 def test_one_scale_puts_the_metrics_side_by_side(build):
     rows = [("a", 4.0, name, 1.0, NAN, NAN, 9, "measured", NAN) for name in ("psnr", "ssim")]
-    (block,) = panel_blocks(build(rows, scales=(4.0,)).panels[0])
-    assert [column.label for column in block.columns] == ["PSNR", "SSIM"] and block.title == "×4"
+    (table,) = panel_tables(build(rows, scales=(4.0,)).panels[0])
+    assert [heading.label for heading in table.headings] == ["PSNR", "SSIM"] and table.title == "×4"
 
 
 def test_legend_explains_what_occurs_and_nothing_else(document, build):
     panel = document.panels[0]
-    text = " ".join(legend(panel_blocks(panel), panel, "bold", "underlined", "[low, high]"))
+    text = " ".join(legend(panel_tables(panel), panel, "bold", "underlined", "[low, high]"))
     assert all(word in text for word in ("95 %", "bold", "cited, paper", "†", "up to 8", "failed", "— not measured"))
     plain = build([("a", 5.3, "psnr", 1.0, NAN, NAN, 1, "measured", NAN)], scales=(5.3,)).panels[0]
-    assert legend(panel_blocks(plain), plain, "bold", "underlined", "±") == []
+    assert legend(panel_tables(plain), plain, "bold", "underlined", "±") == []
 
 
 def test_methods_with_the_same_reason_share_a_footnote(build):
     rows = [(name, 5.3, "psnr", NAN, NAN, NAN, 0, "missing", NAN) for name in ("idm", "kim", "liif")]
     methods = (Method("idm", reason="no weights"), Method("kim", reason="no weights"), Method("liif", reason="no GPU"))
-    assert footnotes(panel_blocks(build(rows, methods).panels[0])) == {1: "idm, kim: no weights", 2: "liif: no GPU"}
+    assert footnotes(panel_tables(build(rows, methods).panels[0])) == {1: "idm, kim: no weights", 2: "liif: no GPU"}
 
 
 def test_marks_follow_the_images_that_methods_share(build):
@@ -132,10 +133,10 @@ def test_marks_follow_the_images_that_methods_share(build):
         ],
         shared=shared,
     )
-    assert [row[0].mark for row in cells(document).values()] == ["best", "second"]
+    assert [row[0].mark for row in entries(document).values()] == ["best", "second"]
     panel = document.panels[0]
-    assert "by the images that all its methods have" in " ".join(legend(panel_blocks(panel), panel, "b", "u", "±"))
+    assert "by the images that all its methods have" in " ".join(legend(panel_tables(panel), panel, "b", "u", "±"))
     nothing = build(
         [(m, 5.3, "psnr", 1.0, NAN, NAN, 1, "measured", NAN) for m in "ab"], shared=dict.fromkeys(shared, NAN)
     )
-    assert [row[0].mark for row in cells(nothing).values()] == ["", ""]
+    assert [row[0].mark for row in entries(nothing).values()] == ["", ""]
