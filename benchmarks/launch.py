@@ -87,10 +87,12 @@ def execute(
         CasarbiError: after the report is written, if an output failed or a model was left out.
     """
     from benchmarks.runner import Slice
+    from casarbi.devices import pick_device
 
     if (rank is None) != (world is None):
         raise click.UsageError("--rank and --world go together.")
     part = Slice(rank, world) if rank is not None and world is not None else Slice.from_environment(os.environ)
+    device = pick_device(device)
     batch = batch or (1 if device == "cpu" else 16)
     with Bars() as bars:
         session = open_session(
