@@ -23,7 +23,7 @@ from casarbi.errors import CasarbiError
 from casarbi.scales import scale_label
 
 if TYPE_CHECKING:
-    from benchmarks.evaluate import Outcome
+    from benchmarks.evaluate import Tally
     from benchmarks.experiments import Experiment
     from benchmarks.session import Session
 
@@ -110,11 +110,11 @@ def execute(
         folder = Path(out) / experiment.name
         folder.mkdir(parents=True, exist_ok=True)
         started = time.perf_counter()
-        outcome = session.measure(sum(len(state.todo) for state in states))
+        tally = session.measure(sum(len(state.todo) for state in states))
         bars.clear()
-        tell_times(outcome, time.perf_counter() - started, session.processes)
+        tell_times(tally, time.perf_counter() - started, session.processes)
         write(session, folder, spreadsheet, bars)
-    _raise_failures(session, outcome)
+    _raise_failures(session, tally)
 
 
 def _print_estimate(session: Session, bars: Bars) -> None:
@@ -125,11 +125,11 @@ def _print_estimate(session: Session, bars: Bars) -> None:
     tell_estimate(session, expected)
 
 
-def _raise_failures(session: Session, outcome: Outcome) -> None:
-    if outcome.failures:
-        method, scale, image, reason = outcome.failures[0]
+def _raise_failures(session: Session, tally: Tally) -> None:
+    if tally.failures:
+        method, scale, image, reason = tally.failures[0]
         raise CasarbiError(
-            f"{len(outcome.failures)} outputs failed, the first {image} at x{scale_label(scale)} by {method}: {reason}"
+            f"{len(tally.failures)} outputs failed, the first {image} at x{scale_label(scale)} by {method}: {reason}"
         )
     for bench in session.benches.values():
         for reference, reason in bench.failed.items():

@@ -10,7 +10,7 @@ from casarbi.scales import scale_label
 
 if TYPE_CHECKING:
     from benchmarks.estimate import Estimate
-    from benchmarks.evaluate import Outcome
+    from benchmarks.evaluate import Tally
     from benchmarks.session import Session
     from benchmarks.store import Store
     from benchmarks.survey import CellState
@@ -79,8 +79,8 @@ def tell_estimate(session: Session, expected: Estimate) -> None:
         echo(f"Needs {need}.")
 
 
-def tell_times(outcome: Outcome, wall: float, processes: int) -> None:
+def tell_times(tally: Tally, wall: float, processes: int) -> None:
     """Print where the time went, if anything was measured."""
-    if outcome.outputs:
-        parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in outcome.seconds.items())
-        echo(f"Measured {outcome.outputs} outputs in {wall:.1f} s; summed over {processes} process(es): {parts}.")
+    if tally.outputs:
+        parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in tally.seconds.items())
+        echo(f"Measured {tally.outputs} outputs in {wall:.1f} s; summed over {processes} process(es): {parts}.")

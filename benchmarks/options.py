@@ -151,7 +151,7 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
         (
             click.option("--store", default=STORE, show_default=True, metavar="DIR", help="Folder of the results."),
             click.option("--out", default=OUT, show_default=True, metavar="DIR", help="Folder of the reports."),
-            click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, or auto: a GPU if there is one."),
+            click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 or auto."),
             click.option(
                 "--workers",
                 type=click.IntRange(1),

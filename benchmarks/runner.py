@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.evaluate import Outcome, Task, measure
+from benchmarks.evaluate import Batch, Tally, measure
 from benchmarks.job import Bench, Job, open_benches
 from benchmarks.machine import device_name
 from benchmarks.processes import interrupts_ignored, worker_context
@@ -35,13 +35,16 @@ from casarbi.provenance import git_commit
 Progress = Callable[[int], None]
 """Called with the number of outputs that have just been scored."""
 
+Work = Sequence[tuple[int, Batch]]
+"""Batches, each with the place of its job."""
+
 
 @dataclass(frozen=True)
 class Slice:
     """The images of this process among several machines: those with index % world == rank.
 
     Raises:
-        CasarbiError: where rank is not in 0 … world - 1.
+        CasarbiError: if rank is not in 0 … world - 1.
     """
 
     rank: int = 0
@@ -71,8 +74,8 @@ class Slice:
                     return cls((int(env[rank]) - int(first)) // max(1, int(step)), int(env[world]))
                 except ValueError:
                     raise CasarbiError(
-                        f"The environment says {rank}={env[rank]} and {world}={env[world]}, wanted two whole numbers: "
-                        "mend or unset them."
+                        f"The environment says {rank}={env[rank]} and {world}={env[world]}, expected two whole "
+                        "numbers: mend or unset them."
                     ) from None
         return cls()
 
@@ -86,53 +89,51 @@ def run(
     part: Slice | None = None,
     again: bool = False,
     progress: Progress | None = None,
-) -> Outcome:
+) -> Tally:
     """Measure whatever jobs lack; returns what was done and what failed.
 
     Args:
         benches: the opened jobs.
         store: where rows go, each batch as soon as it is through.
         workers: processes; 1 measures in this process, as does any device but the CPU.
-        batch: images a task, and at the most the batch given to a model. Numbers do not depend on it.
+        batch: images of a batch, and the most that are given to a model at once. Numbers do not depend on it.
         part: the slice of each job's images to take.
         again: measure what is there already, too; the new values then count in place of the old ones.
         progress: called as outputs are scored.
     """
     part = part or Slice()
-    tasks = [
-        (index, task)
+    work = [
+        (index, some)
         for index, bench in enumerate(benches)
-        for task in plan_tasks(survey(bench, store, part.of(bench.dataset.ids), again), batch)
+        for some in cut_into_batches(survey(bench, store, part.of(bench.dataset.ids), again), batch)
     ]
-    # Large pictures first: the last tasks, for which one process may wait on another, are then short ones.
-    tasks.sort(key=lambda item: benches[item[0]].job.protocol.lr_side or math.inf, reverse=True)
-    total = Outcome()
-    if tasks:
+    # Large pictures first: the last batches, for which one process may wait on another, are then short ones.
+    work.sort(key=lambda item: benches[item[0]].job.protocol.lr_side or math.inf, reverse=True)
+    if work:
         store.prepare()
-    if workers > 1 and len(tasks) > 1 and all(bench.job.device == "cpu" for bench in benches):
-        outcomes = _in_processes([bench.job for bench in benches], store, tasks, min(workers, len(tasks)))
+    if workers > 1 and len(work) > 1 and all(bench.job.device == "cpu" for bench in benches):
+        tallies = _in_processes([bench.job for bench in benches], store, work, min(workers, len(work)))
     else:
-        outcomes = _in_this_process(benches, store, tasks)
-    for outcome in outcomes:
-        total.outputs += outcome.outputs
-        total.failures += outcome.failures
-        total.seconds = {name: total.seconds[name] + seconds for name, seconds in outcome.seconds.items()}
+        tallies = _in_this_process(benches, store, work)
+    total = Tally()
+    for tally in tallies:
+        total.add(tally)
         if progress:
-            progress(outcome.outputs)
+            progress(tally.outputs)
     return total
 
 
-def plan_tasks(states: Sequence[CellState], batch: int) -> Iterator[Task]:
-    """Cut what cells lack into tasks of `batch` images, each with all its methods and scales: an image is read once."""
+def cut_into_batches(states: Sequence[CellState], size: int) -> Iterator[Batch]:
+    """Cut what cells lack into batches of `size` images, each with all methods and scales: an image is read once."""
     images = list(dict.fromkeys(image for state in states for image in state.todo))
-    for start in range(0, len(images), batch):
-        group = images[start : start + batch]
+    for start in range(0, len(images), size):
+        group = images[start : start + size]
         todo = {
             (state.method, state.scale): {image: state.todo[image] for image in group if image in state.todo}
             for state in states
         }
-        wanted = {cell: images_of_it for cell, images_of_it in todo.items() if images_of_it}
-        yield Task(tuple(group), wanted, {(s.method, s.scale): s.generation for s in states})
+        lacking = {cell: images_of_it for cell, images_of_it in todo.items() if images_of_it}
+        yield Batch(tuple(group), lacking, {(s.method, s.scale): s.generation for s in states})
 
 
 def provenance(job: Job) -> dict[str, Any]:
@@ -154,23 +155,21 @@ def _version(name: str) -> str:
         return ""
 
 
-def _in_this_process(benches: Sequence[Bench], store: Store, tasks: Sequence[tuple[int, Task]]) -> Iterator[Outcome]:
+def _in_this_process(benches: Sequence[Bench], store: Store, work: Work) -> Iterator[Tally]:
     headers = [provenance(bench.job) for bench in benches]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    # On a GPU, figures that TF32 or the algorithm of the day would move by more than rounding.
+    # On a GPU: numbers that TF32 or the algorithm of the day would move by more than rounding.
     fixed = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
     try:
         with fixed:
-            for index, task in tasks:
-                yield measure(benches[index], store, task, headers[index])
+            for index, batch in work:
+                yield measure(benches[index], store, batch, headers[index])
     finally:
         torch.set_num_threads(threads)
 
 
-def _in_processes(
-    jobs: Sequence[Job], store: Store, tasks: Sequence[tuple[int, Task]], workers: int
-) -> Iterator[Outcome]:
+def _in_processes(jobs: Sequence[Job], store: Store, work: Work, workers: int) -> Iterator[Tally]:
     headers = [provenance(job) for job in jobs]
     pool = ProcessPoolExecutor(
         workers, worker_context(), initializer=_open_worker, initargs=(jobs, store.folder, headers)
@@ -178,7 +177,7 @@ def _in_processes(
     finished = False
     try:
         with interrupts_ignored():
-            pending = {pool.submit(_measure_in_worker, index, task) for index, task in tasks}
+            pending = {pool.submit(_measure_in_worker, index, batch) for index, batch in work}
         while pending:
             done, pending = wait(pending, return_when=FIRST_COMPLETED)
             for future in done:
@@ -191,7 +190,7 @@ def _in_processes(
         ) from None
     finally:
         if not finished:
-            # Each task keeps its own rows: nothing is lost by not waiting for those in hand.
+            # Each batch keeps its own rows: nothing is lost by not waiting for those in hand.
             for process in list(pool._processes.values()):
                 process.terminate()
         pool.shutdown(wait=finished, cancel_futures=True)
@@ -215,9 +214,9 @@ def _open_worker(jobs: Sequence[Job], folder: Path, headers: Sequence[Mapping[st
     _worker = _Worker(open_benches(jobs), Store(folder), headers)
 
 
-def _measure_in_worker(index: int, task: Task) -> Outcome:
+def _measure_in_worker(index: int, batch: Batch) -> Tally:
     assert _worker is not None
-    return measure(_worker.benches[index], _worker.store, task, _worker.headers[index])
+    return measure(_worker.benches[index], _worker.store, batch, _worker.headers[index])
 
 
 def _die_with_parent() -> None:

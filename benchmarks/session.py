@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from benchmarks.evaluate import Outcome
+from benchmarks.evaluate import Tally
 from benchmarks.experiments import Experiment
 from benchmarks.job import open_benches
 from benchmarks.metrics import create_metric
@@ -90,7 +90,7 @@ class Session:
             for name, bench in benches
         }
 
-    def measure(self, outputs: int) -> Outcome:
+    def measure(self, outputs: int) -> Tally:
         """Measure whatever is missing in every panel: so many outputs."""
         return run(
             list(self.benches.values()),

@@ -13,14 +13,14 @@ from casarbi.scales import scale_label
 
 @dataclass
 class CellState:
-    """Where one cell stands for the images and columns a job wants.
+    """Where one cell stands for the images and columns of a job.
 
     Attributes:
         method: model reference, or the ground truth.
         scale: the scale.
         cell: the cell in the store.
-        total: images wanted.
-        values: values wanted: one per image and column.
+        total: images that it should hold.
+        values: values that it should hold: one per image and column.
         generation: of the parts that will fill it (see `benchmarks.store.rows.Part`).
         changed: why a whole cell does not count any more, or "".
         dates: days on which what counts was measured.

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from programs import ends, environment
 
-from benchmarks.evaluate import Task
+from benchmarks.evaluate import Batch
 from benchmarks.job import GROUND_TRUTH, Bench, Job
-from benchmarks.runner import Slice, plan_tasks, run
+from benchmarks.runner import Slice, cut_into_batches, run
 from benchmarks.store import Store
 from benchmarks.survey import survey
 from casarbi.data.protocol import PROTOCOLS
@@ -151,10 +151,10 @@ def test_a_missing_model_leaves_the_others(tmp_path):
     assert bench.methods == ["bicubic"] and "no 'nothing'" in bench.failed["toys:nothing"]
 
 
-def test_tasks_hold_each_image_once_with_all_its_work(tmp_path):
-    tasks = list(plan_tasks(survey(Bench(job()), Store(tmp_path)), 2))
-    assert [task.images for task in tasks] == [("s0", "s1"), ("s2", "s3"), ("s4",)]
-    assert isinstance(tasks[0], Task) and [task.outputs for task in tasks] == [8, 8, 4]
+def test_batches_hold_each_image_once_with_all_its_work(tmp_path):
+    batches = list(cut_into_batches(survey(Bench(job()), Store(tmp_path)), 2))
+    assert [batch.images for batch in batches] == [("s0", "s1"), ("s2", "s3"), ("s4",)]
+    assert isinstance(batches[0], Batch) and [batch.outputs for batch in batches] == [8, 8, 4]
 
 
 @pytest.mark.parametrize(
