@@ -38,7 +38,7 @@ class Check:
         name: what was checked: a metric, "weights NAME", "device NAME", "library NAME".
         status: "ok", "failed" (it is there and wrong) or "unavailable" (it is not there).
         detail: what was found.
-        mend: what to do, empty where nothing is to be done.
+        mend: what to do about it, or "" if nothing is to be done.
     """
 
     name: str
@@ -105,6 +105,7 @@ def example_value(metric: Metric, sr: Tensor, gt: Tensor) -> float:
         CasarbiError: if a column cannot be filled, with the reason.
     """
     pairs = [(sr, gt)] if metric.per_image else list(zip(_crops(sr), _crops(gt), strict=True))
+    # As in a run: columns filled image by image, for the outputs and for the ground truth, then one value of all rows.
     columns = metric.columns(1.0, (1.0, 2.0))
     rows, truth = ([Row("example", "") for _ in pairs] for _ in range(2))
     for (output, reference), row, true_row in zip(pairs, rows, truth, strict=True):
@@ -132,6 +133,7 @@ def _judge(info: MetricInfo, value: float, same: float) -> Check:
     name, perfect = info.name, _perfect(info)
     if perfect is not None and not (same == perfect or abs(same - perfect) < TOLERANCE):
         return Check(name, "failed", f"an identical pair gives {same:.6g}, expected {perfect:g}", "report this")
+    # Metrics whose weights we never had: nothing to compare with, but nonsense is still seen.
     if info.example is None:
         if not math.isfinite(value) or value == perfect:
             return Check(name, "failed", f"the example pair gives {value:.6g}", "report this")

@@ -116,6 +116,7 @@ class Bench:
         """The cell of a method at a scale."""
         model = None if method == GROUND_TRUTH else self.model(method)
         identity = model.identity if model else {"method": GROUND_TRUTH}
+        # A typed module:factory counts with the hash of its source: an edited file is another method.
         if source := self._models.sources.get(method):
             identity = {**identity, SOURCE: source}
         # The ground truth has no randomness: one cell serves every seed.

@@ -42,6 +42,7 @@ def declared(name: str, preset: str, data: str | None, models: tuple[str, ...]) 
     from benchmarks.experiments import load_experiment
 
     experiment = load_experiment(name, preset)
+    # Typed models replace those of the declared rows, or add rows.
     pairs = [model.partition("=") for model in models]
     for row, equals, reference in pairs:
         if not (row and equals and reference):
@@ -87,13 +88,10 @@ def execute(
         CasarbiError: after the report is written, if an output failed or a model was left out.
     """
     from benchmarks.runner import Slice
-    from casarbi.devices import pick_device
 
     if (rank is None) != (world is None):
         raise click.UsageError("--rank and --world go together.")
     part = Slice(rank, world) if rank is not None and world is not None else Slice.from_environment(os.environ)
-    device = pick_device(device)
-    batch = batch or (1 if device == "cpu" else 16)
     with Bars() as bars:
         session = open_session(
             experiment, store, device=device, workers=workers, batch=batch, part=part, again=again, watch=bars

@@ -1,4 +1,4 @@
-"""The machine: names of its parts, which stand beside every figure because times differ, and memory in use."""
+"""The machine: names of its parts, which stand beside every number because times differ, and memory in use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 
 def processor_name() -> str:
-    """Name of the processor: where Linux keeps it, else what Python knows."""
+    """Name of the processor: from /proc/cpuinfo on Linux, else what Python knows."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -27,7 +27,7 @@ def device_name(device: str) -> str:
 
 
 def peak_memory_bytes() -> int:
-    """Most memory that this process has held so far; 0 where the system does not tell (Windows)."""
+    """Most memory that this process has held so far; 0 if the system does not tell (Windows)."""
     try:
         import resource
     except ImportError:

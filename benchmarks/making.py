@@ -99,6 +99,7 @@ def _needed_scales(bench: Bench, images: Mapping[float, Iterable[str]]) -> dict[
 def _alike(needed: Mapping[str, Sequence[float]], pairs: Pairs) -> Iterable[tuple[list[str], list[float]]]:
     """Group images whose LR and outputs have equal shapes; within an image, scales that share one LR go together."""
     groups: dict[tuple[Any, ...], tuple[list[str], list[float]]] = {}
+    # Pairs of one image that share an LR share the tensor itself, so its id tells them.
     for image, scales in needed.items():
         by_lr: dict[int, list[float]] = {}
         for scale in scales:
@@ -122,6 +123,7 @@ def _upscale(
     model = bench.model(method)
     if model is None:
         raise CasarbiError(bench.failed[method])
+    # One LR for all these scales, one seed per image, whatever the batch.
     lr = torch.stack([pairs[image, scales[0]].lr for image in images]).to(bench.job.device)
     sizes = [pairs[images[0], scale].size for scale in scales]
     seeds = [image_seed(image, bench.job.seed) for image in images]

@@ -32,7 +32,7 @@ class ScaleList(click.ParamType):
 
 
 class NameList(click.ParamType):
-    """Names or references joined by commas; a path may hold commas of its own where it names what is there."""
+    """Names or references joined by commas; the path of a file or folder that exists may hold commas."""
 
     name = "NAMES"
 
@@ -57,6 +57,7 @@ class NameList(click.ParamType):
 
 def split_references(text: str) -> tuple[str, ...]:
     """Split at commas, each name once; a reference whose path is a file or folder that has commas stays whole."""
+    # The longest run of pieces that names a path there is, else the next piece alone.
     pieces, names = text.split(","), []
     while pieces:
         joined = [",".join(pieces[:count]).strip() for count in range(len(pieces), 0, -1)]
@@ -156,20 +157,22 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
                 "--workers",
                 type=click.IntRange(1),
                 default=cores,
-                show_default="one a core",
+                show_default="one per core",
                 help="Processes on the CPU, one thread each; numbers do not depend on it.",
             ),
             click.option(
                 "--batch",
                 type=click.IntRange(1),
                 show_default="1 on a CPU, 16 on a GPU",
-                help="Images a batch; numbers do not depend on it.",
+                help="Images per batch; numbers do not depend on it.",
             ),
             click.option("--rank", type=click.IntRange(0), help="This machine's slice of the images, with --world."),
             click.option("--world", type=click.IntRange(1), help="Number of machines that share the store."),
             SPREADSHEET,
             click.option(
-                "--again", is_flag=True, help="Measure what the store holds, too; old values count till new are there."
+                "--again",
+                is_flag=True,
+                help="Measure what the store holds, too; old values count until then.",
             ),
             click.option("--dry-run", is_flag=True, help="Print what it would cost, and stop."),
         )

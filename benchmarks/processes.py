@@ -13,7 +13,7 @@ _PRELOADED = ["benchmarks.evaluate"]
 
 
 def worker_context() -> BaseContext:
-    """Context of worker processes: forked from a clean server where the system has one, else started anew.
+    """Context of worker processes: forked from a clean server if the system has one, else started from nothing.
 
     Never forked from this process, whose threads (torch, progress bars) a fork would leave locked.
     """
@@ -22,7 +22,7 @@ def worker_context() -> BaseContext:
 
 
 def start_server() -> None:
-    """Start the server process now, so that its seconds of imports pass beside ours; nothing where there is none."""
+    """Start the server process now, so that its seconds of imports pass beside ours; without a server, do nothing."""
     context = worker_context()
     if context.get_start_method() == "forkserver":
         from multiprocessing import forkserver

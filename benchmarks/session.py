@@ -33,7 +33,8 @@ class Session:
     Attributes:
         experiment: the declaration, with those of its optional metrics that can be measured here.
         store: where its values are kept.
-        device, workers, batch, part, again: see `benchmarks.runner.run`.
+        device, workers, part, again: see `benchmarks.runner.run`.
+        batch: the same; by default 1 on the CPU and 16 on any other device.
         watch: told of whatever may take seconds.
         benches: opened job of each panel, by its name.
 
@@ -48,7 +49,7 @@ class Session:
         *,
         device: str = "cpu",
         workers: int = 1,
-        batch: int = 1,
+        batch: int | None = None,
         part: Slice | None = None,
         again: bool = False,
         watch: Watch = _unwatched,
@@ -56,7 +57,8 @@ class Session:
         here = [name for name in experiment.optional if _can_be_measured(name)]
         self.experiment = replace(experiment, metrics=(*experiment.metrics, *here))
         self.store = store
-        self.device, self.workers, self.batch = pick_device(device), workers, batch
+        self.device, self.workers = pick_device(device), workers
+        self.batch = batch or (1 if self.device == "cpu" else 16)
         self.part, self.again, self.watch = part or Slice(), again, watch
         opened = open_benches([self.experiment.job(spec, self.device) for spec in self.experiment.panels])
         self.benches = {spec.name: bench for spec, bench in zip(self.experiment.panels, opened, strict=True)}

@@ -17,8 +17,8 @@ class Interval:
     """A mean and its percentile bootstrap interval.
 
     Attributes:
-        mean: mean of the finite values; NaN where there is none, and the infinity where every value is that infinity
-            (the PSNR of images all equal to their reference).
+        mean: mean of the finite values; NaN if there is none, or the infinity if every value is that infinity (the PSNR
+            of images that all equal their reference).
         low, high: ends of the interval; NaN for fewer than two finite values.
         n: finite values behind the mean.
         n_infinite: infinite values, left out of the mean.
@@ -33,7 +33,7 @@ class Interval:
     n_missing: int = 0
 
     def excludes(self, value: float) -> bool:
-        """Tell whether the interval lies wholly on one side of a value; False where there is no interval."""
+        """Tell whether the interval lies wholly on one side of a value; False if there is no interval."""
         return self.low > value or self.high < value
 
 
@@ -45,7 +45,7 @@ def mean_interval(
     Equal values and seed give equal bits, in whatever order the values come.
 
     Args:
-        values: one value an image; NaN means missing, infinities are counted apart.
+        values: one value per image; NaN means missing, infinities are counted apart.
         level: coverage of the interval, between 0 and 1.
         resamples: bootstrap samples.
         seed: seed of the resampling.
@@ -55,16 +55,17 @@ def mean_interval(
         25.0
 
     Raises:
-        ValueError: where level or resamples is out of range, or values are not one-dimensional.
+        ValueError: if level or resamples is out of range, or values are not one-dimensional.
     """
     if not 0 < level < 1 or resamples < 1:
         raise ValueError(f"level {level} must lie between 0 and 1, and resamples {resamples} be at least 1.")
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1:
-        raise ValueError(f"Values have shape {array.shape}, wanted one value an image.")
+        raise ValueError(f"Values have shape {array.shape}, expected one value per image.")
     infinite, missing = np.isinf(array), np.isnan(array)
     finite = np.sort(array[~infinite & ~missing])
     counts = (finite.size, int(infinite.sum()), int(missing.sum()))
+    # Without finite values there is still an answer if all are the same infinity.
     if not finite.size:
         limit = _common_limit(array[infinite])
         return Interval(limit, math.nan, math.nan, *counts)
@@ -72,6 +73,7 @@ def mean_interval(
     mean = math.fsum(finite) / finite.size
     if finite.size == 1:
         return Interval(mean, math.nan, math.nan, *counts)
+    # Sorted values and a seed of its own: the same bits in whatever order images were measured.
     tail = (1 - level) / 2
     low, high = np.quantile(_resampled_means(finite, resamples, seed), [tail, 1 - tail])
     return Interval(mean, float(low), float(high), *counts)
@@ -90,8 +92,8 @@ def paired_difference(
     A pair with a NaN on either side counts as missing, any other pair with an infinity as infinite.
 
     Args:
-        a: one value an image.
-        b: one value an image, in the order of `a`.
+        a: one value per image.
+        b: one value per image, in the order of `a`.
         level: coverage of the interval.
         resamples: bootstrap samples.
         seed: seed of the resampling.
@@ -102,7 +104,7 @@ def paired_difference(
         True
 
     Raises:
-        ValueError: where the two differ in length.
+        ValueError: if the two differ in length.
     """
     left, right = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if left.shape != right.shape:
@@ -124,7 +126,7 @@ def _resampled_means(values: np.ndarray, resamples: int, seed: int) -> np.ndarra
     rng = np.random.default_rng(seed)
     rows = max(1, DRAWS_AT_ONCE // values.size)
     starts = range(0, resamples, rows)
-    # Deviations from the first value keep the rounding of a constant sample at nothing.
+    # Deviations from the first value: the mean of equal values is then exact.
     deviations = values - values[0]
     parts = [
         deviations[rng.integers(0, values.size, (min(rows, resamples - start), values.size))].mean(axis=1)

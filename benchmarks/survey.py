@@ -104,6 +104,7 @@ def _survey_cell(
     known = {image for image, _ in rows}
     state = CellState(method, scale, cell, len(images), len(images) * len(columns), cell.generation() + again)
     for image in images:
+        # A row counts only for the picture that it was measured on.
         row = rows.get((image, bench.digests[image]))
         todo = tuple(column for column in columns if again or row is None or not row.has(column))
         if row and len(todo) < len(columns):
@@ -111,6 +112,7 @@ def _survey_cell(
         if not todo:
             continue
         state.todo[image] = todo
+        # Why it is to be measured: another picture, a failure, another definition of a metric, or simply missing.
         if row is None and image in known:
             state.stale[image] = "the image changed since it was measured"
         elif row is not None and "" in row.failures:
@@ -135,6 +137,7 @@ def span(dates: Collection[str]) -> str:
 
 
 def _note_changed_metrics(state: CellState, image: str, row: Row, todo: Sequence[str]) -> None:
+    # The same metric under another hash: its weights or its definition changed.
     measured = {column.partition("#")[0] for column in (*row.values, *row.features)}
     changed = sorted({column.partition("#")[0] for column in todo} & measured)
     if changed:

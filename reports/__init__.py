@@ -1,1 +1,10 @@
-"""Tables, figures and pages, drawn from the store and the declarations."""
+"""Tables, charts and pages, drawn from plain data; nothing here knows how it was measured.
+
+    document.py                                    what a report says
+    table.py legend.py                             the same as text: entries, marks, footnotes
+    charts.py                                      a metric over the scale
+    html.py markdown.py latex.py terminal.py csv.py    one format each, with templating.py and templates/
+    formats.py replaced.py                         the files of a report, and what they replace
+
+A format decides nothing: numbers, marks and notes reach it as text.
+"""

@@ -46,7 +46,7 @@ Line = tuple[str, int, bool, list[tuple[float, float, float, float]]]
 def metric_chart(panel: Panel, metric: MetricColumn) -> str:
     """Draw a metric over the scales as SVG: measured lines solid with intervals, the paper's dashed and hollow.
 
-    Returns "" where there are fewer than two scales or nothing to draw. Equal input gives equal text.
+    Returns "" if there are fewer than two scales or nothing to draw. Equal input gives equal text.
     """
     lines = _lines(panel, metric)
     if not any(len(points) > 1 for *_, points in lines):
@@ -72,6 +72,7 @@ def _lines(panel: Panel, metric: MetricColumn) -> list[Line]:
     lines: list[Line] = []
     for series, method in enumerate(panel.methods):
         rows = frame[frame["method"] == method.name].sort_values("scale")
+        # Ours as a line, the paper's as another of the same colour.
         measured = rows[(rows["source"] == "measured") & np.isfinite(rows["value"].astype(float))]
         points = list(zip(measured["scale"], measured["value"], measured["ci_low"], measured["ci_high"], strict=True))
         if points:
@@ -88,7 +89,7 @@ def _lines(panel: Panel, metric: MetricColumn) -> list[Line]:
 
 
 def _short_titles(titles: list[str]) -> list[str]:
-    """Drop what stands in brackets where the rest still tells the methods apart."""
+    """Drop what stands in brackets if the rest still tells the methods apart."""
     bare = [re.sub(r"\s*\([^)]*\)", "", title) or title for title in titles]
     short = [plain if bare.count(plain) == 1 else title for plain, title in zip(bare, titles, strict=True)]
     return short
@@ -113,6 +114,7 @@ def _dress(axes: Axes, panel: Panel, metric: MetricColumn) -> None:
     scales = sorted(panel.scales)
     span = scales[-1] - scales[0] or 1.0
     axes.set_xlim(scales[0] - 0.04 * span, scales[-1] + 0.04 * span)
+    # Labels that would touch are left out; each scale keeps its tick.
     shown: list[float] = []
     for scale in scales:
         if not shown or scale - shown[-1] > 0.12 * span:
@@ -130,7 +132,7 @@ def _dress(axes: Axes, panel: Panel, metric: MetricColumn) -> None:
 
 
 def _label_ends(axes: Axes, lines: list[Line]) -> None:
-    """Write each line's name beside its last point, pushed apart where they would cover each other."""
+    """Write each line's name beside its last point, pushed apart if they would cover each other."""
     low, high = axes.get_ylim()
     step = 0.062 * (high - low)
     ends = sorted((points[-1][1], place) for place, (*_, points) in enumerate(lines))

@@ -26,7 +26,7 @@ def to_csv(document: Document, *, decimal: str | None = None) -> bytes:
     Args:
         document: what to write.
         decimal: None for programs. "." or "," writes for a spreadsheet with that decimal sign instead: a byte order
-            mark, CRLF, semicolons between columns where the comma is taken, and an apostrophe in front of a name that
+            mark, CRLF, semicolons between columns if the comma is taken, and an apostrophe in front of a name that
             the spreadsheet would run as a formula.
     """
     return _write(document.tidy(), COLUMNS, decimal)

@@ -11,10 +11,10 @@ import pandas as pd
 from casarbi.scales import scale_label
 
 CONDITIONS = ("data", "model", "protocol", "crop", "border", "size", "seed", "key")
-"""Last columns of every frame and CSV: what a value was measured under; empty where it was not measured.
+"""Last columns of every frame and CSV: what a value was measured under; empty if it was not measured.
 
 Data and model are references; `border` is the pixels cut from each side before comparing, `size` the WIDTHxHEIGHT of
-outputs before that ("various" where they differ). `key` is a hash of all of these, the weights, the metric and the
+outputs before that ("various" if they differ). `key` is a hash of all of these, the weights, the metric and the
 images behind the value: two values with one key are the same measurement.
 """
 
@@ -35,7 +35,7 @@ COLUMNS = (
 """Columns of every tidy frame and CSV, in this order."""
 
 IMAGE_COLUMNS = ("experiment", "preset", "image", "method", "scale", "metric", "value", "reason", *CONDITIONS)
-"""Columns of the frame and CSV of single images: a value, or the reason for which there is none."""
+"""Columns of the frame and CSV of single images: a value, or the reason why there is none."""
 
 SOURCES = ("measured", "cited", "missing")
 """Where a value is from; `measured` with a NaN value means that the measurement failed."""
@@ -50,7 +50,7 @@ class Method:
 
     Attributes:
         name: what the frame's `method` column holds.
-        label: what is printed; the name where empty.
+        label: what is printed; the name if empty.
         group: heading the row stands under ("Diffusion"); rows of a group must follow each other.
         trained: lowest and highest scale of its training; cells outside are marked with a dagger. None: unknown.
         reason: why values are missing or only cited, as the end of a sentence ("its weights are not here").
@@ -64,7 +64,7 @@ class Method:
 
     @property
     def title(self) -> str:
-        """Label, or the name where there is none."""
+        """Label, or the name if there is none."""
         return self.label or self.name
 
     def outside(self, scale: float) -> bool:
@@ -81,7 +81,7 @@ class MetricColumn:
         label: heading with the unit, such as "PSNR (dB)".
         higher_is_better: direction.
         decimals: digits printed, and the precision at which values tie.
-        paper_metric: the paper's heading whose values `paper_value` holds, or "" where the paper has no such metric:
+        paper_metric: the paper's heading whose values `paper_value` holds, or "" if the paper has no such metric:
             ST-LPIPS has none, and no LPIPS value may stand beside it.
         note: one sentence under the heading (variant, backbone), or why the metric appears only as cited.
     """
@@ -101,15 +101,15 @@ class Matrix:
     Attributes:
         method: row label of the method.
         labels: scales in order; rows are the generated scale, columns the reference scale.
-        values: float (K, K), NaN where missing; None where the method was not measured and only the paper's is shown.
+        values: float (K, K), NaN if missing; None if the method was not measured and only the paper's are shown.
         low, high: ends of the 95 % intervals, float (K, K), or None.
         n: images behind each value: one number for all, or int (K, K).
-        paper: the paper's values (K, K), NaN where it has none, or None.
+        paper: the paper's values (K, K), NaN if it has none, or None.
         reason: why `values` is None.
         metric: name of the metric, which the CSV gives as METRIC@REFERENCE.
         label: what is printed for it.
         decimals: digits printed.
-        conditions: the `CONDITIONS` of each value, row by row; empty where they are not known.
+        conditions: the `CONDITIONS` of each value, row by row; empty if they are not known.
     """
 
     method: str
@@ -130,7 +130,7 @@ class Matrix:
         for name in ("values", "low", "high", "paper"):
             array = getattr(self, name)
             if array is not None and np.shape(array) != (side, side):
-                raise ValueError(f"Matrix {self.method}: {name} is {np.shape(array)}, wanted {(side, side)}.")
+                raise ValueError(f"Matrix {self.method}: {name} is {np.shape(array)}, expected {(side, side)}.")
 
 
 @dataclass(frozen=True)
@@ -149,19 +149,19 @@ class Panel:
     Attributes:
         name: short name, such as "portraits"; unique in the document.
         caption: what the table shows, in one or two sentences.
-        frame: tidy values with exactly `COLUMNS`; one row a (method, scale, metric).
+        frame: tidy values with exactly `COLUMNS`; one row per (method, scale, metric).
         scales: scales in the order of the columns; none for a panel of matrices alone.
         metrics: metrics in order.
         methods: rows in order.
-        split: highest scale of the training range; columns beyond are headed "out of distribution". None: no groups.
+        split: highest scale of the training range; columns beyond it are headed "out of distribution". None: no groups.
         paper_note: what the paper's values are ("Table I: CelebA-HQ, 16x16 input, 100 images").
         warnings: sentences a reader must see before the numbers.
         facts: lines under the table.
         matrices: matrices, such as SelfSSIM's.
         sheets: contact sheets of samples.
         images: values of single images with exactly `IMAGE_COLUMNS`, or None.
-        shared: by (method, scale, metric), the value over the images that all measured methods have in common, where
-            they were measured on different ones: best and second are told by it.
+        shared: by (method, scale, metric), the value over the images that all measured methods have in common, if
+            they were measured on different ones: it decides which is best and second.
     """
 
     name: str
@@ -228,7 +228,7 @@ class Document:
         return pd.concat(frames, ignore_index=True) if frames else empty_frame()
 
     def images(self) -> pd.DataFrame:
-        """Values of single images in one frame, `experiment` as in `tidy`; without rows where no panel has any."""
+        """Values of single images in one frame, `experiment` as in `tidy`; without rows if no panel has any."""
         frames = [
             panel.images.assign(experiment=self._key(panel), preset=self.preset)[list(IMAGE_COLUMNS)]
             for panel in self.panels
@@ -252,6 +252,7 @@ def _matrix_frame(matrix: Matrix) -> pd.DataFrame:
         blank if array is None else np.asarray(array, float)
         for array in (matrix.values, matrix.low, matrix.high, matrix.paper)
     )
+    # As in the tables: the paper's value stands in the place of ours only if nothing was measured.
     source = "measured" if matrix.values is not None else "cited" if matrix.paper is not None else "missing"
     if source == "cited":
         value = paper
@@ -276,17 +277,18 @@ def _check_frame(panel: Panel) -> None:
     """Refuse what would be printed wrongly or dropped in silence: a mistake of the caller, not of the user."""
     frame, where = panel.frame, f"Panel {panel.name}"
     if list(frame.columns) != list(COLUMNS):
-        raise ValueError(f"{where}: columns are {list(frame.columns)}, wanted {list(COLUMNS)}.")
-    wanted: dict[str, set[object]] = {
+        raise ValueError(f"{where}: columns are {list(frame.columns)}, expected {list(COLUMNS)}.")
+    declared: dict[str, set[object]] = {
         "method": {method.name for method in panel.methods},
         "metric": {metric.name for metric in panel.metrics},
         "scale": set(panel.scales),
         "source": set(SOURCES),
     }
-    for column, known in wanted.items():
+    for column, known in declared.items():
         unknown = set(frame[column]) - known
         if unknown:
             raise ValueError(f"{where}: column {column} holds {sorted(map(str, unknown))}, which it does not declare.")
+    # Two values under one key would leave it to chance which of them is printed.
     repeated = frame.duplicated(["method", "scale", "metric"])
     if repeated.any():
         key = frame.loc[repeated, ["method", "scale", "metric"]].iloc[0].tolist()

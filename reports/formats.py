@@ -22,6 +22,7 @@ def write_report(document: Document, out_dir: str | Path, spreadsheet: str | Non
     give equal bytes. With `spreadsheet`, "." or ",", there is EXPERIMENT-spreadsheet.csv with that decimal sign too.
     What an earlier report of that name had and this one has not is removed, so that all files are of one report.
     """
+    # Names that are not UTF-8 hold lone surrogates, which no UTF-8 file can hold.
     contents = {
         ".html": to_html(document).encode(errors="backslashreplace"),
         ".md": to_markdown(document).encode(errors="backslashreplace"),
@@ -38,6 +39,7 @@ def write_report(document: Document, out_dir: str | Path, spreadsheet: str | Non
         path = folder / f"{document.experiment}{ending}"
         write_file(path, content)
         paths.append(path)
+    # What only an earlier report of this name had.
     for ending in ("-images.csv", "-spreadsheet.csv"):
         if ending not in contents:
             (folder / f"{document.experiment}{ending}").unlink(missing_ok=True)

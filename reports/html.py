@@ -65,6 +65,7 @@ def data_uri(sheet: Sheet) -> str:
 
 def matrix_bounds(panel: Panel) -> tuple[float, float]:
     """Lowest and highest value off the diagonal over all matrices of a panel: one shade scale for all of them."""
+    # The diagonal is 1 by definition, and would wash out all other differences.
     arrays = [array for matrix in panel.matrices for array in (matrix.values, matrix.paper) if array is not None]
     values = [_off_diagonal_values(np.asarray(array, float)) for array in arrays]
     joined = np.concatenate(values) if values else np.array([])

@@ -52,6 +52,7 @@ def latex_text(text: str) -> str:
         'edsr\\_baseline \\& 50 \\%'
     """
     words = []
+    # Hashes and paths have no place to break: give them one every eight signs.
     for word in visible(unicodedata.normalize("NFC", text)).split(" "):
         pieces = re.findall(".{1,8}", word) if len(word) > 24 else [word]
         words.append(r"\allowbreak{}".join(re.sub(r"([-'])(?=\1)|.", _sign, piece) for piece in pieces))
@@ -62,6 +63,7 @@ def _sign(match: re.Match[str]) -> str:
     sign = match[0]
     if match[1]:
         return sign + "{}"  # TeX would join the two into a dash or a quotation mark
+    # Ours first, then what every LaTeX sets, then the macro that the file defines.
     if sign in TEX:
         return TEX[sign]
     return sign if re.match(_SET, sign) else rf"\othersign{{{sign}}}{{{ord(sign):04X}}}"

@@ -1,4 +1,4 @@
-"""What the report of an earlier command held that the next one under its name does not: nothing goes without a word."""
+"""What the report of an earlier command held that the next one under its name does not: no value is lost in silence."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Values = set[tuple[str | None, ...]]
 
 
 def lost_values(document: Document, folder: Path) -> str:
-    """Say in a sentence what is lost when a document is written over another one's report; "" where nothing is.
+    """Say in a sentence what is lost when a document is written over another one's report; "" if nothing is.
 
     Args:
         document: what is going to be written.
@@ -29,6 +29,7 @@ def lost_values(document: Document, folder: Path) -> str:
         old = _values((folder / f"{document.experiment}.csv").read_text(encoding="utf-8"))
     except (OSError, ValueError, csv.Error):  # there is none, or it is none of ours
         return ""
+    # By what a value was measured under, not by the value: measured again, it is the same one.
     lost = old - _values(to_csv(document).decode("utf-8"))
     if not lost:
         return ""

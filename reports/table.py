@@ -151,6 +151,7 @@ def _side_by_side(panel: Panel, rows: dict, footnotes: dict[str, int]) -> Table:
 
 
 def _rows(panel: Panel, keys: list[tuple[float, MetricColumn]], rows: dict, footnotes: dict[str, int]) -> tuple:
+    # What a whole column decides: marks, the usual number of images, the paper's digits.
     marks = [_marks(panel, scale, metric, rows) for scale, metric in keys]
     most = _all_images(panel)
     digits = {metric.name: _cited_decimals(panel, metric) for _, metric in keys}
@@ -163,6 +164,7 @@ def _rows(panel: Panel, keys: list[tuple[float, MetricColumn]], rows: dict, foot
             _entry(row, method, scale, metric, marks[place].get(method.name, ""), most, digits[metric.name])
             for place, (row, (scale, metric)) in enumerate(zip(found, keys, strict=True))
         )
+        # A reason is told only if the row has something to explain.
         states = {entry.state for entry in entries}
         reason = visible(method.reason) if states & {"missing", "failed", "cited"} else ""
         built.append(
@@ -184,6 +186,7 @@ def _entry(
 ) -> Entry:
     if row is None:
         return Entry("missing", MISSING)
+    # The paper's number stands small beside ours, or alone if we have none.
     paper = "" if math.isnan(row.paper_value) or not metric.paper_metric else fixed(row.paper_value, cited)
     if row.source == "missing" or (row.source == "cited" and math.isnan(row.value)):
         return Entry("missing", MISSING, paper=paper)
@@ -202,6 +205,7 @@ def _entry(
 
 def _marks(panel: Panel, scale: float, metric: MetricColumn, rows: dict) -> dict[str, str]:
     """Best and second best of the measured values, compared as printed; nothing to mark if there is only one."""
+    # Compared as printed, so that no reader sees two equal numbers of which one is bold.
     printed: dict[str, float] = {}
     for method in panel.methods:
         row = rows.get((method.name, scale, metric.name))

@@ -39,6 +39,7 @@ def _fitting(table: Table, width: int | None) -> str:
     count = len(table.headings)
     if width is None or count < 2 or max(map(len, text.split("\n"))) <= width:
         return text
+    # In halves, so that the parts are about equally wide.
     parts = (slice(0, (count + 1) // 2), slice((count + 1) // 2, count))
     return "\n\n".join(_fitting(_part(table, part), width) for part in parts)
 

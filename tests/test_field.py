@@ -308,7 +308,7 @@ def test_a_launcher_that_says_nonsense_is_named(bench, monkeypatch):
     monkeypatch.setenv("RANK", "one")
     monkeypatch.setenv("WORLD_SIZE", "2")
     result = grid(bench, "portraits?n=1")
-    assert result.exit_code == 1 and "RANK=one and WORLD_SIZE=2, wanted two whole numbers" in result.output
+    assert result.exit_code == 1 and "RANK=one and WORLD_SIZE=2, expected two whole numbers" in result.output
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends Ctrl-C to a process group")

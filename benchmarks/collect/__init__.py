@@ -179,6 +179,7 @@ def _record(
     """The measured value with its conditions, else the paper's, else nothing."""
     paper_value = math.nan if cited is None else cited
     is_open = metric is not None and not results.refuses(metric) and model and results.bench.model(model)
+    # A value of the paper stands alone only if there is none of ours; where both are, `paper_value` has it.
     if metric is None or not is_open or not results.has(model, scale, metric):
         source = "missing" if cited is None else "cited"
         found, value, known = NOT_HERE, paper_value, NOT_MEASURED
@@ -201,12 +202,14 @@ def _record(
 def _matrix(results: PanelResults, method: MethodSpec, metric: Metric) -> Matrix:
     """Values of a metric between scales: rows are the scale of an output, columns the scale compared with."""
     experiment, scales, info = results.experiment, results.experiment.scales, metric.info
+    # The paper's matrix, if it has one for this method.
     paper = None
     if experiment.paper and results.spec.cite:
         cited = [[experiment.paper.value(method.name, a, info.name, b) for b in scales] for a in scales]
         paper = np.array(cited, dtype=float)
         paper = None if np.isnan(paper).all() else paper
     named = Matrix(method.name, scales, paper=paper, metric=info.name, label=info.label, decimals=info.decimals)
+    # Ours, if a run has begun; otherwise the reason why there is none.
     model = method.model if method.model and results.bench.model(method.model) else ""
     if not model or not any(results.measured(model, scale) for scale in scales):
         return replace(named, reason=_reason(results, method))

@@ -16,6 +16,7 @@ def shared_images(results: PanelResults, metric: Metric, scale: float) -> frozen
 
     A method whose values are all infinite equals the reference everywhere: it needs no images to be the best.
     """
+    # One set per method with a finite value; equal sets, by far the usual case, need no second value.
     images = list(results.bench.digests)
     values = [results.value(model, scale, metric) for model in results.models().values()]
     behind = {
@@ -74,6 +75,7 @@ def _at_scale(results: PanelResults, metric: Metric, scale: float) -> str:
     ranked = sorted(names, key=lambda name: means[name], reverse=metric.info.higher_is_better)
     if len(ranked) < 2:
         return ""
+    # The pair that a reader asks about: the two best, image by image.
     best, second = ranked[:2]
     models = results.models()
     found = paired_difference(*(results.value(models[name], scale, metric).scores for name in (best, second)))

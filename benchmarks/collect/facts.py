@@ -25,6 +25,7 @@ def facts(results: PanelResults) -> Facts:
             trained = f", trained for x{_range(info.trained_scales)}" if info.trained_scales else ""
             parts = f"{row.model}; weights {info.weights}; {info.parameters:,} parameters{trained}; {info.licence}"
             lines.append((row.name, parts))
+    # A changed backbone must be seen, so the hash of a metric's weights stands beside its description.
     for name, metric in bench.metrics.items():
         sha = metric.identity.get("sha256") or metric.identity.get("weights")
         lines.append((name, metric.info.description + (f"; weights {str(sha)[:12]}" if sha else "")))

@@ -16,6 +16,7 @@ from casarbi.pictures.inspection import EQUAL
 def notes(results: PanelResults) -> Iterator[str]:
     """All sentences about a panel; to be asked for after its values, whose failures they tell."""
     yield from _of_metrics(results)
+    # What belongs to one method stands under its name.
     for method in results.spec.methods:
         if method.model and method.model not in results.bench.failed:
             yield from (f"{method.name}: {sentence}" for sentence in _of_run(results, method.model))

@@ -80,8 +80,10 @@ class PanelResults:
         self, model: str, scale: float, metric: Metric, towards: float | None, among: frozenset[str] | None
     ) -> Value:
         rows = self.rows(model, scale)
+        # An image that is not to count is one that was never measured.
         if among is not None:
             rows = [row if image in among else None for image, row in zip(self.bench.digests, rows, strict=True)]
+        # Only a metric with features compares with the ground truth, whose cell is read for it alone.
         columns = metric.columns(scale, (scale,) if towards is None else (scale, towards))
         truth = self.rows(GROUND_TRUTH, scale) if any(column.is_features for column in columns) else ()
         value = metric.value(Stored(scale, rows, truth, math.nan if towards is None else towards))

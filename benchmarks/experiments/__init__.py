@@ -19,11 +19,11 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class MethodSpec:
-    """A row of a table.
+    """A method of a table, one row of it.
 
     Attributes:
-        name: what the row is called, as in the paper's CSV where the paper has it.
-        model: model reference, or "" where the row is only cited.
+        name: what it is called; as in the paper's CSV, if the paper has it.
+        model: model reference, or "" if it is only cited.
         reason: why it is not measured.
         group: heading it stands under.
     """
@@ -68,9 +68,9 @@ class Experiment:
         preset: the chosen preset's name.
         panels: data sets, each with its rows.
         scales, metrics, seed: as measured.
-        optional: metrics measured where their weights are here, else only cited.
+        optional: metrics that are measured if their weights are here, else only cited.
         split: highest scale in the training distribution.
-        small_n: whether distances are given even of fewer images than an honest value takes (a warning says so).
+        small_n: whether distances are given of fewer images than an honest value takes, with a warning.
         paper: the paper's table.
         needs: what the user has to provide, as sentences.
     """
@@ -97,7 +97,7 @@ class Experiment:
     def with_data(self, reference: str) -> Experiment:
         """The experiment on another data set in place of its first panel's; panels on yet other data are left out.
 
-        Where it is read by another reader, names and captions no longer speak of the declared one.
+        If another reader reads it, names and captions no longer speak of the declared data set.
         """
         declared = self.panels[0].data
         old, new = (Reference.parse(text).name for text in (declared, reference))
@@ -133,6 +133,7 @@ def load_experiment(name: str, preset: str = "mini") -> Experiment:
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
     if not os.path.exists(path):  # False for what can be no file name, too
         raise CasarbiError(f"There is no experiment {quote(name)}: {near_names(name, experiment_names())}")
+    # A declaration is read whole, the presets that were not asked for too: a mistake is said by whoever runs any of it.
     declared = read_declaration(path)
     if preset not in declared.presets:
         raise CasarbiError(f"{path} has no preset {quote(preset)}: {near_names(preset, declared.presets)}")
@@ -210,6 +211,7 @@ def grid_experiment(
     for reference in data:
         short = Reference.parse(reference).name
         chosen = get_protocol(protocol) if protocol else default_protocol(short)
+        # Panels are told apart by name in every report: photos, photos-2, …
         taken = sum(panel.name.partition("-")[0] == short for panel in panels)
         called = f"{short}-{taken + 1}" if taken else short
         panels.append(PanelSpec(called, reference, chosen, rows, f"{reference} by protocol {chosen.name}."))

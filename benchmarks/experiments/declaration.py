@@ -68,7 +68,7 @@ class PaperTable:
     note: str = ""
 
     def value(self, method: str, scale: float, metric: str, reference_scale: float | None = None) -> float | None:
-        """The paper's number, or None where it prints none."""
+        """The paper's number, or None if it prints none."""
         column = self.columns.get(metric)
         if column is None:
             return None

@@ -31,11 +31,11 @@ class Backbone:
 def load_backbone(name: str) -> Backbone:
     """Read weights of the catalogue.
 
-    Neither lpips nor pytorch-fid checks a file that is already there: random weights under the right name were scored
-    with (docs/protocol.md §6.2). Here a wrong checksum is refused.
+    Neither lpips nor pytorch-fid checks a file that is already there: random weights under the right name were used
+    for scores (docs/protocol.md §6.2). Here a wrong checksum is refused.
 
     Raises:
-        CasarbiError: where the file is missing (the text says how to get it), has another SHA-256 or is damaged.
+        CasarbiError: if the file is missing (the text says how to get it), has another SHA-256 or is damaged.
     """
     path = weights_path(name)
     return Backbone(name, path, sha256_file(path), read_state(path).tensors)

@@ -171,6 +171,7 @@ def fill_row(row: Row, columns: Iterable[Column], output: Output) -> None:
         except CasarbiError as error:
             row.failures[column.name] = str(error)
             continue
+        # A NaN never enters the store: a mean over it would lose all other images.
         if isinstance(found, np.ndarray):
             row.features[column.name] = found
         elif math.isnan(found):

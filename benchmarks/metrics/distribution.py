@@ -66,6 +66,7 @@ class FeatureDistance(DistributionMetric):
         self.network = network
         self.features_name, self.dimensions = network.name, network.dimensions
         self.is_kernel = name.startswith("kid")
+        # A Fréchet distance of fewer images than dimensions rests on singular covariances.
         self.needs = _KID_NEEDS if self.is_kernel else self.dimensions
         self.fewest = 3 if self.is_kernel else 2  # its standard error leaves one out, and pairs must be left
 

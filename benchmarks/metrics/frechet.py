@@ -24,19 +24,19 @@ def frechet_distance(x: np.ndarray, y: np.ndarray) -> float:
 
     Sets of no more vectors than dimensions, whose covariances are singular, need no special care: with A and B the
     centred sets over the roots of their degrees of freedom, S1 = AᵀA and S2 = BᵀB, the trace of the root is the sum of
-    the singular values of ABᵀ, real by construction. There a matrix square root turns complex
-    (mseitzer/pytorch-fid#13, #100) or goes wrong without a word.
+    the singular values of ABᵀ, real by construction. A matrix square root of such a product turns
+    complex (mseitzer/pytorch-fid#13, #100) or wrong without an error.
 
     Args:
         x: (N, D), any float type.
         y: (M, D).
 
     Returns:
-        The distance in float64; NaN where a feature is not finite. A negative result within rounding of zero is 0.0, a
-        larger one stays to be seen.
+        The distance in float64; NaN if a feature is not finite. A negative result within rounding of zero is 0.0, a
+        larger one is returned as it is.
 
     Raises:
-        CasarbiError: where a set has fewer than two vectors or the dimensions differ.
+        CasarbiError: if a set has fewer than two vectors or the dimensions differ.
     """
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < 2:
         raise CasarbiError(
@@ -99,5 +99,5 @@ def _root_factor(s: np.ndarray) -> np.ndarray:
 
 
 def _singular_sum(matrix: np.ndarray) -> float:
-    """Sum of singular values; NaN where an entry is not finite."""
+    """Sum of singular values; NaN if an entry is not finite."""
     return float(torch.linalg.svdvals(torch.from_numpy(matrix)).sum()) if np.isfinite(matrix).all() else math.nan

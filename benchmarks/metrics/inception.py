@@ -1,6 +1,6 @@
 """Features of pytorch-fid's Inception network, in two thirds of its time on a CPU core and equal to 1e-4.
 
-Batch norms are folded into the convolutions and pixels lie channel by channel; nothing else differs.
+Batch norms are folded into the convolutions, and tensors are channels-last; nothing else differs.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def build_inception(tensors: Mapping[str, Tensor], path: Path) -> nn.Module:
         path: their file, for messages.
 
     Raises:
-        CasarbiError: where keys or shapes do not fit.
+        CasarbiError: if keys or shapes do not fit.
     """
     net = architecture()
     # Files saved by an old torch lack these counters, which inference never reads.
@@ -97,6 +97,7 @@ def inception_features(net: nn.Module, images: Tensor) -> Tensor:
 
 def _batch_features(net: nn.Module, images: Tensor, size: int) -> Tensor:
     resized = 2 * interpolate(images, (299, 299), mode="bilinear", align_corners=False) - 1
+    # Grey images fill the last batch up, so that the GPU takes the same kernels for it.
     if len(images) < size:
         resized = torch.cat((resized, resized.new_zeros(size - len(images), *resized.shape[1:])))
     pooled = net(resized.contiguous(memory_format=torch.channels_last))

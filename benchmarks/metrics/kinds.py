@@ -154,6 +154,7 @@ class ConsistencyMetric(Metric):
     def value(self, stored: Stored) -> Value:
         """Mean score towards another scale; the best value, of all that was measured, towards the scale itself."""
         name = self._column_name(stored.towards)
+        # An output equals itself, so nothing was measured for it; the images are those that have any value.
         if stored.towards == stored.scale:
             n = sum(row is not None and bool(row.values) for row in stored.rows)
             return Value(Interval(self.info.highest if n else math.nan, math.nan, math.nan, n), name)

@@ -38,7 +38,7 @@ class Lpips(ImageMetric):
     """LPIPS of each image; 0 if identical, NaN if a pixel is not finite.
 
     This is the one place where [0, 1] becomes the [-1, 1] that LPIPS expects; fed [0, 1] it gives other, mostly better
-    values without a word (nerfstudio-project/nerfstudio#1424).
+    values without an error (nerfstudio-project/nerfstudio#1424).
 
     Args:
         net: "alex", "vgg" or "squeeze".

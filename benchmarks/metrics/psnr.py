@@ -21,6 +21,7 @@ def psnr_pooled(mses: Sequence[float], batch: int = 8) -> float:
     Lower than the mean of PSNR per image by about ln(10)/20 * variance * 7/8 (docs/protocol.md §4.4). Failed images
     (NaN) are left out of their batch, batches without error out of the mean.
     """
+    # A batch that lost all its images has no PSNR; one without error has an infinite one.
     groups = [[v for v in mses[i : i + batch] if not math.isnan(v)] for i in range(0, len(mses), batch)]
     pooled = [psnr_from_mse(math.fsum(group) / len(group)) for group in groups if group]
     finite = [value for value in pooled if math.isfinite(value)]

@@ -103,6 +103,7 @@ def _strip_terms(a: Tensor, b: Tensor, window: Window) -> tuple[Tensor, Tensor]:
     torch.sub(a, b, out=maps[1])
     torch.mul(maps[:2], maps[:2], out=maps[2:])
     mean_t, mean_d, var_t, var_d = _windowed_means(maps, window.taps)
+    # From means of squares to variances, in place: these maps are most of the memory.
     power_t, power_d = mean_t.square_(), mean_d.square_()
     var_t -= power_t
     var_d -= power_d
@@ -110,6 +111,7 @@ def _strip_terms(a: Tensor, b: Tensor, window: Window) -> tuple[Tensor, Tensor]:
         pixels = len(window.taps) ** 2
         var_t *= pixels / (pixels - 1)
         var_d *= pixels / (pixels - 1)
+    # Eq. 13 with each factor doubled: var_t - var_d is 4 cov, var_t + var_d is 2 (var_a + var_b); means likewise.
     contrast = (var_t - var_d).add_(2 * _C2).div_(var_t.add_(var_d).add_(2 * _C2))
     luminance = (power_t - power_d).add_(2 * _C1).div_(power_t.add_(power_d).add_(2 * _C1))
     return luminance.mul_(contrast).sum((-2, -1)), contrast.sum((-2, -1))

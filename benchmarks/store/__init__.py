@@ -126,6 +126,7 @@ class Store:
 
     def read(self, path: Path, cell: str, with_features: bool) -> Part | None:
         """A part, or None if it is damaged, which is noted."""
+        # Features are large and read rarely, so only what is read without them is kept.
         known = self._parts.get(path)
         if known and not (with_features and known.has_features):
             return known
@@ -185,6 +186,7 @@ class Cell:
 
         Without features, a row still tells which feature columns it has, each with an empty vector.
         """
+        # Generations from the newest: an older one only fills up what the newer ones say nothing of.
         merged: dict[tuple[str, str], Row] = {}
         for _, parts in itertools.groupby(self.parts(with_features), key=lambda part: part.generation):
             for key, row in merge_rows(row for part in parts for row in part.rows).items():
@@ -206,6 +208,7 @@ class Cell:
             CasarbiError: if the disk is full or refuses; nothing that was there before is harmed.
         """
         try:
+            # Written again if it is damaged: the folder's name is the hash of the right one.
             if not _read_key(self.folder / "cell.json"):
                 write_json(self.folder / "cell.json", {"key": self.key.plain})
             write_part(self.folder / "parts", self.key.hash, rows, header, generation)

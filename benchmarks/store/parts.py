@@ -105,6 +105,7 @@ def _read_part(path: Path, cell: str, with_features: bool) -> Part:
 
 
 def _header(plain: Mapping[str, Any]) -> Header:
+    # Fields that this version does not know are left alone: a later one may write more.
     known = {f.name: plain[f.name] for f in dataclasses.fields(Header) if f.name in plain}
     for name in {"when", "device", "commit"} & known.keys():
         check_kind(str, known[name], name)

@@ -98,6 +98,7 @@ def merge_rows(rows: Iterable[Row]) -> dict[tuple[str, str], Row]:
         merged[row.image, row.digest] = (
             row if known is None else _joined(known, row, {**known.failures, **row.failures})
         )
+    # A success settles a failure: that of its column, and that of the whole image once anything succeeded.
     for key, row in merged.items():
         settled = row.values.keys() | row.features.keys()
         failures = {c: why for c, why in row.failures.items() if c not in settled and (c or not settled)}
@@ -107,6 +108,7 @@ def merge_rows(rows: Iterable[Row]) -> dict[tuple[str, str], Row]:
 
 def fill_up(newer: Row, older: Row) -> Row:
     """A row of a newer generation, and from the older one what the newer says nothing of."""
+    # A whole image that failed again hides its older values, which were to be replaced.
     if "" in newer.failures:
         return newer
     values = {column: value for column, value in older.values.items() if not newer.has(column)}
