@@ -137,8 +137,8 @@ def _judge(info: MetricInfo, value: float, same: float) -> Check:
     if info.example is None:
         if not math.isfinite(value) or value == perfect:
             return Check(name, "failed", f"the example pair gives {value:.6g}", "report this")
-        found = f"{value:.6g}; no value is stored, so only its properties and the weights' SHA-256 were checked"
-        return Check(name, "ok", found)
+        checked = "its properties and the weights' SHA-256 were" if info.weights else "its properties were"
+        return Check(name, "ok", f"{value:.6g}; no value is stored, so only {checked} checked")
     if not abs(value - info.example) <= TOLERANCE * max(0.1, abs(info.example)):
         found = f"the example pair gives {value:.6g}, expected {info.example:.6g}"
         return Check(name, "failed", found, "report this")

@@ -64,9 +64,7 @@ class OpenModels:
 class Bench:
     """A job with everything it names opened: data set, metrics and models.
 
-    Args:
-        job: what is to be measured.
-        models: opened models that the jobs of one experiment share.
+    The jobs of one experiment may share their opened models.
 
     Raises:
         CasarbiError: if a metric cannot be opened, or the protocol does not fit the scales or a metric.

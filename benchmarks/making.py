@@ -45,14 +45,7 @@ class Made:
 
 
 def make_outputs(bench: Bench, method: str, pairs: Pairs, images: Mapping[float, Iterable[str]]) -> Made:
-    """Run a method on images.
-
-    Args:
-        bench: the opened job.
-        method: reference of the model, or the ground truth, which needs none.
-        pairs: what it is run on.
-        images: ids of the images, by scale.
-    """
+    """Run a method, a model's reference or the ground truth, on the images asked for at each scale."""
     made, needed = Made(), _needed_scales(bench, images)
     if method == GROUND_TRUTH:
         made.outputs = {i: {s: pairs[i, s].gt for s in scales if (i, s) in pairs} for i, scales in needed.items()}

@@ -91,12 +91,7 @@ def paired_difference(
 
     A pair with a NaN on either side counts as missing, any other pair with an infinity as infinite.
 
-    Args:
-        a: one value per image.
-        b: one value per image, in the order of `a`.
-        level: coverage of the interval.
-        resamples: bootstrap samples.
-        seed: seed of the resampling.
+    Both hold one value per image, in one order; the rest is as in `mean_interval`.
 
     Example:
         >>> difference = paired_difference([25.1, 24.3, 26.2], [24.0, 23.1, 25.0])

@@ -77,14 +77,9 @@ def survey(
     again: bool = False,
     progress: Callable[[int], None] = lambda cells: None,
 ) -> list[CellState]:
-    """State of every cell of a job.
+    """State of every cell of a job, for all images of its data set or for some.
 
-    Args:
-        bench: the opened job.
-        store: where its values are.
-        images: some of the data set's images; all by default.
-        again: whether what is there is to be measured again.
-        progress: called with the number of cells that have just been read.
+    With `again`, what is there is to be measured again. `progress` is called with the number of cells just read.
     """
     images = bench.dataset.ids if images is None else images
     states = []

@@ -25,12 +25,12 @@ class Bars(AbstractContextManager["Bars"]):
     def __init__(self) -> None:
         self._drawn: Progress | None = None
 
-    def __call__(self, what: str, steps: int) -> Callable[[int], None]:
-        """Begin something of so many steps; gives what is to be called with the steps that were done."""
+    def __call__(self, what: str, total: int) -> Callable[[int], None]:
+        """Begin something, so much of it; gives what is to be called with each amount that was done."""
         if self._drawn is None:
             self._drawn = make_progress(make_console(stderr=True))
             self._drawn.start()
-        drawn, task = self._drawn, self._drawn.add_task(what, total=steps)
+        drawn, task = self._drawn, self._drawn.add_task(what, total=total)
         return lambda done: drawn.advance(task, done)
 
     def clear(self) -> None:

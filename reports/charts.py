@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -39,8 +39,14 @@ STYLE: dict[Any, Any] = {
 }
 MARKERS = "osD^vPX*"
 
-Line = tuple[str, int, bool, list[tuple[float, float, float, float]]]
-"""(label, series, cited, points (scale, value, low, high))."""
+
+class Curve(NamedTuple):
+    """A method over the scales, measured or as the paper has it; a point is (scale, value, low, high)."""
+
+    label: str
+    series: int
+    cited: bool
+    points: list[tuple[float, float, float, float]]
 
 
 def metric_chart(panel: Panel, metric: MetricColumn) -> str:
@@ -48,8 +54,8 @@ def metric_chart(panel: Panel, metric: MetricColumn) -> str:
 
     Returns "" if there are fewer than two scales or nothing to draw. Equal input gives equal text.
     """
-    lines = _lines(panel, metric)
-    if not any(len(points) > 1 for *_, points in lines):
+    curves = _curves(panel, metric)
+    if not any(len(curve.points) > 1 for curve in curves):
         return ""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(5.2, 3.0))
@@ -57,26 +63,26 @@ def metric_chart(panel: Panel, metric: MetricColumn) -> str:
         axes = figure.add_subplot()
         for ground in (figure.patch, axes.patch):
             ground.set_visible(False)  # the page shows through, light or dark
-        for line in lines:
-            _draw(axes, line)
+        for curve in curves:
+            _draw(axes, curve)
         _dress(axes, panel, metric)
-        _label_ends(axes, lines)
+        _label_ends(axes, curves)
         stream = io.StringIO()
         FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None, "Creator": None})
     return _inline(stream.getvalue(), f"{panel.name}-{metric.name}", f"{metric.label} over the scale")
 
 
-def _lines(panel: Panel, metric: MetricColumn) -> list[Line]:
+def _curves(panel: Panel, metric: MetricColumn) -> list[Curve]:
     frame = panel.frame[panel.frame["metric"] == metric.name]
     titles = _short_titles([visible(method.title) for method in panel.methods])
-    lines: list[Line] = []
+    curves: list[Curve] = []
     for series, method in enumerate(panel.methods):
         rows = frame[frame["method"] == method.name].sort_values("scale")
         # Ours as a line, the paper's as another of the same colour.
         measured = rows[(rows["source"] == "measured") & np.isfinite(rows["value"].astype(float))]
         points = list(zip(measured["scale"], measured["value"], measured["ci_low"], measured["ci_high"], strict=True))
         if points:
-            lines.append((_cut(titles[series], 22), series, False, points))
+            curves.append(Curve(_cut(titles[series], 22), series, False, points))
         paper = rows["paper_value"].where(rows["source"] != "cited", rows["value"]).astype(float)
         cited = [
             (scale, value, math.nan, math.nan)
@@ -84,8 +90,8 @@ def _lines(panel: Panel, metric: MetricColumn) -> list[Line]:
             if math.isfinite(value) and metric.paper_metric
         ]
         if cited:
-            lines.append((f"{_cut(titles[series], 15)}, paper", series, True, cited))
-    return lines
+            curves.append(Curve(f"{_cut(titles[series], 15)}, paper", series, True, cited))
+    return curves
 
 
 def _short_titles(titles: list[str]) -> list[str]:
@@ -99,8 +105,8 @@ def _cut(text: str, room: int) -> str:
     return text if len(text) <= room else f"{text[: room - 1]}…"
 
 
-def _draw(axes: Axes, line: Line) -> None:
-    _, series, cited, points = line
+def _draw(axes: Axes, curve: Curve) -> None:
+    _, series, cited, points = curve
     scale, value, low, high = np.array(points, float).T
     colour, marker = SERIES[series % len(SERIES)], MARKERS[series % len(MARKERS)]
     if cited:
@@ -131,11 +137,11 @@ def _dress(axes: Axes, panel: Panel, metric: MetricColumn) -> None:
         axes.axvspan(panel.split, scales[-1] + 0.04 * span, color=SHADE, alpha=0.6, lw=0, zorder=0)
 
 
-def _label_ends(axes: Axes, lines: list[Line]) -> None:
+def _label_ends(axes: Axes, curves: list[Curve]) -> None:
     """Write each line's name beside its last point, pushed apart if they would cover each other."""
     low, high = axes.get_ylim()
     step = 0.062 * (high - low)
-    ends = sorted((points[-1][1], place) for place, (*_, points) in enumerate(lines))
+    ends = sorted((points[-1][1], place) for place, (*_, points) in enumerate(curves))
     heights: list[float] = []
     for value, _ in ends:
         heights.append(max(value, heights[-1] + step) if heights else value)
@@ -145,7 +151,7 @@ def _label_ends(axes: Axes, lines: list[Line]) -> None:
         ceiling = heights[place + 1] - step if place + 1 < len(heights) else high
         heights[place] = min(heights[place], ceiling) if over else heights[place]
     for height, (_, place) in zip(heights, ends, strict=True):
-        label, series, cited, _ = lines[place]
+        label, series, cited, _ = curves[place]
         axes.annotate(
             label,
             (1.02, height),

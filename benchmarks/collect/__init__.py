@@ -46,13 +46,7 @@ def collect(
 ) -> Document:
     """Everything a report of an experiment says, from what the store holds now.
 
-    Args:
-        experiment: the declaration.
-        benches: opened job of each panel, by panel name.
-        store: where the rows are.
-        date: printed as it is.
-        command: command that makes the report again.
-        sheets: samples of each panel.
+    `benches` are the opened jobs and `sheets` the samples, by panel; `command` makes the report again, at another date.
     """
     panels = tuple(
         _panel(PanelResults(experiment, spec, benches[spec.name], store), sheets.get(spec.name, ()))

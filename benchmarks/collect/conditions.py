@@ -18,12 +18,8 @@ def conditions(
 ) -> Mapping[str, object]:
     """Conditions of one value.
 
-    Args:
-        results: the panel.
-        model: reference of the method.
-        scale: scale of its outputs.
-        source: what was computed from which column, such as `psnr of psnr#1f0c8a2e`: it decides the `key` too.
-        rows: rows of the images behind the value; none for a value that is not measured.
+    `source` says what was computed from which column, such as `psnr of psnr#1f0c8a2e`: it decides the `key` too. `rows`
+    are those of the images behind the value; there are none for a value that is not measured.
     """
     found = [row for row in rows if row]
     if not found:

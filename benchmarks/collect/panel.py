@@ -62,14 +62,9 @@ class PanelResults:
         towards: float | None = None,
         among: frozenset[str] | None = None,
     ) -> Value:
-        """Value of a metric.
+        """Value of a metric over a model's outputs at a scale, of all images or `among` some.
 
-        Args:
-            model: reference of the method.
-            scale: scale of its outputs.
-            metric: the metric.
-            towards: scale that they are compared with, for a metric between scales.
-            among: names of the images to take; all by default.
+        For a metric between scales, `towards` is the scale that the outputs are compared with.
         """
         key = (model, scale, metric.info.name, towards, among)
         if key not in self._values:

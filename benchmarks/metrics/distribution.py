@@ -56,9 +56,7 @@ INFO = {
 class FeatureDistance(DistributionMetric):
     """A Fréchet or kernel distance on the features of one network.
 
-    Args:
-        name: one of `INFO`; it decides the distance.
-        network: what gives the features.
+    The name, one of `INFO`, decides which distance.
     """
 
     def __init__(self, name: str, network: InceptionFeatures | StFeatures) -> None:

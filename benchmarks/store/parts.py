@@ -37,14 +37,9 @@ _FIELDS = {"header", "rows", "generation", "features", "sha256"}
 
 
 def write_part(folder: Path, cell: str, rows: Sequence[Row], header: Mapping[str, Any], generation: int) -> None:
-    """Write one part under a new name.
+    """Write one part of the cell with this hash under a new name.
 
-    Args:
-        folder: the cell's folder of parts.
-        cell: the cell's hash.
-        rows: what was measured.
-        header: fields of a `Header`, and any others worth keeping.
-        generation: see `Part`.
+    The header holds fields of a `Header`, and any others worth keeping; for the generation see `Part`.
 
     Raises:
         OSError: if the disk refuses; no half of a part is left.

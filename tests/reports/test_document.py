@@ -71,5 +71,5 @@ def test_a_matrix_of_the_paper_alone_is_cited():
 
 
 def test_a_matrix_of_another_size_than_its_labels_is_refused():
-    with pytest.raises(ValueError, match="wanted"):
+    with pytest.raises(ValueError, match="expected"):
         Matrix("idm", (5.3, 7.0), np.ones((3, 3)))
