@@ -54,6 +54,7 @@ class Dataset(ABC):
     @property
     def fingerprint(self) -> str:
         """SHA-256 over ids and digests: another pixel, name or image gives another fingerprint."""
+        # Ids and digests alone: a fingerprint must not cost a look at every pixel.
         total = hashlib.sha256()
         for image_id in self.ids:
             total.update(f"{image_id}\0{self.digest(image_id)}\n".encode("utf-8", "surrogatepass"))

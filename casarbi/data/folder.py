@@ -30,6 +30,7 @@ def folder(path: str, *, recursive: bool = False, n: int | None = None, max_pixe
         CasarbiError: if there is no such folder, it holds no picture, or fewer than n.
     """
     root = Path(path).expanduser()
+    # A single picture is a data set of one.
     if root.is_file():
         files = name_files([root], root.parent)
         notes = header_notes(list(files.items()))

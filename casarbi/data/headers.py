@@ -94,6 +94,7 @@ def _kinds(image: Image.Image, frames: int) -> Iterable[str]:
 
 def header_notes(files: Sequence[tuple[str, Path]]) -> tuple[str, ...]:
     """Sentences that name the grey, 16-bit, see-through, many-framed and lossy pictures among (id, file) pairs."""
+    # Opening a file waits for the disk more than it computes.
     with ThreadPoolExecutor(4) as pool:
         headers = list(pool.map(read_header, (path for _, path in files)))
     notes = []

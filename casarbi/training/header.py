@@ -53,6 +53,7 @@ def as_text(content: Mapping[str, Any]) -> str:
 
 def thin_out(rows: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
     """A training curve of at most `CURVE_POINTS` rows, the last one among them, with six digits."""
+    # From the end backwards, so that the last row is always kept.
     stride = max(1, -(-len(rows) // CURVE_POINTS))
     kept = list(rows[::-1][::stride][::-1])
     return [{name: float(f"{value:.6g}") for name, value in row.items()} for row in kept]

@@ -20,6 +20,7 @@ class StopWish:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopWish:
+        # Python allows handlers in the main thread only; in another thread a run goes on.
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self._note)

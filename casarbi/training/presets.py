@@ -169,6 +169,7 @@ def _apply(tables: dict[str, Any], change: str) -> None:
     *parents, last = name.strip().split(".")
     if not equals or not parents or parents[0] not in ("data", "run", "settings"):
         raise CasarbiError(f"'{change}' changes nothing: write run.NAME=VALUE, data.NAME=VALUE or settings.NAME=VALUE.")
+    # Tables that the file leaves out are made, so that every setting can be typed.
     table = tables
     for parent in parents:
         table = table.setdefault(parent, {})

@@ -111,6 +111,7 @@ class Recorder:
         count = sums.pop("steps", 0.0)
         if not count:
             return {}
+        # A skipped step counts in no mean, but the row says how many there were.
         means = {name: value / count for name, value in sums.items()}
         rate = self._run.settings.rate.at(state.step - 1)
         row = {"step": state.step, **means, "learning_rate": rate, "skipped": state.skipped}
@@ -135,6 +136,7 @@ class Recorder:
     def _header(self) -> dict[str, str]:
         """Everything that is known of the training of the averaged weights."""
         state = self._state
+        # Metrics of an older step would be taken for those of these weights.
         facts = {
             "iterations": state.step,
             "progress": f"{state.step:,} of {self._run.settings.iterations:,} steps",

@@ -31,6 +31,7 @@ class LearningRate:
             >>> rate.at(4), rate.at(5)
             (0.0001, 1e-05)
         """
+        # From the step alone: a resumed run cannot drop twice, nor forget a drop.
         rate = self.base
         for drop in self.drops:
             if step >= round(drop * self.iterations):

@@ -22,6 +22,7 @@ def draw_sheet(sheet: Sheet) -> Tensor:
     """
     tiles = []
     for row in sheet.rows:
+        # Half a factor would make pixels of two widths, which look like a pattern of the method's.
         side = max(LEAST_SIDE, *(max(image.shape[-2:]) for image in row))
         tiles += [(title, _enlarged(image, side)) for title, image in zip(sheet.columns, row, strict=False)]
     return torch.from_numpy(np.array(contact.draw_sheet(tiles, len(sheet.columns)))).permute(2, 0, 1)

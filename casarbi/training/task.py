@@ -145,6 +145,7 @@ def build_task(name: str, settings: Mapping[str, Any], seed: int) -> Task[Any]:
     factory, rest = TASKS.factory(Reference.parse(name))
     if rest.options or rest.target is not None:
         raise CasarbiError(f"The training task {quote(name)} takes its settings from the preset's [settings] alone.")
+    # The network's first weights are the preset's alone, and nobody's random numbers change for it.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         task = factory(dict(settings))

@@ -37,6 +37,7 @@ def ears(frame: Frame, surface: Surface) -> None:
         near = frame.crop(where)
         x, y = near.x * side - np.float32(side * at[0] + 0.01), near.y - np.float32(at[1])
         x = x + 0.22 * y
+        # An egg with a rolled rim, a groove inside it and a dark middle.
         r2 = x * x * (1 / 0.0064) + y * y * (1 / 0.0361) * (1 - 0.9 * y)
         r = np.sqrt(np.maximum(r2, 0))
         rim = bump((r - 0.8) * (r - 0.8) * 18)
@@ -58,6 +59,7 @@ def garment(frame: Frame, surface: Surface) -> None:
     folds = 1 - np.minimum(np.abs(crumple) * 3, 1)
     shoulder = 0.82 + 0.3 * ax * ax + (0.05 if p.woman else 0.0) + 0.012 * crumple
     z = -0.2 + 0.3 * smooth(0.8, 1.6, y) - 0.2 * ax * ax + 0.03 * crumple + 0.014 * folds * folds
+    # Weave and hem lie on the folds.
     body, tone, relief = _cloth(frame, p.garment_colour, p.second_colour)
     z = z + relief * np.float32(0.0018)
     neckline = _neckline(frame, x, ax, y)
@@ -101,6 +103,7 @@ def _cloth(
     x, y = frame.x, frame.y
     bend = 0.02 * noise(x * 3, y * 3, 6)
     fx, fy = x + bend, y + bend + 0.1 * x * x
+    # A weave that is finer than a pixel would alias: it fades out as the image gets smaller.
     seen = min(max(0.02 / frame.px - 0.9, 0.0), 1.0)
     fuzz = noise(x * 95, y * 95, 7) * min(max(0.0105 / frame.px - 0.5, 0.0), 1.0)
     body = colour(first) * np.ones_like(x)

@@ -68,6 +68,7 @@ def shadows(z: Array, frame: Frame) -> tuple[Array, Array]:
     the depth below the neighbourhood's mean.
     """
     p = frame.person
+    # A coarse depth map: shadows are soft, and every pixel of it looks in many directions.
     fine = resample(z, (2 * COARSE, 2 * COARSE))
     fine = fine[::2] + fine[1::2]
     coarse = (fine[:, ::2] + fine[:, 1::2]) * np.float32(0.25)
@@ -77,6 +78,7 @@ def shadows(z: Array, frame: Frame) -> tuple[Array, Array]:
     pad = COARSE // 2
     wide = np.pad(coarse, pad, mode="edge")
     worst = np.zeros_like(coarse)
+    # Towards the key light, in steps that grow: the further off, the wider the penumbra.
     for k in range(14):
         reach = 0.03 + 0.03 * k + 0.0016 * k * k
         i, j = round(reach * ly / flat * unit), round(reach * lx / flat * unit)
@@ -84,6 +86,7 @@ def shadows(z: Array, frame: Frame) -> tuple[Array, Array]:
         rise = (there - coarse - np.float32(reach * lz / flat)) * np.float32(1 / (0.03 + 0.35 * reach))
         worst = np.maximum(worst, rise)
     key = 1 - smooth(0.0, 1.0, worst)
+    # The sky reaches a pixel from all sides; what lies below its neighbourhood gets less of it.
     sky = np.ones_like(coarse)
     for radius, strength in ((2, 3.2), (6, 1.3)):
         sky -= np.clip((box(coarse, radius) - coarse) * np.float32(strength), -0.12, 0.42)
@@ -94,6 +97,7 @@ def shadows(z: Array, frame: Frame) -> tuple[Array, Array]:
 def shade(surface: Surface, frame: Frame, key: Array, sky: Array) -> Array:
     """Light the surface: key light wrapped by scattering, sky, rim light, two highlights; (3, n, n) linear light."""
     p, s = frame.person, surface
+    # Unit normals, and what they make of each light.
     nx, ny = s.normal[0], s.normal[1]
     nz = 1 / np.sqrt(nx * nx + ny * ny + 1)
     nx, ny = nx * nz, ny * nz

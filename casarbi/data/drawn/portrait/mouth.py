@@ -28,6 +28,7 @@ class Mouth:
         u = u - np.float32(0.06 * p.yaw)
         smile = max(p.smile, 0)
         self.x = u * np.float32(1 / (0.19 * p.mouth_width + 0.035 * smile))
+        # All heights follow the position across: a smile lifts the corners, an open mouth parts the middle most.
         x2 = self.x * self.x
         arch = np.maximum(1 - x2, 0)
         middle = LEVEL + 0.02 - 0.045 * p.smile * x2 + 0.006 * bump(x2 * 9) - 0.012 * smile
@@ -60,6 +61,7 @@ def mouth(frame: Frame, surface: Surface) -> None:
     m = Mouth(frame)
     where, x, v = m.where, m.x, m.v
     soft = px * 2.2 + 0.004 * (1 - p.makeup)
+    # Lips: their skin has fine creases across, and more gloss under make-up.
     lips = smooth(-soft, soft, v - m.top) * smooth(-soft, soft, m.bottom - v)
     at = np.float32(p.texture)
     creases = noise(x * 17 + at + 0.35 * noise(x * 5, v * 30, 1), v * 9, 2) + 0.6 * noise(x * 31 + at, v * 16, 3)
@@ -69,6 +71,7 @@ def mouth(frame: Frame, surface: Surface) -> None:
     gloss += (0.35 + 0.5 * p.makeup + 0.12 * creases - gloss) * lips * 0.8
     if p.gape > 0:
         _inside(frame, surface, m)
+    # The dark line between the lips, and the corners.
     d = (v - m.parting) * (1 / (0.008 + px))
     line = bump(d * d) * smooth(1.1, 0.95, np.abs(x)) * (0.85 if p.gape == 0 else 0.45)
     corner = hill(np.abs(x), v, (1.0, LEVEL + 0.02 - 0.045 * p.smile), (0.1, 0.018)) * 0.7
@@ -81,6 +84,7 @@ def _inside(frame: Frame, surface: Surface, m: Mouth) -> None:
     px = frame.px
     hole = edge(m.v - m.parting, px) * edge(m.under - m.v, px) * smooth(1.0, 0.97, np.abs(m.x))
     dark = colour((0.035, 0.009, 0.008))
+    # Teeth: wider in the middle, a gap between each two, shaded from the lip above.
     tooth = m.x * (0.19 * 1 / 0.052)
     tooth = tooth * (1 + 0.1 * np.abs(tooth))
     within = tooth - np.floor(tooth) - 0.5

@@ -31,6 +31,7 @@ def hair_light(hair: Hair, key: Array, sky: Array) -> Array:
     white *= np.clip(0.6 + 0.6 * hair.strands, 0, 2)
     white *= lit * np.float32((1 - 0.3 * pale) * (1 - 0.35 * min(hair.cut.curl, 1.0)))
     tinted = (across_light * np.float32(1.25) + s32 * np.float32(0.45)) * lit * fibre
+    # Under the sky strands have their own colour; against a rim light their outline glows.
     ambient = sky * fibre * np.float32(1.1)
     rim = None
     if p.rim > 0:
@@ -50,6 +51,7 @@ def _angles(hair: Hair) -> tuple[Array, Array, Array]:
     """Cosine between surface and light (softened), sine between strand and light, squared sine to the half vector."""
     px = hair.frame.px
     lx, ly, lz = hair.frame.person.light
+    # A strand runs along the line on which `across` is constant, over the dome of the hair.
     ax, ay = slope(hair.across, px)
     inverse = 1 / np.sqrt(ax * ax + ay * ay + np.float32(1e-4))
     tx, ty = ay * -inverse, ax * inverse
