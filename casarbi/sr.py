@@ -48,7 +48,7 @@ class SRModel(ABC):
 
     Attributes:
         progress: told the share of one image at one size that has just been done, step by step or tile by tile; the
-            shares add up to 1. Whoever runs the model sets it; a model need not call it.
+            shares add up to 1 for each. Whoever runs the model sets it; a model need not call it.
     """
 
     progress: Callable[[float], None] | None = None

@@ -91,6 +91,16 @@ def test_any_size_is_made(size):
     assert model().upscale(image, size, [0]).shape == (1, 3, *size)
 
 
+def test_a_batch_at_once_is_the_same_but_for_rounding(lr, monkeypatch):
+    """What `NetworkModel.images_at_once` may be raised to, if last bits do not matter."""
+    alone, shares = model().upscale(lr, (43, 35), [5, 6, 7]), []
+    monkeypatch.setattr(IDM, "images_at_once", 3)
+    made = model()
+    made.progress = shares.append
+    torch.testing.assert_close(made.upscale(lr, (43, 35), [5, 6, 7]), alone, rtol=0, atol=1e-4)
+    assert sum(shares) == pytest.approx(3)
+
+
 @pytest.mark.parametrize("cell_decode", [False, True])
 @pytest.mark.parametrize(
     ("source", "size"), [((6, 5), (11, 10)), ((3, 8), (6, 15)), ((1, 2), (1, 3)), ((2, 1), (3, 1))]

@@ -51,6 +51,16 @@ def test_image_does_not_depend_on_its_batch(model, lr):
         assert torch.equal(together[i], model.upscale(lr[i : i + 1], (28, 23), [5 + i])[0])
 
 
+def test_a_batch_at_once_is_the_same_but_for_rounding(lr, monkeypatch):
+    """What `NetworkModel.images_at_once` may be raised to, if last bits do not matter."""
+    alone, shares = Kim(network()).upscale(lr, (28, 23), [5, 6, 7]), []
+    monkeypatch.setattr(Kim, "images_at_once", 3)
+    made = Kim(network())
+    made.progress = shares.append
+    torch.testing.assert_close(made.upscale(lr, (28, 23), [5, 6, 7]), alone, rtol=0, atol=1e-4)
+    assert sum(shares) == pytest.approx(3)
+
+
 def test_many_sizes_equal_each_alone_and_share_one_chain(model, lr, monkeypatch):
     alone = [model.upscale(lr, size, [0, 1, 2]) for size in SIZES]
     chains, latent = [], Kim.latent
@@ -296,7 +306,7 @@ def test_costs_are_the_published_ones(config, step, convolutions):
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        (lambda: FirstStageConfig(channels=100), "multiple of groups = 32"),
+        (lambda: FirstStageConfig(channels=100), "channels that are a multiple of groups.*channels = 100, groups = 32"),
         (lambda: FirstStageConfig(hidden=()), "hidden of at least 1"),
         (lambda: UNetConfig(head_channels=48), "widths that head_channels = 48 divides"),
         (lambda: DiffusionConfig(linear_start=0.0), "0 < linear_start"),

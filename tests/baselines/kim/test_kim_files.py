@@ -30,11 +30,11 @@ def official(tmp_path) -> Path:
     return saved(tmp_path / "last.ckpt", lightning(published_state(network())))
 
 
-def same(found: torch.nn.Module, wanted: torch.nn.Module, share: float = 1.0) -> None:
-    assert list(found.state_dict()) == list(wanted.state_dict())
+def same(found: torch.nn.Module, expected: torch.nn.Module, share: float = 1.0) -> None:
+    assert list(found.state_dict()) == list(expected.state_dict())
     for key, value in found.state_dict().items():
         part = share if key.startswith("model.") else 1.0
-        assert torch.equal(value, wanted.state_dict()[key] * part)
+        assert torch.equal(value, expected.state_dict()[key] * part)
 
 
 def refusal(path: Path, **options) -> str:
@@ -131,10 +131,10 @@ def test_ours_says_its_whole_configuration(tmp_path):
 
 @pytest.mark.parametrize("data", PUBLISHED)
 def test_published_configurations_are_told_from_shapes(data):
-    wanted = PUBLISHED[data]
+    expected = PUBLISHED[data]
     with torch.device("meta"):
-        state = KimNetwork(wanted).state_dict()
-    assert infer_config(state | schedule(wanted.diffusion), Path("w")) == wanted
+        state = KimNetwork(expected).state_dict()
+    assert infer_config(state | schedule(expected.diffusion), Path("w")) == expected
 
 
 def test_other_sides_of_a_published_layout_can_be_given():
@@ -158,7 +158,7 @@ def without(*parts: str) -> dict[str, torch.Tensor]:
     [
         (network().first_stage.state_dict(), "holds Kim's first stage alone"),
         (without("first_stage_model"), "a latent diffusion model without first_stage_model"),
-        ({"weight": torch.zeros(2)}, "keys such as weight, wanted a checkpoint of Kim's diffusion"),
+        ({"weight": torch.zeros(2)}, "keys such as weight: expected a checkpoint of Kim's diffusion"),
         (without("input_blocks"), "lacks the tensor 'model.diffusion_model.input_blocks.0.0.weight'"),
         (without("betas"), "lacks the tensor 'betas'"),
         (without("middle_block.1.proj_out"), "2 missing .model.diffusion_model.middle_block.1.proj_out.weight"),

@@ -218,5 +218,5 @@ def test_mistakes_are_named(make, words):
 def test_a_first_stage_of_another_layout_is_refused(first_stage_file):
     other = dataclasses.replace(CONFIG, first_stage=dataclasses.replace(CONFIG.first_stage, hidden=(8, 8, 8)))
     task = kim_task(other.as_json() | {"training": {"first_stage": str(first_stage_file)}})
-    with pytest.raises(CasarbiError, match=r"hidden=\(8, 8\).*wanted.*hidden=\(8, 8, 8\)"):
+    with pytest.raises(CasarbiError, match=r"hidden=\(8, 8\).*expected.*hidden=\(8, 8, 8\)"):
         task.begin(dict)

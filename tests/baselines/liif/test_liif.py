@@ -7,7 +7,7 @@ import torch
 
 from baselines.liif.files import build_network, save_liif
 from baselines.liif.grid import Axis, centres, nearest
-from baselines.liif.model import liif
+from baselines.liif.model import LIIF, liif
 from casarbi.errors import CasarbiError
 from casarbi.pictures.pixels import from_uint8, to_uint8
 from casarbi.pictures.reading import read_image
@@ -59,6 +59,16 @@ def test_image_does_not_depend_on_its_batch(model, lr):
     together = model.upscale(lr, (48, 37), [0, 1, 2])
     for i in range(3):
         assert torch.equal(together[i], model.upscale(lr[i : i + 1], (48, 37), [9])[0])
+
+
+def test_a_batch_at_once_is_the_same_but_for_rounding(official, lr, monkeypatch):
+    """What `NetworkModel.images_at_once` may be raised to, if last bits do not matter."""
+    alone, shares = liif(str(official)).upscale(lr, (48, 37), [5, 6, 7]), []
+    monkeypatch.setattr(LIIF, "images_at_once", 3)
+    made = liif(str(official))
+    made.progress = shares.append
+    torch.testing.assert_close(made.upscale(lr, (48, 37), [5, 6, 7]), alone, rtol=0, atol=1e-4)
+    assert sum(shares) == pytest.approx(3)
 
 
 def test_many_sizes_equal_each_alone(model, lr):
