@@ -11,7 +11,7 @@ from casarbi.method.config import CasArbiConfig
 from casarbi.method.costs import stage_cost
 from casarbi.method.diffusion import ShiftConfig
 from casarbi.method.model import CasArbi
-from casarbi.method.network import MINI, Denoiser
+from casarbi.method.network import Denoiser, NetworkConfig
 from casarbi.method.residuals import ResidualConfig, stage_inputs
 
 Race = Callable[..., float]
@@ -21,18 +21,18 @@ TABLE1 = [(85, 85), (112, 112), (160, 160), (171, 171), (192, 192)]
 
 def _model() -> CasArbi:
     """Random weights serve for timing: the arithmetic is the same."""
-    return CasArbi(Denoiser(MINI), CasArbiConfig(network=MINI, process=ShiftConfig(T=4, m=0.2)))
+    return CasArbi(Denoiser(NetworkConfig()), CasArbiConfig(process=ShiftConfig(T=4, m=0.2)))
 
 
 def test_evaluation_against_convolutions_of_its_width(race: Race) -> None:
     """At 128 x 128, as many plain 3x3 convolutions as give the same operations; at least 80 % of their throughput."""
-    network, size = Denoiser(MINI).eval(), (128, 128)
+    network, size = Denoiser(NetworkConfig()).eval(), (128, 128)
     inputs = stage_inputs(torch.zeros(1, 3, 64, 64), size, 2.0, ResidualConfig())
-    width, t = MINI.width, torch.tensor([1])
+    width, t = network.config.width, torch.tensor([1])
     plain = conv3(width, width).to(memory_format=torch.channels_last)
     features = torch.randn(1, width, *size).to(memory_format=torch.channels_last)
     one = 2 * 9 * width**2 * size[0] * size[1]
-    count = round(stage_cost(MINI, (64, 64), size).step / one)
+    count = round(stage_cost(network.config, (64, 64), size).step / one)
     with torch.inference_mode():
         encoded = network.encode(inputs)
         race(

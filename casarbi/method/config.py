@@ -6,44 +6,40 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from casarbi.checkpoints import Checkpoint, find_state, load_new, read_checkpoint, read_config, write_weights
 from casarbi.errors import CasarbiError
-from casarbi.method.cascade import CascadeConfig
 from casarbi.method.diffusion import ShiftConfig
 from casarbi.method.guidance import GuidanceConfig
 from casarbi.method.network import Denoiser, NetworkConfig
 from casarbi.method.residuals import ResidualConfig
+from casarbi.method.strategies import CascadeConfig
 from casarbi.method.tiling import TileConfig
 from casarbi.plain import quote
-from casarbi.settings import build
+from casarbi.settings import Choices, Option, build, check_choices
 
 METHOD = "casarbi"
-PRECISIONS = ("float32", "bfloat16")
-CLAMPS = ("steps", "last")
 
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """How the chain is run. Nothing of it is trained.
+    """How the chain is run. Nothing of it is trained."""
 
-    Attributes:
-        steps: steps of the chain; None for all T that were trained.
-        clamp: whether every step's composed image is clamped (`steps`) or that of the last alone (`last`). The paper
-            does not say; clamping every step keeps a wrong early prediction from being carried on.
-        precision: type of the network's weights and features, `float32` or `bfloat16`. The chain is always float32.
-    """
-
-    steps: int | None = None
-    clamp: str = "steps"
-    precision: str = "float32"
+    steps: Annotated[int | None, Option("steps of the chain in each stage, at most the T that were trained")] = None
+    # The paper does not say. Clamping every step keeps a wrong early prediction from being carried on.
+    clamp: Annotated[
+        str, Choices("steps", "last"), Option("the composed image is clamped at all steps (steps) or at the last alone")
+    ] = "steps"
+    precision: Annotated[
+        str,
+        Choices("float32", "bfloat16"),
+        Option("type of the network's weights and features, float32 or bfloat16; the chain is always float32"),
+    ] = "float32"
 
     def __post_init__(self) -> None:
         """Refuse unknown words."""
-        for name, value, known in (("clamp", self.clamp, CLAMPS), ("precision", self.precision, PRECISIONS)):
-            if value not in known:
-                raise CasarbiError(f"{name} is {quote(value)}, wanted {' or '.join(known)}.")
+        check_choices(self)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a network costs: parameters, and floating-point operations a stage and a step, without running it."""
+"""What a network costs: parameters, and floating-point operations per stage and step, without running it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ def stage_cost(config: NetworkConfig, lr_size: Size, size: Size) -> StageCost:
     """Count on the meta device, where nothing is computed: convolutions and matrix products, as is customary.
 
     Example:
-        >>> from casarbi.method.network import MINI
-        >>> cost = stage_cost(MINI, (64, 64), (128, 128))
+        >>> cost = stage_cost(NetworkConfig(), (64, 64), (128, 128))
         >>> round(cost.parameters / 1e6, 1), cost.flops(4) == cost.once + 4 * cost.step
         (1.4, True)
     """

@@ -1,4 +1,4 @@
-"""Residual shifting (Eq. 1, 2; the process of ResShift): schedule, forward process, posterior and sampler.
+"""Residual shifting (Eq. 1, 2; the process of ResShift): schedule, forward process and posterior.
 
 With x_0 the clean image, y the low-quality one, e_0 = y - x_0, and 0 = eta_0 < eta_1 < … < eta_T:
 
@@ -11,21 +11,19 @@ images, or the residual images of `casarbi.method.residuals`.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from casarbi.errors import CasarbiError
-from casarbi.plain import quote
 from casarbi.sampling import spaced_steps
 
 LONGEST_CHAIN = 10_000
 """Far beyond any in use; a file that asks for more is damaged, and would be obeyed for minutes."""
-INPUT_SCALINGS = ("none", "unit_variance", "pixel")
 
 
 @dataclass(frozen=True)
@@ -38,24 +36,20 @@ class ShiftConfig:
         m: minimum noise level; ResShift has 0.04 with T = 15 and 0.2 with T = 4.
         p: exponent of the schedule; small values spend more steps at low noise.
         sqrt_eta_T: end of the schedule, near 1.
-        input_scaling: what x_t is multiplied with before it enters the network: `unit_variance`
-            1 / sqrt(1 + kappa² eta_t), ResShift's in latent space; `pixel` 1 / (1 + 3 kappa sqrt(eta_t)), ResShift's in
-            pixel space; or `none`.
     """
+
+    RETIRED: ClassVar[Mapping[str, Any]] = {"input_scaling": "unit_variance"}
 
     T: int = 15
     kappa: float = 2.0
     m: float = 0.04
     p: float = 0.3
     sqrt_eta_T: float = 0.99
-    input_scaling: str = "unit_variance"
 
     def __post_init__(self) -> None:
         """Refuse values that give no increasing schedule."""
         if not 1 <= self.T <= LONGEST_CHAIN:
             raise CasarbiError(f"T={self.T} must be from 1 to {LONGEST_CHAIN:,} sampling steps.")
-        if self.input_scaling not in INPUT_SCALINGS:
-            raise CasarbiError(f"input_scaling is {quote(self.input_scaling)}, wanted {', '.join(INPUT_SCALINGS)}.")
         first = min(self.m / self.kappa, self.m) if self.kappa > 0 else 0.0
         if not 0 < first < self.sqrt_eta_T <= 1 or not self.p > 0:
             raise CasarbiError(
@@ -86,30 +80,30 @@ def sqrt_eta(config: ShiftConfig) -> list[float]:
     return [first * (last / first) ** (((t - 1) / (steps - 1)) ** config.p) for t in range(1, steps + 1)]
 
 
-def add_noise(x0: Tensor, y: Tensor, t: Tensor, noise: Tensor, config: ShiftConfig) -> Tensor:
+def shift(x0: Tensor, y: Tensor, t: Tensor, eps: Tensor, config: ShiftConfig) -> Tensor:
     """Draw x_t from q(x_t | x_0, y), the marginal of Eq. 1.
 
     Args:
         x0: clean images (B, 3, H, W).
         y: low-quality images, same shape.
         t: (B,) integers in 1..T.
-        noise: standard normal, same shape as x0.
+        eps: standard normal noise, same shape as x0.
         config: the process.
 
     Returns:
-        x_0 + eta_t (y - x_0) + kappa sqrt(eta_t) noise.
+        x_0 + eta_t (y - x_0) + kappa sqrt(eta_t) eps.
     """
     eta = torch.tensor(config.eta, dtype=x0.dtype, device=x0.device)[t.to(x0.device)].view(-1, 1, 1, 1)
-    return x0 + eta * (y - x0) + config.kappa * eta.sqrt() * noise
+    return x0 + eta * (y - x0) + config.kappa * eta.sqrt() * eps
 
 
 def scale_input(x_t: Tensor, t: Tensor, config: ShiftConfig) -> Tensor:
-    """Bring x_t, whose spread grows with t, to the range that the network gets; `t` is (B,) in 1..T."""
-    if config.input_scaling == "none":
-        return x_t
+    """Bring x_t, whose spread grows with t, to the range that the network gets; `t` is (B,) in 1..T.
+
+    The paper does not say how; this is ResShift's way in latent space: x_t / sqrt(1 + kappa² eta_t).
+    """
     variance = config.kappa**2 * torch.tensor(config.eta, dtype=x_t.dtype, device=x_t.device)[t.to(x_t.device)]
-    divisor = (1 + variance).sqrt() if config.input_scaling == "unit_variance" else 1 + 3 * variance.sqrt()
-    return x_t / divisor.view(-1, 1, 1, 1)
+    return x_t / (1 + variance).sqrt().view(-1, 1, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -143,41 +137,3 @@ def timesteps(config: ShiftConfig, steps: int | None = None) -> list[int]:
         [15, 12, 8, 4]
     """
     return spaced_steps(config.T, config.T if steps is None else steps)
-
-
-def sample(
-    y: Tensor,
-    predict_x0: Callable[[Tensor, int], Tensor],
-    noise: Callable[[int], Tensor],
-    config: ShiftConfig,
-    *,
-    guide: Callable[[Tensor, int], Tensor] | None = None,
-    steps: Sequence[int] | None = None,
-) -> Tensor:
-    """Run the reverse chain from y (Algorithm 2, inner loop).
-
-    Args:
-        y: low-quality images.
-        predict_x0: x_t and t to x̂_0; `scale_input` is its business.
-        noise: t to standard normal noise shaped as y, called once for every t of the chain, from the first on: for the
-            start x_T = y + kappa sqrt(eta_T) noise(T), and then for the draw that leads to step t. The last step, to
-            x_0, draws nothing.
-        config: the process.
-        guide: x̂_0 and t to the x̂_0 that replaces it (Eq. 4, 9).
-        steps: decreasing steps of the chain, by default T … 1.
-
-    Returns:
-        x_0, which is the last x̂_0: the posterior has no variance there.
-    """
-    chain = list(steps) if steps is not None else timesteps(config)
-    # As ResShift starts; the exact marginal mean, which needs x_0, would be off by (1 - eta_T) e_0 = 0.02 e_0.
-    x_t = y + config.kappa * math.sqrt(config.eta[chain[0]]) * noise(chain[0])
-    for t, before in zip(chain, [*chain[1:], 0], strict=True):
-        x0 = predict_x0(x_t, t)
-        if guide is not None:
-            x0 = guide(x0, t)
-        if before == 0:
-            return x0
-        step = posterior(config, t, before)
-        x_t = step.of_x_t * x_t + step.of_x0 * x0 + math.sqrt(step.variance) * noise(before)
-    raise CasarbiError("A chain needs at least one step.")

@@ -13,13 +13,16 @@ shrink to u_prev.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from casarbi.errors import CasarbiError
+from casarbi.method.residuals import StageInputs
 from casarbi.pictures.resize import resize
 from casarbi.plain import quote
+from casarbi.settings import Choices, Option, check_choices
 
 REFERENCES = {
     "previous": "u_{i-1}, the result of the stage before (the paper's choice)",
@@ -30,26 +33,29 @@ REFERENCES = {
 
 @dataclass(frozen=True)
 class GuidanceConfig:
-    """What guides sampling. Nothing of it is trained.
+    """What guides sampling. Nothing of it is trained. The paper's gamma_i are unknown: the default is ours."""
 
-    Attributes:
-        scg: one of `REFERENCES`.
-        gamma: strength at stage 1, 2, …; the last value holds for all later stages. The paper's values are unknown: the
-            default is ours.
-    """
-
-    scg: str = "previous"
-    gamma: tuple[float, ...] = (0.5,)
+    scg: Annotated[
+        str,
+        Choices(*REFERENCES),
+        Option(
+            "reference of the self-consistency guidance: "
+            + "; ".join(f"{name}: {about}" for name, about in REFERENCES.items()),
+            read=lambda word: "none" if word == "0" else word,
+        ),
+    ] = "previous"
+    gamma: Annotated[
+        tuple[float, ...], Option("its strength at stage 1, 2, …, such as 1,0.5; the last holds for all later stages")
+    ] = (0.5,)
 
     def __post_init__(self) -> None:
         """Refuse unknown references and strengths that are none."""
-        if self.scg not in REFERENCES:
-            raise CasarbiError(f"scg is {quote(self.scg)}, wanted {', '.join(REFERENCES)}.")
+        check_choices(self)
         if not self.gamma or not all(0 <= gamma < float("inf") for gamma in self.gamma):
             raise CasarbiError(f"gamma={quote(self.gamma)} must be one or more finite numbers of at least 0.")
 
     def strength(self, index: int) -> float:
-        """Gamma of stage `index` (0 is the first); 0 where there is no guidance."""
+        """Gamma of stage `index` (0 is the first); 0 without guidance."""
         return 0.0 if self.scg == "none" else self.gamma[min(index, len(self.gamma) - 1)]
 
 
@@ -84,3 +90,19 @@ def consistency_step(image: Tensor, reference: Tensor, gamma: float) -> Tensor:
         return image
     r_squared = image.shape[-2] * image.shape[-1] / (reference.shape[-2] * reference.shape[-1])
     return image - gamma * r_squared * consistency_gradient(image, reference)
+
+
+def guide(x0: Tensor, inputs: StageInputs, reference: Tensor, gamma: float, *, clamp: bool) -> Tensor:
+    """The x̂_0 that replaces a prediction in Eq. 2: composed to an image, clamped if asked for, guided, taken apart.
+
+    Args:
+        x0: (B, 3, H, W), a predicted residual image.
+        inputs: of the stage.
+        reference: (B, 3, h, w), u_{i-1} or u_0.
+        gamma: strength; 0 for none.
+        clamp: whether the image is kept in [-1, 1], before the step and after it.
+    """
+    if gamma == 0 and not clamp:
+        return x0
+    image = consistency_step(inputs.compose(x0, clamp=clamp), reference, gamma)
+    return inputs.residual(image.clamp(-1, 1) if clamp else image)

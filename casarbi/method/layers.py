@@ -1,16 +1,12 @@
-"""Building blocks of the denoiser: normalisation, embeddings, residual blocks with modulation, attention."""
+"""Building blocks of the denoiser: normalisation, embeddings, residual blocks with modulation."""
 
 from __future__ import annotations
-
-import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from casarbi.layers import conv3, sinusoids
-
-NORMS = ("channel", "group", "none")
 
 
 def zeroed(layer: nn.Conv2d) -> nn.Conv2d:
@@ -54,13 +50,6 @@ class ChannelNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape, in channels-last memory."""
         return F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias).permute(0, 3, 1, 2)
-
-
-def make_norm(kind: str, channels: int) -> nn.Module:
-    """One of `NORMS`."""
-    if kind == "group":
-        return nn.GroupNorm(math.gcd(channels, 8), channels)
-    return ChannelNorm(channels) if kind == "channel" else nn.Identity()
 
 
 class Embedding(nn.Module):
@@ -107,40 +96,24 @@ class ResidualBlock(nn.Module):
 
     Args:
         channels: in and out.
-        norm: one of `NORMS`.
         embedding: channels of the embedding, 0 for a block without.
         sft: channels of the feature maps of the spatial feature transform (SFT), 0 for a block without.
         dropout: share of features dropped in training.
     """
 
-    def __init__(self, channels: int, *, norm: str, embedding: int = 0, sft: int = 0, dropout: float = 0.0) -> None:
+    def __init__(self, channels: int, *, embedding: int = 0, sft: int = 0, dropout: float = 0.0) -> None:
         super().__init__()
-        self.norm = make_norm(norm, channels)
+        self.norm = ChannelNorm(channels)
         self.conv1, self.conv2 = conv3(channels, channels), conv3(channels, channels)
         self.dropout = nn.Dropout(dropout)
         self.embed = Modulation(embedding, channels) if embedding else None
         self.sft = Modulation(sft, channels) if sft else None
 
     def forward(self, x: Tensor, embedding: Tensor | None = None, maps: Tensor | None = None) -> Tensor:
-        """Map (B, channels, H, W) to the same shape, given (B, E) and (B, sft, H, W) where it takes them."""
+        """Map (B, channels, H, W) to the same shape, given (B, E) and (B, sft, H, W) if it takes them."""
         h = self.conv1(self.norm(x))
         if self.embed is not None and embedding is not None:
             h = self.embed.modulate(h, F.silu(embedding)[:, :, None, None])
         if self.sft is not None and maps is not None:
             h = self.sft.modulate(h, maps)
         return x + self.conv2(self.dropout(F.silu(h)))
-
-
-class Attention(nn.Module):
-    """Self-attention of all pixels, added to its input; for coarse levels, its cost grows with the area squared."""
-
-    def __init__(self, channels: int, norm: str) -> None:
-        super().__init__()
-        self.norm = make_norm(norm, channels)
-        self.qkv, self.out = nn.Conv2d(channels, 3 * channels, 1), zeroed(nn.Conv2d(channels, channels, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, H, W) to the same shape."""
-        query, key, value = self.qkv(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=2)
-        mixed = F.scaled_dot_product_attention(query, key, value)
-        return x + self.out(mixed.transpose(1, 2).unflatten(2, x.shape[-2:]))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -21,9 +22,7 @@ from casarbi.pictures.resize import resize
 from casarbi.plain import quote
 from casarbi.references import MODELS, Reference
 from casarbi.scales import Size
-
-BASES = ("none", "bicubic", "liif_initial", "liif_stage")
-UPS = ("bicubic", "liif")
+from casarbi.settings import Choices, Option, check_choices
 
 Regressor = Callable[[Tensor, Size], Tensor]
 """A deterministic SR model such as LIIF: images in [-1, 1] and a size to images of that size in [-1, 1]."""
@@ -38,20 +37,24 @@ class ResidualConfig:
             at the cumulative scale; "initial LR image" in the paper points to it) or `liif_stage` (LIIF of u_{i-1}).
         lr_up: Up: `bicubic` or `liif`. With the base made the same way y is zero, and the chain starts from pure noise.
         residual_gain: the factor that gives residuals about unit spread, for which kappa = 2 was tuned.
-        liif: reference of the LIIF where one is needed, such as `liif:mini-face`. The paper's was trained on the same
+        liif: reference of the LIIF if one is needed, such as `liif:mini-face`. The paper's was trained on the same
             data. Weights files hold it, so it names a registered model, and not CasArbi, whose file could name itself.
     """
 
-    residual_base: str = "bicubic"
-    lr_up: str = "bicubic"
+    residual_base: Annotated[
+        str,
+        Choices("none", "bicubic", "liif_initial", "liif_stage"),
+        Option(
+            "none, bicubic, liif_initial or liif_stage, for ablations: the network knows the one it was trained with"
+        ),
+    ] = "bicubic"
+    lr_up: Annotated[str, Choices("bicubic", "liif")] = "bicubic"
     residual_gain: float = 4.0
-    liif: str = ""
+    liif: Annotated[str, Option("weights of the LIIF base, such as mini-face", read="liif:{}".format)] = ""
 
     def __post_init__(self) -> None:
         """Refuse unknown words and a gain that is not positive."""
-        for name, value, known in (("residual_base", self.residual_base, BASES), ("lr_up", self.lr_up, UPS)):
-            if value not in known:
-                raise CasarbiError(f"{name} is {quote(value)}, wanted {', '.join(known)}.")
+        check_choices(self)
         if not 0 < self.residual_gain < float("inf"):
             raise CasarbiError(f"residual_gain={self.residual_gain} must be positive and finite.")
         if self.liif:
@@ -99,7 +102,7 @@ class StageInputs:
         return self.residual(self.up)
 
     def residual(self, image: Tensor) -> Tensor:
-        """Residual image of an image of the stage's size: x_0 where that is the HR image."""
+        """Residual image of an image of the stage's size: x_0, if that is the HR image."""
         return self.gain * (image - self.base)
 
     def compose(self, x0: Tensor, *, clamp: bool = True) -> Tensor:
@@ -124,13 +127,13 @@ def stage_inputs(
         u_prev: (B, 3, h, w) in [-1, 1].
         size: (H, W) of the stage's output.
         scale: s_i, nominal or achieved as `CascadeConfig.scale_input` says.
-        config: how residuals are made.
-        u_0: (B, 3, h0, w0) the original LR images, wanted for residual_base = liif_initial alone.
-        regressor: LIIF, where the configuration asks for it.
+        config: how residual images are made.
+        u_0: (B, 3, h0, w0) the original LR images, needed for residual_base = liif_initial alone.
+        regressor: LIIF, if the configuration asks for it.
         coordinates: (1, 2, H, W), for a crop its place in the whole image; by default the map of a whole image.
 
     Raises:
-        CasarbiError: where u_0 or the regressor is wanted and not given.
+        CasarbiError: if u_0 or the regressor is needed and not given.
     """
     if config.needs_regressor and regressor is None:
         raise CasarbiError(
@@ -155,36 +158,6 @@ def stage_inputs(
         coordinates = coordinate_map(size, device=u_prev.device)
     told = torch.full((len(u_prev),), scale, dtype=torch.float32, device=u_prev.device)
     return StageInputs(u_prev, up, base, coordinates, told, config.residual_gain)
-
-
-def training_item(
-    lr: Tensor,
-    hr: Tensor,
-    scale: float,
-    config: ResidualConfig,
-    *,
-    u_0: Tensor | None = None,
-    regressor: Regressor | None = None,
-    coordinates: Tensor | None = None,
-) -> tuple[Tensor, StageInputs]:
-    """Make the target and the inputs of a batch to train on (Algorithm 1); `inputs.y` is y.
-
-    Args:
-        lr: (B, 3, h, w) in [-1, 1], with its noise augmentation where there is any: base and Up are made of it, as they
-            are made of an imperfect u_{i-1} in inference.
-        hr: (B, 3, H, W) in [-1, 1].
-        scale: s_i of the batch.
-        config: how residuals are made.
-        u_0: as in `stage_inputs`.
-        regressor: as in `stage_inputs`.
-        coordinates: as in `stage_inputs`.
-
-    Returns:
-        x_0 (B, 3, H, W) and the inputs, whose `y` completes Eq. 1.
-    """
-    size = (hr.shape[-2], hr.shape[-1])
-    inputs = stage_inputs(lr, size, scale, config, u_0=u_0, regressor=regressor, coordinates=coordinates)
-    return inputs.residual(hr), inputs
 
 
 def coordinate_map(

@@ -139,14 +139,14 @@ def matlab_taps(n: int, length: int, factor: float) -> tuple[np.ndarray, np.ndar
     centre = np.arange(1, length + 1) / factor + (1 - 1 / factor) / 2
     first = np.floor(centre - 2 * stretch)
     taps = first + np.arange(math.ceil(4 * stretch) + 2)[:, None]
-    weights = _kernel((centre - taps) / stretch)
+    weights = keys_cubic((centre - taps) / stretch)
     weights /= weights.sum(axis=0)
     mirror = np.concatenate([np.arange(n), np.arange(n)[::-1]])
     return mirror[(taps.astype(np.int64) - 1) % (2 * n)], weights
 
 
-def _kernel(x: np.ndarray) -> np.ndarray:
-    """Keys' cubic with a = -0.5 (kappa in docs/liif.md §6)."""
+def keys_cubic(x: np.ndarray) -> np.ndarray:
+    """Keys' cubic with a = -0.5 at distances in pixels, of either sign (kappa in docs/liif.md §6)."""
     x = np.abs(x)
     inner = 1.5 * x**3 - 2.5 * x**2 + 1
     outer = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
