@@ -24,6 +24,10 @@ class Stage:
     scale: float
     size: Size
 
+    def achieved(self, before: Size) -> float:
+        """The ratio of sides from the stage's input to its output, whose sizes are rounded."""
+        return (self.size[0] * self.size[1] / (before[0] * before[1])) ** 0.5
+
 
 def stage_sizes(base: Size, scale: float, strategy: str = "rl", s_fix: float = 2.0) -> list[Size]:
     """Sizes after each stage towards `base` times `scale`: the cumulative factor times the base, rounded once.

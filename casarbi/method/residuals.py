@@ -23,6 +23,8 @@ from casarbi.plain import quote
 from casarbi.references import MODELS, Reference
 from casarbi.scales import Size
 from casarbi.settings import Choices, Option, check_choices
+from casarbi.signed import from_signed, to_signed
+from casarbi.sr import SRModel
 
 Regressor = Callable[[Tensor, Size], Tensor]
 """A deterministic SR model such as LIIF: images in [-1, 1] and a size to images of that size in [-1, 1]."""
@@ -119,7 +121,6 @@ def stage_inputs(
     *,
     u_0: Tensor | None = None,
     regressor: Regressor | None = None,
-    coordinates: Tensor | None = None,
 ) -> StageInputs:
     """Make the inputs of a stage, the same way in training and inference.
 
@@ -130,7 +131,6 @@ def stage_inputs(
         config: how residual images are made.
         u_0: (B, 3, h0, w0) the original LR images, needed for residual_base = liif_initial alone.
         regressor: LIIF, if the configuration asks for it.
-        coordinates: (1, 2, H, W), for a crop its place in the whole image; by default the map of a whole image.
 
     Raises:
         CasarbiError: if u_0 or the regressor is needed and not given.
@@ -154,31 +154,28 @@ def stage_inputs(
     else:
         same = config.residual_base.startswith("liif") == (config.lr_up == "liif")
         base = up if same else enlarge(config.residual_base)
-    if coordinates is None:
-        coordinates = coordinate_map(size, device=u_prev.device)
+    coordinates = coordinate_map(size, u_prev.device)
     told = torch.full((len(u_prev),), scale, dtype=torch.float32, device=u_prev.device)
     return StageInputs(u_prev, up, base, coordinates, told, config.residual_gain)
 
 
-def coordinate_map(
-    size: Size, corner: Size = (0, 0), whole: Size | None = None, device: torch.device | str | None = None
-) -> Tensor:
-    """Coordinate map c: where the pixels of a window lie in their image, whose edges are at -1 and 1.
+def coordinate_map(size: Size, device: torch.device | str | None = None) -> Tensor:
+    """Coordinate map c: where the pixels of an image of some size lie, its edges being at -1 and 1.
 
-    Pixel centres as in LIIF, which the paper does not say. A training patch gives its corner and the size of the image
-    it was cut from, so that the network sees the coordinates it will meet on whole images.
-
-    Args:
-        size: (H, W) of the window.
-        corner: (row, column) of its first pixel.
-        whole: (height, width) of the image, by default the window itself.
-        device: where the map is made.
+    Pixel centres as in LIIF, which the paper does not say.
 
     Returns:
         (1, 2, H, W) float32, y then x.
     """
-    axes = [
-        (torch.arange(start, start + n, dtype=torch.float32, device=device) * 2 + 1) / total - 1
-        for n, start, total in zip(size, corner, whole or size, strict=True)
-    ]
+    axes = [(torch.arange(n, dtype=torch.float32, device=device) * 2 + 1) / n - 1 for n in size]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"))[None]
+
+
+def as_regressor(model: SRModel) -> Regressor:
+    """An SR model as a map of images in [-1, 1]; it runs in float32 whatever the training around it."""
+
+    def enlarge(images: Tensor, size: Size) -> Tensor:
+        with torch.autocast(images.device.type, enabled=False):
+            return to_signed(model.upscale(from_signed(images.float()), size, [0] * len(images)))
+
+    return enlarge

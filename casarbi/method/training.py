@@ -15,18 +15,18 @@ from torch import Tensor
 
 from casarbi.checkpoints import weights_header
 from casarbi.errors import CasarbiError
-from casarbi.method.cascade import CascadeConfig, draw_stage
 from casarbi.method.config import METHOD, CasArbiConfig, save_weights
 from casarbi.method.costs import cascade_cost
-from casarbi.method.diffusion import add_noise, scale_input
+from casarbi.method.diffusion import scale_input, shift
 from casarbi.method.model import BASE_KEY, CasArbi
 from casarbi.method.network import Denoiser
-from casarbi.method.residuals import Regressor, training_item
+from casarbi.method.residuals import as_regressor, stage_inputs
+from casarbi.method.strategies import CascadeConfig
 from casarbi.pictures.pixels import from_uint8
 from casarbi.pictures.resize import resize
 from casarbi.scales import Size
 from casarbi.settings import build
-from casarbi.signed import from_signed, to_signed
+from casarbi.signed import to_signed
 from casarbi.sr import create_model
 from casarbi.training.augmentation import NoiseAugmentation
 from casarbi.training.crops import random_patch
@@ -44,7 +44,7 @@ class ItemSettings:
         whole: items are whole pictures (faces); else square patches.
         noise: reading of the noise augmentation, see `NoiseAugmentation`.
         noise_amount: its steps, or deviation.
-        noise_drawn: draw the amount for each image.
+        noise_drawn: draw the amount per image.
         validation_scales: the contact sheet shows the last one.
         validation_batches: batches of the validation loss, always the same ones.
     """
@@ -60,14 +60,14 @@ class ItemSettings:
 
 @dataclass(frozen=True)
 class StageRecipe(Recipe):
-    """One stage of the cascade a batch: its input made from the HR picture, not from the stage before."""
+    """One stage of the cascade per batch: its input made from the HR picture, not from the stage before."""
 
     items: ItemSettings
     cascade: CascadeConfig
 
     def draw(self, rng: np.random.Generator) -> tuple[Size, Size, float]:
         """Sizes of the stage's input and output, and the factor that the network is told (Eq. 7)."""
-        stage = draw_stage(self.cascade, torch.Generator().manual_seed(int(rng.integers(2**63))))
+        stage = self.cascade.draw(torch.Generator().manual_seed(int(rng.integers(2**63))))
         small, large = stage.sizes((self.items.lr_side, self.items.lr_side))
         achieved = self.cascade.scale_input == "achieved"
         return small, large, (large[0] / small[0] if achieved else stage.scale)
@@ -111,33 +111,26 @@ class CasArbiTask(Task[Denoiser]):
         return {"loss": self._loss(self.network, batch, generator, self.noise)}
 
     def _loss(self, network: Denoiser, batch: Batch, generator: torch.Generator, noise: NoiseAugmentation) -> Tensor:
+        """One step of Algorithm 1 but for the update of the weights, which the trainer makes."""
         residual, process = self.config.residual, self.config.process
-        lr = noise.apply(from_uint8(batch["lr"]), generator, self.chain)
-        first = to_signed(from_uint8(batch["first"])) if residual.residual_base == "liif_initial" else None
-        x0, inputs = training_item(
-            to_signed(lr),
-            to_signed(from_uint8(batch["hr"])),
-            float(batch["scale"][0]),
-            residual,
-            u_0=first,
-            regressor=self._regressor(lr.device),
-        )
-        t = torch.randint(1, process.T + 1, (len(x0),), generator=generator, device=x0.device)
-        eps = torch.randn(x0.shape, generator=generator, device=x0.device)
-        x_t = add_noise(x0, inputs.y, t, eps, process)
+        # An HR image, the input and output of one of its stages, and s_i from Eq. 7: `StageRecipe` made them.
+        hr, s_i = to_signed(from_uint8(batch["hr"])), float(batch["scale"][0])
+        u_0 = to_signed(from_uint8(batch["first"])) if residual.residual_base == "liif_initial" else None
+
+        # Noise augmentation (§IV-B): in inference u_{i-1} is imperfect. Base and Up are made of the noisy image too.
+        u_prev = to_signed(noise.apply(from_uint8(batch["lr"]), generator, self.chain))
+        regressor = as_regressor(self.liif.to(str(hr.device))) if self.liif else None
+        inputs = stage_inputs(u_prev, (hr.shape[-2], hr.shape[-1]), s_i, residual, u_0=u_0, regressor=regressor)
+
+        # x_0 and y are residual images (§III-A); x_t ~ q(x_t | x_0, y) at a uniform t (Eq. 1).
+        x_0 = inputs.residual(hr)
+        t = torch.randint(1, process.T + 1, (len(x_0),), generator=generator, device=x_0.device)
+        eps = torch.randn(x_0.shape, generator=generator, device=x_0.device)
+        x_t = shift(x_0, inputs.y, t, eps, process)
+
+        # L = E || f_θ(x_t, y, t, s_i, c) - x_0 ||_1 (Eq. 10)
         predicted = network(scale_input(x_t, t, process), t, network.encode(inputs))
-        return (predicted.float() - x0).abs().mean()
-
-    def _regressor(self, device: torch.device) -> Regressor | None:
-        if self.liif is None:
-            return None
-        liif = self.liif.to(str(device))
-
-        def enlarge(images: Tensor, size: Size) -> Tensor:
-            with torch.autocast(device.type, enabled=False):
-                return to_signed(liif.upscale(from_signed(images.float()), size, [0] * len(images)))
-
-        return enlarge
+        return (predicted.float() - x_0).abs().mean()
 
     def costs(self) -> dict[str, str]:
         """Parameters, and FLOPs of every stage."""
@@ -180,5 +173,5 @@ def casarbi_task(settings: Mapping[str, Any]) -> CasArbiTask:
     config = build(CasArbiConfig, tables, "the preset", ("settings",))
     check_scales(items.validation_scales)
     if items.lr_side < 1 or items.validation_batches < 1:
-        raise CasarbiError("[settings.items] wants lr_side and validation_batches of at least 1.")
+        raise CasarbiError("[settings.items] lr_side and validation_batches must be at least 1.")
     return CasArbiTask(items, config)

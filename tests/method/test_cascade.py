@@ -6,14 +6,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from casarbi.errors import CasarbiError
-from casarbi.method.cascade import (
-    CascadeConfig,
-    draw_stage,
-    plan_stages,
-    stage_count,
-    stage_factors,
-    stage_sizes,
-)
+from casarbi.method.cascade import plan_stages, stage_sizes
+from casarbi.method.strategies import CascadeConfig, stage_count, stage_factors
 
 # docs/method.md §5: base 16, s_fix 2; scale, then sides under remainder-last, remainder-first, uniform.
 WORKED = [
@@ -111,7 +105,7 @@ def test_a_target_of_another_shape_grows_evenly():
 def draws(strategy, p, n=4000):
     config = CascadeConfig(strategy=strategy, p=p)
     generator = torch.Generator().manual_seed(0)
-    return [draw_stage(config, generator) for _ in range(n)]
+    return [config.draw(generator) for _ in range(n)]
 
 
 def test_mixed_scales_of_eq_7():
@@ -143,7 +137,7 @@ def test_uniform_and_single_draw_what_inference_meets():
 @pytest.mark.parametrize("strategy", ["rl", "rf", "us", "single"])
 def test_no_drawn_stage_ends_beyond_the_largest_scale(strategy, max_scale):
     config, generator = CascadeConfig(strategy=strategy, max_scale=max_scale), torch.Generator().manual_seed(0)
-    stages = [draw_stage(config, generator) for _ in range(500)]
+    stages = [config.draw(generator) for _ in range(500)]
     reached = max(stage.before * stage.scale for stage in stages)
     assert 0.97 * max_scale < reached <= max_scale + 1e-9 and all(1 < stage.scale <= max_scale for stage in stages)
 
@@ -158,9 +152,9 @@ def test_drawn_stages_enlarge(strategy):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"strategy": "rlf"}, "no cascade strategy 'rlf': did you mean r[lf]"),
+        ({"strategy": "rlf"}, "strategy = 'rlf' is unknown: did you mean r[lf]"),
         ({"s_fix": 1.0}, "s_fix=1.0 must be"),
-        ({"scale_input": "both"}, "nominal or achieved"),
+        ({"scale_input": "both"}, "scale_input = 'both' is unknown: known: achieved, nominal"),
         ({"p": 1.5}, "p=1.5"),
     ],
 )

@@ -6,10 +6,10 @@ from test_network import TINY, denoiser
 
 from casarbi.checkpoints import write_checkpoint
 from casarbi.errors import CasarbiError
-from casarbi.method.cascade import CascadeConfig
 from casarbi.method.config import CasArbiConfig, SamplingConfig, load_weights, save_weights
 from casarbi.method.diffusion import ShiftConfig
 from casarbi.method.guidance import GuidanceConfig
+from casarbi.method.strategies import CascadeConfig
 from casarbi.settings import build
 
 CONFIG = CasArbiConfig(
@@ -35,6 +35,15 @@ def test_what_is_not_given_has_its_default():
     assert config == CasArbiConfig(process=ShiftConfig(kappa=1.0), guidance=GuidanceConfig(gamma=(1.0,)))
 
 
+def test_a_header_of_an_older_file_is_read():
+    """Shipped files hold settings of variants that are gone, each with the value that is left."""
+    old = {
+        "network": {"embed_unet": False, "norm": "channel", "attention": []},
+        "process": {"input_scaling": "unit_variance"},
+    }
+    assert build(CasArbiConfig, old, "here") == CasArbiConfig()
+
+
 def test_whole_numbers_may_be_written_as_decimals():
     """As 1e1 is in a TOML file."""
     config = build(CasArbiConfig, {"process": {"T": 1e1}, "sampling": {"steps": 4.0}}, "here")
@@ -49,12 +58,19 @@ def test_whole_numbers_may_be_written_as_decimals():
         ({"process": 3}, "here: process = 3 is not a table"),
         ({"process": {"kappa": "2"}}, r"here: \[process\] kappa = '2' is not a number"),
         ({"process": {"T": 4.5}}, "T = 4.5 is not a whole number"),
-        ({"network": {"embed_unet": 1}}, "embed_unet = 1 is not true or false"),
+        (
+            {"network": {"embed_unet": True}},
+            r"\[network\] embed_unet = True is no longer supported: only False is left",
+        ),
         ({"network": {"levels": [1, 1.5]}}, "levels = 1.5 is not a whole number"),
         ({"sampling": {"steps": "all"}}, "steps = 'all' is not a whole number"),
         ({"guidance": {"gamma": 0.5}}, "gamma = 0.5 is not a list"),
         ({"cascade": {"strategy": "ll"}}, r"here: \[cascade\].* 'll'"),
         ({"sampling": {"precision": "float16"}}, "'float16'.*float32"),
+        ({"network": {"norm": "group"}}, "norm = 'group' is no longer supported: only 'channel' is left"),
+        ({"network": {"attention": [2]}}, r"attention = \[2\] is no longer supported: only \[\] is left"),
+        ({"network": {"coordinates": "concat"}}, "coordinates = 'concat' is unknown: known: adapter, none"),
+        ({"process": {"input_scaling": "pixel"}}, "input_scaling = 'pixel' is no longer supported"),
         ([], r"here = \[\] is not a table"),
     ],
 )

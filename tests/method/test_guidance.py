@@ -3,7 +3,8 @@ import torch
 from scenes import scene
 
 from casarbi.errors import CasarbiError
-from casarbi.method.guidance import GuidanceConfig, consistency_gradient, consistency_step
+from casarbi.method.guidance import GuidanceConfig, consistency_gradient, consistency_step, guide
+from casarbi.method.residuals import ResidualConfig, stage_inputs
 from casarbi.pictures.resize import resize
 
 
@@ -87,3 +88,19 @@ def test_strength_by_stage():
 def test_impossible_guidance_is_refused(changes):
     with pytest.raises(CasarbiError):
         GuidanceConfig(**changes)
+
+
+@pytest.mark.parametrize("clamp", [True, False])
+def test_a_guided_prediction_is_the_residual_of_the_guided_image(clamp):
+    inputs = stage_inputs(torch.rand(1, 3, 4, 4) * 2 - 1, (8, 8), 2.0, ResidualConfig(residual_gain=2.0))
+    x0 = torch.full((1, 3, 8, 8), 3.0)
+    image = inputs.compose(x0, clamp=clamp)
+    guided = consistency_step(image, inputs.u_prev, 0.5)
+    expected = inputs.residual(guided.clamp(-1, 1) if clamp else guided)
+    assert torch.equal(guide(x0, inputs, inputs.u_prev, 0.5, clamp=clamp), expected)
+
+
+def test_without_guidance_and_clamping_a_prediction_is_kept_to_the_bit():
+    inputs = stage_inputs(torch.rand(1, 3, 4, 4), (8, 8), 2.0, ResidualConfig())
+    x0 = torch.rand(1, 3, 8, 8)
+    assert guide(x0, inputs, inputs.u_prev, 0.0, clamp=False) is x0

@@ -106,8 +106,8 @@ def test_the_file_says_which_liif_base_it_was_trained_on(tmp_path):
     [
         ({"items": {"noise": "resshift_steps", "noise_amount": 3}}, "the chain has 2 steps"),
         ({"items": {"lrside": 8}}, "did you mean lr_side"),
-        ({"process": {"kapa": 2.0}}, "process.kapa"),
-        ({"itms": {}}, "itms"),
+        ({"process": {"kapa": 2.0}}, "\\[settings.process\\] has no setting 'kapa'"),
+        ({"itms": {}}, "has no setting 'itms'"),
     ],
 )
 def test_mistakes_in_settings_are_named(change, words):

@@ -8,10 +8,11 @@ from test_config import CONFIG
 from test_network import denoiser
 
 from casarbi.errors import CasarbiError
+from casarbi.method import sampler
 from casarbi.method.config import SamplingConfig, save_weights
 from casarbi.method.diffusion import ShiftConfig
 from casarbi.method.guidance import GuidanceConfig
-from casarbi.method.model import CasArbi, casarbi
+from casarbi.method.model import CasArbi, base_warning, casarbi
 from casarbi.method.residuals import ResidualConfig
 from casarbi.method.tiling import TileConfig
 from casarbi.pictures.resize import resize
@@ -66,8 +67,8 @@ def test_many_sizes_equal_each_alone(lr, strategy):
 
 def test_many_sizes_share_the_stages_they_have_in_common(lr, monkeypatch):
     ours, ran = model(), []
-    stage = CasArbi._stage
-    monkeypatch.setattr(CasArbi, "_stage", lambda self, *args: ran.append(args[2].size) or stage(self, *args))
+    inputs = sampler.stage_inputs
+    monkeypatch.setattr(sampler, "stage_inputs", lambda u, size, *a, **k: ran.append(size) or inputs(u, size, *a, **k))
     ours.upscale_many(lr[:1], SIZES, [0])
     assert ran == [(20, 16), (40, 32), (53, 42), (70, 56), (80, 64), (107, 86)]
 
@@ -177,10 +178,10 @@ def test_liif_bases(lr, residual):
     made = ours.upscale(lr, (40, 32), [1, 2, 3])
     assert made.mean() < model().upscale(lr, (40, 32), [1, 2, 3]).mean()
     assert ours.identity["liif"] == {"method": "dim"} and ours.info.parameters == model().info.parameters + 7
-    assert not ours.info.warning
     for identity, warned in ((Dim().identity, False), ({"method": "dimmer"}, True)):
-        ours.header = {"liif": json.dumps(identity)}
-        assert ("not the one that it was trained on" in ours.info.warning) == warned
+        warning = base_warning({"liif": json.dumps(identity)}, Dim())
+        assert ("not the one that it was trained on" in warning) == warned
+    assert not base_warning({}, Dim()) and not base_warning({"liif": "{}"}, None)
     with pytest.raises(CasarbiError, match="needs a base model"):
         CasArbi(denoiser(), config)
 
@@ -188,7 +189,7 @@ def test_liif_bases(lr, residual):
 def test_reference_options_change_what_they_name(weights):
     plain = create_model(f"casarbi:{weights}")
     assert plain.config == CONFIG and plain.info.licence == "MIT" and plain.info.trained_scales == (1.0, 4.0)
-    assert plain.info.stochastic and plain.sha256 in plain.info.weights
+    assert plain.info.stochastic and plain.weights.sha256 in plain.info.weights
     options = "schedule=rf&scg=0&gamma=0.5,1&steps=1&residual_base=none&tile=64&overlap=8&precision=bfloat16&clamp=last"
     changed = create_model(f"casarbi:{weights}?{options}")
     identity = changed.identity
@@ -208,11 +209,11 @@ def test_identity_is_the_content_of_the_weights(weights, tmp_path):
 @pytest.mark.parametrize(
     ("option", "words"),
     [
-        ("schedule=lr", "no cascade strategy 'lr'"),
-        ("scg=next", "scg is 'next', wanted previous"),
-        ("gamma=much", "gamma=much is not a number"),
+        ("schedule=lr", "schedule = 'lr' is unknown: did you mean r[lf]"),
+        ("scg=next", "scg = 'next' is unknown: known: initial, none, previous"),
+        ("gamma=much", "gamma = 'much' is not a number"),
         ("steps=9", "steps=9 must be from 1 to the 3"),
-        ("precision=half", "wanted float32 or bfloat16"),
+        ("precision=half", "precision = 'half' is unknown: known: bfloat16, float32"),
         ("tile=4", "tile=4 must be"),
         ("kappa=1", "no option 'kappa'"),
     ],
@@ -220,6 +221,13 @@ def test_identity_is_the_content_of_the_weights(weights, tmp_path):
 def test_wrong_options_are_refused(weights, option, words):
     with pytest.raises(CasarbiError, match=words):
         create_model(f"casarbi:{weights}?{option}")
+
+
+def test_options_from_python_are_those_of_references(weights):
+    by_name = casarbi(str(weights), schedule="rf", gamma=(1.0,), steps=2)
+    assert by_name.identity == create_model(f"casarbi:{weights}?schedule=rf&gamma=1&steps=2").identity
+    with pytest.raises(CasarbiError, match="no option 'stepz': did you mean steps"):
+        casarbi(str(weights), stepz=2)
 
 
 def test_unknown_weights_are_refused():

@@ -3,7 +3,7 @@ import torch
 from scenes import scene
 
 from casarbi.errors import CasarbiError
-from casarbi.method.residuals import BASES, UPS, ResidualConfig, coordinate_map, stage_inputs, training_item
+from casarbi.method.residuals import ResidualConfig, coordinate_map, stage_inputs
 from casarbi.pictures.resize import resize
 from casarbi.signed import from_signed, to_signed
 
@@ -18,12 +18,13 @@ def lr():
     return to_signed(torch.stack([scene(9, 12, seed) for seed in (0, 1)]))
 
 
-@pytest.mark.parametrize("residual_base", BASES)
-@pytest.mark.parametrize("lr_up", UPS)
+@pytest.mark.parametrize("residual_base", ["none", "bicubic", "liif_initial", "liif_stage"])
+@pytest.mark.parametrize("lr_up", ["bicubic", "liif"])
 def test_chain_ends_on_the_image_whatever_the_residual(residual_base, lr_up, lr):
     hr = to_signed(torch.stack([scene(18, 22, seed) for seed in (0, 1)]))
     config = ResidualConfig(residual_base, lr_up, residual_gain=4.0)
-    x0, inputs = training_item(lr, hr, 2.0, config, u_0=lr[..., ::2, ::2], regressor=darker)
+    inputs = stage_inputs(lr, (18, 22), 2.0, config, u_0=lr[..., ::2, ::2], regressor=darker)
+    x0 = inputs.residual(hr)
     torch.testing.assert_close(inputs.compose(x0), hr)
     # e_0 = gain · (Up - HR), whatever the base (docs/method.md §3).
     up = darker(lr, (18, 22)) if lr_up == "liif" else resize(lr, (18, 22))
@@ -57,7 +58,6 @@ def test_the_image_is_clamped_and_never_the_residual(lr):
 def test_coordinates_are_pixel_centres():
     whole = coordinate_map((4, 2))
     assert whole[0, 0, :, 0].tolist() == [-0.75, -0.25, 0.25, 0.75] and whole[0, 1, 0].tolist() == [-0.5, 0.5]
-    assert torch.equal(coordinate_map((2, 1), (1, 1), (4, 2)), whole[..., 1:3, 1:])
 
 
 def test_scale_and_range(lr):
