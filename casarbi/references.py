@@ -37,7 +37,7 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """Take a reference apart; raises CasarbiError where it is empty or an option lacks its value."""
+        """Take a reference apart; raises CasarbiError if it is empty or an option lacks its value."""
         head, _, query = text.strip().partition("?")
         name, colon, target = head.partition(":")
         if not name:
@@ -62,7 +62,7 @@ def _entries(group: str) -> dict[str, EntryPoint]:
 
 
 class Registry:
-    """Factories of one kind, found through an entry-point group or, where a person typed it, as `module:factory`.
+    """Factories of one kind, found through an entry-point group or, if a person typed it, as `module:factory`.
 
     A factory's first positional parameter takes the reference's target, its keyword-only parameters the options,
     converted to their annotated type (int, float, bool or str).
@@ -85,7 +85,7 @@ class Registry:
             CasarbiError: naming the file, and what to do for code of one's own.
         """
         if not isinstance(text, str):
-            raise CasarbiError(f"{path} has {quote(text)} where the name of a {self.kind} is expected, as a text.")
+            raise CasarbiError(f"{path} has {quote(text)}, expected the name of a {self.kind} as a text.")
         name = Reference.parse(text).name
         if name not in self.names():
             raise CasarbiError(
@@ -102,7 +102,7 @@ class Registry:
             attribute, colon, target = ref.target.partition(":")
             module = importlib.import_module(ref.name)
             if not hasattr(module, attribute):
-                raise CasarbiError(f"Module {ref.name} has no '{attribute}', wanted by '{ref.text}'.")
+                raise CasarbiError(f"Module {ref.name} has no '{attribute}', which '{ref.text}' names.")
             rest = Reference(ref.text, f"{ref.name}:{attribute}", target if colon else None, ref.options)
             return getattr(module, attribute), rest
         raise CasarbiError(f"There is no {self.kind} '{ref.name}': {near_names(ref.name, self.names())}")
@@ -111,7 +111,7 @@ class Registry:
         """Build what a reference names.
 
         Raises:
-            CasarbiError: on an unknown name, option or value, and where a plug-in breaks while it is opened, in
+            CasarbiError: on an unknown name, option or value, and if a plug-in breaks while it is opened, in
                 whatever way; the exception it raised is the cause.
         """
         try:

@@ -78,14 +78,14 @@ def load_weights(path: Path) -> tuple[Denoiser, CasArbiConfig, Checkpoint]:
     """Read weights that `save_weights` wrote, strictly: every tensor fits and is finite, every setting is known.
 
     Raises:
-        CasarbiError: where the file is missing, damaged, or not of CasArbi.
+        CasarbiError: if the file is missing, damaged, or not of CasArbi.
     """
     checkpoint = read_checkpoint(path)
     header = checkpoint.metadata
     if header.get("method") != METHOD or "config" not in header:
         raise CasarbiError(
             f"{path} holds no CasArbi weights: its header has the method {quote(header.get('method'))} and "
-            f"{'a' if 'config' in header else 'no'} config; wanted a file that casarbi train wrote."
+            f"{'a' if 'config' in header else 'no'} config; expected a file that casarbi train wrote."
         )
     config = build(CasArbiConfig, read_config(checkpoint), str(path))
     network = load_new(lambda: Denoiser(config.network), find_state(checkpoint.content, path).tensors, path)
