@@ -52,7 +52,7 @@ def _scales(facts: ModelInfo | None) -> str:
 @click.command()
 @click.argument("reference", metavar="[REF]", required=False, shell_complete=complete_model)
 def info(reference: str | None) -> None:
-    """Say what a model is: weights, trained scales, licence, and what decides its output.
+    """Say what a model is: weights, trained scales, licence, what decides its output, and its options.
 
     Without REF the names of all methods are listed (`casarbi models` says more of each); for a weights file, its header
     is printed: settings, training data, curve, metrics and the command that trained it.
@@ -83,8 +83,8 @@ def info(reference: str | None) -> None:
     lines = _known_facts(known) if known else {}
     if not known or not (known.is_pattern or known.missing):
         lines = _facts(reference) | lines
-    for name, value in {"model": reference, **lines}.items():
-        say(console, f"{name:<15}{value}")
+    for name, value in {"model": reference, **lines, **_options(reference)}.items():
+        say(console, f"{name:<14} {value}")
 
 
 def _facts(reference: str) -> dict[str, str]:
@@ -104,6 +104,19 @@ def _facts(reference: str) -> dict[str, str]:
         "identity": json.dumps(model.identity, ensure_ascii=False, sort_keys=True),
     }
     return lines | ({"warning": facts.warning} if facts.warning else {})
+
+
+def _options(reference: str) -> dict[str, str]:
+    """What may stand after the reference's question mark, and what it does."""
+    from casarbi.references import MODELS, Reference, options_of_factory
+    from casarbi.settings import WORDS
+
+    factory, _ = MODELS.factory(Reference.parse(reference))
+    lines = {}
+    for name, kind in options_of_factory(factory).items():
+        about = kind.option.help if kind.option else WORDS.get(kind.type, "")
+        lines[f"?{name}="] = f"{' | '.join(kind.choices)}: {about}" if kind.choices else about
+    return lines
 
 
 def _known_facts(known: KnownModel) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 import inspect
 from collections.abc import Callable
@@ -160,11 +159,6 @@ def call_factory(factory: Callable[..., Any], ref: Reference) -> Any:
     place = Place(quote(ref.text, limit=200))
     options = read_values(ref.options, options_of_factory(factory), place, as_text=True, noun="option")
     return factory(*([ref.target] if ref.target else []), **options)
-
-
-def with_options(config: Any, **options: Any) -> Any:
-    """The dataclass with those options that were given: None stands for one that was not."""
-    return dataclasses.replace(config, **{name: value for name, value in options.items() if value is not None})
 
 
 def _is_importable(module: str) -> bool:

@@ -148,9 +148,3 @@ def check_seeds(seeds: Sequence[int], lr: Tensor) -> None:
     """Raise CasarbiError unless there is one seed per image of a batch."""
     if len(seeds) != len(lr):
         raise CasarbiError(f"There are {len(seeds)} seeds for {len(lr)} images: expected one per image.")
-
-
-def one_an_image(seeds: Sequence[int], lr: Tensor) -> Sequence[int]:
-    """The seeds, checked as `check_seeds` does."""
-    check_seeds(seeds, lr)
-    return seeds

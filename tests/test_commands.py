@@ -46,6 +46,13 @@ def test_info_of_shipped_weights_says_how_they_were_made():
     assert "trained by     casarbi train mini-liif-face" in done.output
 
 
+def test_info_lists_the_options_with_their_words_and_help():
+    lines = run("info", "casarbi").output.splitlines()
+    assert "?schedule=     rl | rf | us | single: how the scale is cut: remainder last (Eq. 6" in "\n".join(lines)
+    assert "?steps=        steps of the chain in each stage, at most the T that were trained" in lines
+    assert not any(line.startswith("?width") for line in lines)
+
+
 def test_weights_that_are_not_here_are_listed_with_the_way_to_them(monkeypatch, tmp_path):
     monkeypatch.setenv("CASARBI_HOME", str(tmp_path))
     done = run("info", "liif:edsr-baseline-div2k")

@@ -29,12 +29,12 @@ class SamplingConfig:
     steps: Annotated[int | None, Option("steps of the chain in each stage, at most the T that were trained")] = None
     # The paper does not say. Clamping every step keeps a wrong early prediction from being carried on.
     clamp: Annotated[
-        str, Choices("steps", "last"), Option("the composed image is clamped at all steps (steps) or at the last alone")
+        str, Choices("steps", "last"), Option("whether the composed image is clamped at all steps or at the last alone")
     ] = "steps"
     precision: Annotated[
         str,
         Choices("float32", "bfloat16"),
-        Option("type of the network's weights and features, float32 or bfloat16; the chain is always float32"),
+        Option("type of the network's weights and features; the chain is always float32"),
     ] = "float32"
 
     def __post_init__(self) -> None:

@@ -39,8 +39,7 @@ class GuidanceConfig:
         str,
         Choices(*REFERENCES),
         Option(
-            "reference of the self-consistency guidance: "
-            + "; ".join(f"{name}: {about}" for name, about in REFERENCES.items()),
+            "reference of the self-consistency guidance: " + "; ".join(REFERENCES.values()),
             read=lambda word: "none" if word == "0" else word,
         ),
     ] = "previous"

@@ -46,9 +46,7 @@ class ResidualConfig:
     residual_base: Annotated[
         str,
         Choices("none", "bicubic", "liif_initial", "liif_stage"),
-        Option(
-            "none, bicubic, liif_initial or liif_stage, for ablations: the network knows the one it was trained with"
-        ),
+        Option("base of the residual images, for ablations: the network knows the one it was trained with"),
     ] = "bicubic"
     lr_up: Annotated[str, Choices("bicubic", "liif")] = "bicubic"
     residual_gain: float = 4.0

@@ -137,7 +137,7 @@ class CascadeConfig:
     strategy: Annotated[
         str,
         Choices(*STRATEGIES),
-        Option("; ".join(f"{name}: {s.about}" for name, s in STRATEGIES.items()), name="schedule"),
+        Option("how the scale is cut: " + "; ".join(s.about for s in STRATEGIES.values()), name="schedule"),
     ] = "rl"
     s_fix: Annotated[float, Option("the fixed factor of the stages; 2 in the paper")] = 2.0
     p: float = 0.5

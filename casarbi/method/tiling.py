@@ -56,7 +56,7 @@ def resize_rows(n: int, length: int, window: Span) -> tuple[Span, Tensor]:
     low = max(0, int(centres[0] - 2 * stretch))
     high = min(n, int(centres[-1] + 2 * stretch) + 1)
     pixels = torch.arange(low, high, dtype=torch.float64) + 0.5
-    weights = torch.from_numpy(keys_cubic(((pixels - centres[:, None]) / stretch).numpy()))
+    weights = keys_cubic((pixels - centres[:, None]) / stretch)
     return (low, high), (weights / weights.sum(dim=1, keepdim=True)).float()
 
 

@@ -8,6 +8,7 @@ with a = -0.5 and widen it when they shrink, so that nothing aliases. Never resa
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ from torch.nn.functional import interpolate
 
 from casarbi.errors import CasarbiError
 from casarbi.scales import Size
+
+Values = TypeVar("Values", np.ndarray, Tensor)
 
 
 def resize(images: Tensor, size: Size) -> Tensor:
@@ -145,12 +148,15 @@ def matlab_taps(n: int, length: int, factor: float) -> tuple[np.ndarray, np.ndar
     return mirror[(taps.astype(np.int64) - 1) % (2 * n)], weights
 
 
-def keys_cubic(x: np.ndarray) -> np.ndarray:
-    """Keys' cubic with a = -0.5 at distances in pixels, of either sign (kappa in docs/liif.md §6)."""
-    x = np.abs(x)
+def keys_cubic(x: Values) -> Values:
+    """Keys' cubic with a = -0.5 at distances in pixels, of either sign (kappa in docs/liif.md §6).
+
+    It takes arrays and tensors as they are: their cubes differ in the last bit.
+    """
+    x = abs(x)
     inner = 1.5 * x**3 - 2.5 * x**2 + 1
     outer = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
-    return np.where(x <= 1, inner, np.where(x <= 2, outer, 0.0))
+    return (x <= 1) * inner + ((x > 1) & (x <= 2)) * outer
 
 
 def _check(images: Tensor, size: Size) -> None:

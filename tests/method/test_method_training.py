@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from training_runs import learn
 
 from baselines.liif.training import liif_task
+from casarbi.checkpoints import read_checkpoint
 from casarbi.errors import CasarbiError
 from casarbi.method.costs import stage_cost
 from casarbi.method.model import casarbi
@@ -84,7 +85,7 @@ def test_training_lowers_the_validation_loss_and_the_file_is_a_model(tmp_path):
     task.save(path, task.network, {"training": "{}"})
     model = casarbi(str(path))
     assert model.upscale(torch.rand(1, 3, 8, 8), (24, 24), [0]).shape == (1, 3, 24, 24)
-    assert model.config.process.T == 2 and model.header["training"] == "{}"
+    assert model.config.process.T == 2 and read_checkpoint(path).metadata["training"] == "{}"
 
 
 def test_the_file_says_which_liif_base_it_was_trained_on(tmp_path):

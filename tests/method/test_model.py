@@ -210,7 +210,7 @@ def test_identity_is_the_content_of_the_weights(weights, tmp_path):
     ("option", "words"),
     [
         ("schedule=lr", "schedule = 'lr' is unknown: did you mean r[lf]"),
-        ("scg=next", "scg = 'next' is unknown: known: initial, none, previous"),
+        ("scg=next", "scg = 'next' is unknown: did you mean none"),
         ("gamma=much", "gamma = 'much' is not a number"),
         ("steps=9", "steps=9 must be from 1 to the 3"),
         ("precision=half", "precision = 'half' is unknown: known: bfloat16, float32"),
