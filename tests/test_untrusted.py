@@ -164,7 +164,8 @@ def changed_header(name: str, setting: tuple, value: Any) -> bytes:
 def test_the_base_in_a_header_is_a_registered_model_and_not_the_file_itself(tmp_path, hostile, text):
     file = tmp_path / "casarbi-0.safetensors"
     file.write_bytes(changed_header("casarbi-liif.safetensors", ("config", "residual", "liif"), text.format(file)))
-    with pytest.raises(CasarbiError, match="casarbi-0.safetensors: \[residual\]: liif is .* must be a registered model other than"):
+    words = r"casarbi-0.safetensors: \[residual\]: liif is .* must be a registered model other than"
+    with pytest.raises(CasarbiError, match=words):
         open_weights(file)
 
 
