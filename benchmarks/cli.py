@@ -78,9 +78,7 @@ def run(experiment: str, preset: str, data: str | None, models: tuple[str, ...],
 @names_option("--metrics", known_metrics, help="Metrics; default psnr,ssim (sr-benchmark: psnr-y).")
 @click.option("--protocol", type=Name(known_protocols), metavar="NAME", help="Crops, LR and borders; see `datasets`.")
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option(
-    "--small-n", is_flag=True, help="Give FID and its kin even if there are fewer images than an honest value takes."
-)
+@click.option("--small-n", is_flag=True, help="Give FID and its kin even of fewer images than an honest value needs.")
 @run_options
 def grid(
     models: tuple[str, ...],

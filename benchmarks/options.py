@@ -172,7 +172,7 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--again",
                 is_flag=True,
-                help="Measure what the store holds, too; old values count until then.",
+                help="Measure again what the store holds; old values count until new ones are there.",
             ),
             click.option("--dry-run", is_flag=True, help="Print what it would cost, and stop."),
         )

@@ -39,6 +39,26 @@ def render(
         marks: how the format marks best and second best, in words.
         code: how it sets a command or file name; {} holds the escaped text.
     """
+    environment = _environment(escape, code)
+    interval = "±" if template.endswith("txt.j2") else "[low, high]"
+
+    def notes(tables: tuple[Table, ...], panel: Panel) -> list[str]:
+        return legend(tables, panel, *marks, interval)
+
+    text = environment.get_template(template).render(
+        document=document,
+        tables_of=panel_tables,
+        draw_table=draw_table,
+        draw_matrix=draw_matrix,
+        legend=notes,
+        footnotes=footnotes,
+        status=matrix_status,
+    )
+    # Whatever a template leaves out leaves an empty line behind.
+    return re.sub(r"\n{3,}", "\n\n", text).strip("\n") + "\n"
+
+
+def _environment(escape: Callable[[str], str], code: str) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         trim_blocks=True,
@@ -64,21 +84,7 @@ def render(
         "label": _label,
         "short": _short_hashes,
     }
-    interval = "±" if template.endswith("txt.j2") else "[low, high]"
-
-    def notes(tables: tuple[Table, ...], panel: Panel) -> list[str]:
-        return legend(tables, panel, *marks, interval)
-
-    text = environment.get_template(template).render(
-        document=document,
-        tables_of=panel_tables,
-        draw_table=draw_table,
-        draw_matrix=draw_matrix,
-        legend=notes,
-        footnotes=footnotes,
-        status=matrix_status,
-    )
-    return re.sub(r"\n{3,}", "\n\n", text).strip("\n") + "\n"
+    return environment
 
 
 def grouped(rows: tuple[TableRow, ...]) -> Iterator[tuple[str, TableRow]]:

@@ -55,7 +55,7 @@ def shared_sentence(results: PanelResults, metric: Metric) -> str:
             parts.append(f"×{scale_label(scale)}: {told}")
     if not parts:
         return ""
-    words = "the methods have values of different images; the best are marked by those that all have"
+    words = "the methods have values for different images; the best are marked by those that all have"
     return f"{metric.info.label}: {words}. {'; '.join(parts)}."
 
 

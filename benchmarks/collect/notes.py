@@ -38,10 +38,10 @@ def _of_metrics(results: PanelResults) -> Iterator[str]:
 
 
 def _few_images(metric: Metric, n: int, small_n: bool) -> str:
-    """One truth about a distance over fewer images than give an honest one, with `--small-n` and without."""
-    label, few = metric.info.label, f"of {n} images, and an honest one takes {metric.needs}"
+    """What to think of a distance over fewer images than an honest value needs, with `--small-n` and without."""
+    label, few = metric.info.label, f"computed from {n} images, and an honest value needs {metric.needs}"
     if n < metric.fewest:
-        return f"{label} is not given: it cannot be computed of {n} images, only of {metric.fewest} or more."
+        return f"{label} is not given: it cannot be computed from {n} images, only from {metric.fewest} or more."
     if small_n:
         return f"{label} is {few}: compare it within this table only."
     mend = "--small-n, or small_n = true in a declaration, gives it, to be compared within this table only"

@@ -326,13 +326,13 @@ def test_distances_below_their_smallest_honest_number_are_refused_unless_forced(
     words = (*words, "--protocol", "face")
     refused = bench(*words)
     assert rows()[0]["source"] == "missing" and rows()[0]["key"] == ""
-    said = "of 3 images, and an honest one takes 256"
+    said = "computed from 3 images, and an honest value needs 256"
     assert f"Note: FD[st-alex] is not given: it would be {said} (--small-n, or" in refused.output
     forced = bench(*words, "--small-n")
     assert float(rows()[0]["value"]) > 0
     assert f"Note: FD[st-alex] is {said}: compare it within this table only." in forced.output
     none = bench(*(word.replace("n=3", "n=1") for word in words), "--small-n")
-    assert "FD[st-alex] is not given: it cannot be computed of 1 images, only of 2 or more." in none.output
+    assert "FD[st-alex] is not given: it cannot be computed from 1 images, only from 2 or more." in none.output
 
 
 @pytest.mark.parametrize("metric", ["kid-st-alex", "fd-st-alex"])
