@@ -7,7 +7,7 @@ configuration: `baselines.kim.layout` tells it from the shapes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -37,26 +37,10 @@ METHOD, FIRST_STAGE_METHOD = "kim", "kim-first-stage"
 UNET, FIRST_STAGE, AVERAGE = "model.diffusion_model.", "first_stage_model.", "model_ema."
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """A network with its configuration, and what its file says.
-
-    Attributes:
-        network: in evaluation mode, its parameters frozen.
-        info: facts of the file.
-    """
-
-    network: KimNetwork
-    info: WeightsInfo
-
-    @property
-    def config(self) -> KimConfig:
-        """The whole configuration."""
-        return self.network.config
-
-
-def load_kim(path: Path, *, ema: bool = False, lr_side: int | None = None, hr_side: int | None = None) -> Loaded:
-    """Read a whole model from a file of ours or a published one (Lightning checkpoint or bare state).
+def load_kim(
+    path: Path, *, ema: bool = False, lr_side: int | None = None, hr_side: int | None = None
+) -> tuple[KimNetwork, WeightsInfo]:
+    """Read a whole model, and what its file says: one of ours or a published one (Lightning checkpoint or bare state).
 
     Args:
         path: the file.
@@ -86,7 +70,7 @@ def load_kim(path: Path, *, ema: bool = False, lr_side: int | None = None, hr_si
         tensors |= _averaged(tensors, averages, path)
     network = _load_network(config, tensors, path)
     kind = "averaged (EMA)" if ema else "raw"
-    return _loaded(network, checkpoint, state, f"{kind} weights", warning=warning)
+    return network, _info(network, checkpoint, state, f"{kind} weights", warning=warning)
 
 
 def load_first_stage(path: Path) -> FirstStage:
@@ -129,7 +113,9 @@ def save_first_stage(path: Path, first_stage: FirstStage, header: Mapping[str, s
     write_weights(path, first_stage, FIRST_STAGE_METHOD, {"first_stage": asdict(first_stage.config)}, header)
 
 
-def _load_ours(checkpoint: Checkpoint, ema: bool, lr_side: int | None, hr_side: int | None) -> Loaded:
+def _load_ours(
+    checkpoint: Checkpoint, ema: bool, lr_side: int | None, hr_side: int | None
+) -> tuple[KimNetwork, WeightsInfo]:
     path, method = checkpoint.path, checkpoint.metadata["method"]
     if method != METHOD:
         what = "Kim's first stage alone" if method == FIRST_STAGE_METHOD else f"weights of {quote(method)}"
@@ -142,7 +128,7 @@ def _load_ours(checkpoint: Checkpoint, ema: bool, lr_side: int | None, hr_side: 
             f"{config.hr_side}, so ema and other sides are not for it."
         )
     network = _load_network(config, state.tensors, path)
-    return _loaded(network, checkpoint, state)
+    return network, _info(network, checkpoint, state)
 
 
 def _load_network(config: KimConfig, tensors: Mapping[str, Tensor], path: Path) -> KimNetwork:
@@ -194,12 +180,12 @@ def _averaged(tensors: Mapping[str, Tensor], averages: Mapping[str, Tensor], pat
     return {key: averages[name] for key, name in names.items()}
 
 
-def _loaded(network: KimNetwork, checkpoint: Checkpoint, state: State, *notes: str, warning: str = "") -> Loaded:
+def _info(network: KimNetwork, checkpoint: Checkpoint, state: State, *notes: str, warning: str = "") -> WeightsInfo:
     found = (note for note in state.notes if not note.startswith("plain weights"))
-    scales = network.config.trained_scales
-    return Loaded(
-        network,
-        WeightsInfo.from_file(
-            checkpoint.path, checkpoint.metadata, trained_scales=scales, notes=(*found, *notes), warning=warning
-        ),
+    return WeightsInfo.from_file(
+        checkpoint.path,
+        checkpoint.metadata,
+        trained_scales=network.config.trained_scales,
+        notes=(*found, *notes),
+        warning=warning,
     )

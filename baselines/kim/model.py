@@ -179,5 +179,5 @@ def kim(
         CasarbiError: if the weights are missing, unreadable or not of Kim, or an option cannot be used.
     """
     check_chunk(chunk)
-    loaded = load_kim(find_trained("kim", "Kim", weights, EXPECTED), ema=ema, lr_side=lr_side, hr_side=hr_side)
-    return Kim(loaded.network, change(loaded.config, options), loaded.info, chunk=chunk)
+    network, info = load_kim(find_trained("kim", "Kim", weights, EXPECTED), ema=ema, lr_side=lr_side, hr_side=hr_side)
+    return Kim(network, change(network.config, options), info, chunk=chunk)

@@ -101,10 +101,10 @@ class KimTask(Task[KimNetwork]):
 
     def load(self, path: Path) -> None:
         """Take the weights of a whole model, of a file of ours or a published one."""
-        given = load_kim(path, lr_side=self.config.lr_side, hr_side=self.config.hr_side)
+        given, _ = load_kim(path, lr_side=self.config.lr_side, hr_side=self.config.hr_side)
         if given.config.diffusion != self.config.diffusion:
             raise CasarbiError(f"{path} was trained with {given.config.diffusion}: expected {self.config.diffusion}.")
-        load_strict(self.network, given.network.state_dict(), path)
+        load_strict(self.network, given.state_dict(), path)
 
     def begin(self, first_batch: Callable[[], Batch]) -> None:
         """Take the first stage, and the scale of the latents from the first batch's samples, as published."""

@@ -45,24 +45,24 @@ def refusal(path: Path, **options) -> str:
 
 
 def test_lightning_checkpoint_gives_raw_weights_and_scale_factor(official):
-    loaded = load_kim(official, **SIDES)
-    same(loaded.network, network())
-    assert loaded.info.notes == ("raw weights",) and loaded.info.warning == ""
+    loaded, info = load_kim(official, **SIDES)
+    same(loaded, network())
+    assert info.notes == ("raw weights",) and info.warning == ""
     assert loaded.config.diffusion == CONFIG.diffusion and loaded.config.enlargement == 4
 
 
 def test_averaged_weights_are_the_denoisers_alone(official):
-    loaded = load_kim(official, ema=True, **SIDES)
-    same(loaded.network, network(), share=0.5)
-    assert loaded.info.notes == ("averaged (EMA) weights",)
+    loaded, info = load_kim(official, ema=True, **SIDES)
+    same(loaded, network(), share=0.5)
+    assert info.notes == ("averaged (EMA) weights",)
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_bare_and_wrapped_states(tmp_path, prefix):
     state = {prefix + key: value for key, value in published_state(network()).items()}
-    loaded = load_kim(saved(tmp_path / "w.pth", state), **SIDES)
-    same(loaded.network, network())
-    assert loaded.info.notes == (("prefix 'module.' stripped",) if prefix else ()) + ("raw weights",)
+    loaded, info = load_kim(saved(tmp_path / "w.pth", state), **SIDES)
+    same(loaded, network())
+    assert info.notes == (("prefix 'module.' stripped",) if prefix else ()) + ("raw weights",)
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_callbacks_keyed_by_classes_are_read_without_lightning(tmp_path, without
     content["callbacks"] = {without_lightning: {"best_model_score": torch.tensor(0.1), "kept": without_lightning()}}
     path = saved(tmp_path / "last.ckpt", content)
     gone(monkeypatch)
-    same(load_kim(path, **SIDES).network, network())
+    same(load_kim(path, **SIDES)[0], network())
 
 
 class MakesFolder:
@@ -123,9 +123,9 @@ def test_first_stage_out_of_every_layout(tmp_path, layout):
 def test_ours_says_its_whole_configuration(tmp_path):
     path = tmp_path / "w.safetensors"
     save_kim(path, network(), {"licence": "MIT", "source": "a test"})
-    loaded = load_kim(path)
-    same(loaded.network, network())
-    assert loaded.config == CONFIG and loaded.info.licence == "MIT"
+    loaded, info = load_kim(path)
+    same(loaded, network())
+    assert loaded.config == CONFIG and info.licence == "MIT"
     assert "one set of weights" in refusal(path, ema=True) and "its sides, 4 and 16" in refusal(path, lr_side=8)
 
 
@@ -182,12 +182,12 @@ def test_missing_averages_are_named(tmp_path):
     lacking = {key: value for key, value in published_state(network()).items() if key not in first}
     path = saved(tmp_path / "w.ckpt", {"state_dict": lacking})
     assert "lacks 3 of" in refusal(path, ema=True) and "model_ema.diffusion_model" in refusal(path, ema=True)
-    same(load_kim(path, **SIDES).network, network())
+    same(load_kim(path, **SIDES)[0], network())
 
 
 def test_file_without_scale_factor_has_1_and_says_so(tmp_path):
-    loaded = load_kim(saved(tmp_path / "w.ckpt", {"state_dict": without("scale_factor")}), **SIDES)
-    assert loaded.network.scale_factor == 1 and "1 was taken" in loaded.info.warning
+    loaded, info = load_kim(saved(tmp_path / "w.ckpt", {"state_dict": without("scale_factor")}), **SIDES)
+    assert loaded.scale_factor == 1 and "1 was taken" in info.warning
 
 
 def test_cut_off_and_missing_files(official, tmp_path):
