@@ -19,7 +19,7 @@ from casarbi.method.tiling import predict_tiled
 from casarbi.sampling import image_noise
 
 Report = Callable[[float], None]
-"""Told the share of one image that has just been done."""
+"""Told the share of one image at one size that has just been done."""
 
 
 def sample_cascade(
@@ -44,13 +44,16 @@ def sample_cascade(
         config: how it is done.
         regressor: the base model, if `config.residual` needs one.
         known: u_1 … u_k of an earlier call whose plan began with the same k stages: they are not run again.
-        report: told the shares of the stages that are run.
+        report: told the share of every evaluation, and that of the known stages; they add up to 1 per image.
 
     Returns:
         u_1 … u_N, each (B, 3, H_i, W_i) in [-1, 1].
     """
     process, guidance, clamp = config.process, config.guidance, config.sampling.clamp == "steps"
     steps = timesteps(process, config.sampling.steps)
+    shares = _shares(plan)
+    if known:
+        report(len(u_0) * sum(shares[: len(known)]))
     u = [u_0, *known]
     for i in range(len(known), len(plan)):
         u_prev, stage = u[-1], plan[i]
@@ -60,7 +63,7 @@ def sample_cascade(
         # What the stage knows before its first step: Up(u_{i-1}), the base B_i, the coordinates c.
         inputs = stage_inputs(u_prev, stage.size, s_i, config.residual, u_0=u_0, regressor=regressor)
         noise = image_noise(f"stage {i}", seeds, (3, *stage.size), u_0.device)
-        predict = stage_predictor(network, inputs, config, _share(plan, i, len(steps)), report)
+        predict = stage_predictor(network, inputs, config, shares[i] / len(steps), report)
         reference = u_0 if guidance.scg == "initial" else u_prev
 
         # x_T ~ N(y, kappa² eta_T I), as ResShift starts. The exact mean of Eq. 1 needs x_0 and is 0.02 (x_0 - y) off.
@@ -104,7 +107,7 @@ def stage_predictor(
     return predict
 
 
-def _share(plan: Sequence[Stage], i: int, steps: int) -> float:
-    """Share of one evaluation in the work on one image, which grows with a stage's pixels."""
+def _shares(plan: Sequence[Stage]) -> list[float]:
+    """Share of each stage in the work on one image, which grows with its pixels."""
     pixels = [stage.size[0] * stage.size[1] for stage in plan]
-    return pixels[i] / sum(pixels) / steps
+    return [count / sum(pixels) for count in pixels]

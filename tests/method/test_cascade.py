@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from casarbi.errors import CasarbiError
 from casarbi.method.cascade import plan_stages, stage_sizes
-from casarbi.method.strategies import CascadeConfig, stage_count, stage_factors
+from casarbi.method.strategies import STRATEGIES, CascadeConfig, stage_count, stage_factors
 
 # docs/method.md §5: base 16, s_fix 2; scale, then sides under remainder-last, remainder-first, uniform.
 WORKED = [
@@ -27,7 +27,7 @@ FACTORS = {
     12: ((2, 2, 2, 1.5), (1.5, 2, 2, 2), (1.8612,) * 4),
 }
 
-strategies = st.sampled_from(["rl", "rf", "us", "single"])
+strategies = st.sampled_from(list(STRATEGIES))
 scales = st.floats(1, 32, exclude_min=True)
 fixed = st.floats(1.5, 4)
 sides = st.tuples(st.integers(1, 300), st.integers(1, 300))
@@ -134,7 +134,7 @@ def test_uniform_and_single_draw_what_inference_meets():
 
 
 @pytest.mark.parametrize("max_scale", [1.5, 2.0, 5.0, 6.0, 8.0])
-@pytest.mark.parametrize("strategy", ["rl", "rf", "us", "single"])
+@pytest.mark.parametrize("strategy", list(STRATEGIES))
 def test_no_drawn_stage_ends_beyond_the_largest_scale(strategy, max_scale):
     config, generator = CascadeConfig(strategy=strategy, max_scale=max_scale), torch.Generator().manual_seed(0)
     stages = [config.draw(generator) for _ in range(500)]
@@ -142,7 +142,7 @@ def test_no_drawn_stage_ends_beyond_the_largest_scale(strategy, max_scale):
     assert 0.97 * max_scale < reached <= max_scale + 1e-9 and all(1 < stage.scale <= max_scale for stage in stages)
 
 
-@pytest.mark.parametrize("strategy", ["rl", "rf", "us", "single"])
+@pytest.mark.parametrize("strategy", list(STRATEGIES))
 def test_drawn_stages_enlarge(strategy):
     for stage in draws(strategy, 0.3, 500):
         small, large = stage.sizes((5, 7))

@@ -14,6 +14,7 @@ from casarbi.method.diffusion import ShiftConfig
 from casarbi.method.guidance import GuidanceConfig
 from casarbi.method.model import CasArbi, base_warning, casarbi
 from casarbi.method.residuals import ResidualConfig
+from casarbi.method.strategies import STRATEGIES
 from casarbi.method.tiling import TileConfig
 from casarbi.pictures.resize import resize
 from casarbi.sr import ModelInfo, SRModel, create_model
@@ -58,7 +59,7 @@ def test_image_does_not_depend_on_its_batch_or_order(lr):
         assert torch.equal(together[i], ours.upscale(lr[i : i + 1], (53, 42), [5 + i])[0])
 
 
-@pytest.mark.parametrize("strategy", ["rl", "rf", "us", "single"])
+@pytest.mark.parametrize("strategy", list(STRATEGIES))
 def test_many_sizes_equal_each_alone(lr, strategy):
     ours = model(cascade=replace(CONFIG.cascade, strategy=strategy))
     for size, made in zip(SIZES, ours.upscale_many(lr[:2], SIZES, [1, 2]), strict=True):
