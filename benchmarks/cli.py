@@ -103,6 +103,7 @@ def grid(
     begin(f"{len(models)} model(s) and {len(data)} data set(s)", **options)
     from benchmarks.experiments import grid_experiment
 
+    # The sets of sr-benchmark are published as PSNR over luma.
     metrics = metrics or (("psnr-y",) if protocol == "sr-benchmark" else ("psnr", "ssim"))
     experiment = grid_experiment(
         "grid", "Grid", data, models, scales, metrics, protocol=protocol, seed=seed, small_n=small_n

@@ -100,6 +100,7 @@ def _costs(session: Session, states: States) -> tuple[_Costs, str]:
 
 
 def _probe(session: Session, bench: Bench, store: Store) -> None:
+    # Spread over the data set, whose first images may be alike.
     part = Slice(0, math.ceil(len(bench.dataset.ids) / PROBE_IMAGES))
     outputs = len(part.of(bench.dataset.ids)) * len(bench.methods) * len(bench.job.scales)
     progress = session.watch(f"Probing {bench.job.data}", outputs)
@@ -111,6 +112,7 @@ def _stored_costs(states: States, device: str) -> _Costs:
     for panel, cells in states.items():
         for state in cells:
             headers = state.cell.headers()
+            # Bytes per row hold for every device, seconds and memory for this one alone.
             costs.rows += sum(header.rows for header in headers)
             here = [header for header in headers if header.device == device]  # another device's seconds say nothing
             if rows := sum(header.rows for header in here):

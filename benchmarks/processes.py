@@ -41,6 +41,7 @@ def interrupts_ignored() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers, and only it receives Ctrl-C
         return
+    # A child takes over what its parent ignores at its start.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield

@@ -60,6 +60,7 @@ class Session:
         self.device, self.workers = pick_device(device), workers
         self.batch = batch or (1 if self.device == "cpu" else 16)
         self.part, self.again, self.watch = part or Slice(), again, watch
+        # Panels often share models: one opening for all of them.
         opened = open_benches([self.experiment.job(spec, self.device) for spec in self.experiment.panels])
         self.benches = {spec.name: bench for spec, bench in zip(self.experiment.panels, opened, strict=True)}
         self._open()

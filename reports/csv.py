@@ -44,6 +44,7 @@ def _write(frame: pd.DataFrame, columns: tuple[str, ...], decimal: str | None) -
     stream = io.StringIO(newline="")
     delimiter = ";" if decimal == "," else ","
     end = "\n" if decimal is None else "\r\n"
+    # Two writers: one for ordinary rows, one that quotes every field.
     plain, quoted = (
         csv.writer(stream, delimiter=delimiter, lineterminator=end, quoting=quoting)
         for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)

@@ -223,6 +223,7 @@ class Document:
         for panel in self.panels:
             name = self._key(panel)
             parts = [panel.frame, *(_matrix_frame(matrix) for matrix in panel.matrices)]
+            # pandas warns of joining frames without rows, whose columns have no type.
             frame = pd.concat([part for part in parts if len(part)] or [empty_frame()], ignore_index=True)
             frames.append(frame.assign(experiment=name, preset=self.preset)[list(COLUMNS)])
         return pd.concat(frames, ignore_index=True) if frames else empty_frame()

@@ -19,6 +19,7 @@ def legend(tables: tuple[Table, ...], panel: Panel, best: str, second: str, inte
     """
     entries = [entry for table in tables for entry in table.entries]
     split = scale_label(panel.split) if panel.split is not None else ""
+    # Each sentence with whether its mark occurs: a legend explains nothing that is not there.
     sentences = {
         f"{interval}: 95 % bootstrap interval of the mean over images.": any(entry.interval for entry in entries),
         f"Best {best}, second best {second}, among the measured values of a column{_shared_words(panel)}; values equal "

@@ -31,6 +31,7 @@ def markdown_text(text: str) -> str:
         >>> markdown_text("a|b *c* <i>")
         'a\\|b \\*c\\* &lt;i&gt;'
     """
+    # Signs that mean something anywhere; then underscores at the edge of words, and what begins a list or heading.
     escaped = re.sub(r"([\\`*|~#])", r"\\\1", re.sub(r"&(?=#?\w+;)", "&amp;", visible(text)))
     escaped = escaped.replace("<", "&lt;").replace(">", "&gt;").replace("](", "]\\(")
     escaped = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", escaped)

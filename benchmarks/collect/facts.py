@@ -36,6 +36,7 @@ def facts(results: PanelResults) -> Facts:
 def _machine_facts(results: PanelResults) -> list[tuple[str, str]]:
     """Devices, versions and commits that made the numbers; more than one of a kind is worth knowing."""
     bench = results.bench
+    # From every part behind the numbers: a store may have been filled on several machines, over weeks.
     headers = [
         header
         for method in bench.methods

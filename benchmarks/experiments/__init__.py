@@ -99,6 +99,7 @@ class Experiment:
 
         If another reader reads it, names and captions no longer speak of the declared data set.
         """
+        # The panels of one data set are one table's views of it: all of them move to the new one.
         declared = self.panels[0].data
         old, new = (Reference.parse(text).name for text in (declared, reference))
         panels = [replace(panel, data=reference) for panel in self.panels if panel.data == declared]
@@ -113,6 +114,7 @@ class Experiment:
 
 
 def _with_models(panel: PanelSpec, models: Mapping[str, str]) -> PanelSpec:
+    # A typed model ends the reason why its row was not measured; rows of new names come last.
     known = {method.name for method in panel.methods}
     rows = [replace(m, model=models[m.name], reason="") if m.name in models else m for m in panel.methods]
     rows += [MethodSpec(name, model) for name, model in models.items() if name not in known]

@@ -109,6 +109,7 @@ def read_declaration(path: Path) -> Declaration:
 
 
 def _check(declared: Declaration) -> None:
+    # Whatever a later step would meet as a missing key or an empty table is said here, with the file's own words.
     rows = [row.name for row in declared.methods]
     _check_once("[[methods]]", rows)
     if declared.paper:

@@ -47,6 +47,7 @@ def selfssim_pair(sr_a: Tensor, sr_b: Tensor, resizer: str = "bicubic", variant:
 def _one(a: Tensor, b: Tensor, resizer: str, variant: str) -> float:
     if not (a.isfinite().all() and b.isfinite().all()):
         return float("nan")
+    # As files would hold them: Pillow resizes bytes, and a method is judged by the pictures it writes.
     bytes_a, bytes_b = to_uint8(a), to_uint8(b)
     if a.shape != b.shape:
         bytes_a = resize_bytes(bytes_a, (b.shape[-2], b.shape[-1]), resizer)

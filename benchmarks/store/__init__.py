@@ -110,6 +110,7 @@ class Store:
             raise CasarbiError(
                 f"Results cannot be kept in {self.folder}: {error.strerror}; name another folder with --store."
             ) from None
+        # Drafts of killed runs, in every folder that a run writes to.
         for folder in (self.folder / "samples", *self.folder.glob("cells/*"), *self.folder.glob("cells/*/parts")):
             sweep_drafts(folder)
 
@@ -117,6 +118,7 @@ class Store:
         """Cells of the same key but for the source behind its model, if that is a typed `module:factory`."""
         if SOURCE not in key.model:
             return []
+        # The source is a part of the key, so the cells of before an edit lie in other folders.
         found = []
         for path in sorted(self.folder.glob("cells/*/cell.json")):
             other = _read_key(path)

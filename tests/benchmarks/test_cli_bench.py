@@ -181,7 +181,7 @@ def test_a_model_that_does_not_open_is_told_first_and_every_sentence_ends_once(b
         assert ".." not in Path(f"reports/out/grid/grid.{ending}").read_text()
 
 
-def test_a_bill_from_earlier_runs_knows_the_memory_they_took(bench):
+def test_an_estimate_from_earlier_runs_knows_the_memory_they_took(bench):
     assert bench(*GRID).exit_code == 0
     for path in Path("results").glob("cells/*/parts/*.json"):
         part = json.loads(path.read_text())
@@ -239,7 +239,7 @@ def test_status_says_done_missing_stale_and_why(bench):
     assert "table1: Table I" in bench("status").output
 
 
-def test_dry_run_prints_the_bill_and_measures_nothing(bench):
+def test_dry_run_prints_an_estimate_and_measures_nothing(bench):
     result = bench(*GRID, "--dry-run")
     assert result.exit_code == 0, result.output
     assert "To do: 3 images, 12 outputs, 12 network evaluations." in result.output
