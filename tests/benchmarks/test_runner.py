@@ -208,7 +208,7 @@ def test_a_killed_run_keeps_what_it_had_and_ends_with_the_same_numbers(tmp_path,
     script.write_text(SLOW_RUN)
     command = [sys.executable, str(script), str(tmp_path / "killed"), str(workers)]
     process = subprocess.Popen(command, env=environment(), stderr=subprocess.DEVNULL, start_new_session=True)
-    deadline = time.time() + 60
+    deadline = time.time() + 120
     while len(parts(tmp_path / "killed")) < 3 and time.time() < deadline and process.poll() is None:
         time.sleep(0.05)
     process.kill()
