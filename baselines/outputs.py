@@ -220,6 +220,7 @@ def _is_lossy(path: Path) -> bool:
     """Whether a picture is JPEG, lossy WebP, or of the AVIF and HEIF family, by its content."""
     with path.open("rb") as file:
         head = file.read(16)
+    # JPEG, an ISO container, WebP with its lossy chunk.
     return (
         head.startswith(b"\xff\xd8\xff") or head[4:8] == b"ftyp" or (head[8:12] == b"WEBP" and head[12:16] == b"VP8 ")
     )

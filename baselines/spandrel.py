@@ -108,6 +108,7 @@ def spandrel(file: str) -> FixedScale:
         raise CasarbiError(
             f"{path} looks like a network that spandrel knows, but does not load: {describe(error)[:160]}."
         ) from None
+    # Networks that take a mask, or give another number of colours, cannot stand behind the interface.
     if not isinstance(network, ImageModelDescriptor) or (network.input_channels, network.output_channels) != (3, 3):
         raise CasarbiError(f"{path} ({network.architecture.name}) does not map RGB to RGB, so it cannot be used here.")
     return FixedScale(network, path, (*state.notes, *bare.notes))

@@ -11,8 +11,8 @@ def conv3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, stride, padding=1)
 
 
-def sinusoids(values: Tensor, channels: int, longest: float = 10_000.0) -> Tensor:
-    """Sines and cosines of (B,) values at `channels` / 2 frequencies from 1 down to 1 / longest: (B, channels)."""
+def sinusoids(values: Tensor, channels: int) -> Tensor:
+    """Sines and cosines of (B,) values at `channels` / 2 frequencies from 1 down to 1 / 10,000: (B, channels)."""
     exponents = torch.arange(channels // 2, dtype=torch.float32, device=values.device) / (channels // 2)
-    angles = values.float()[:, None] * longest**-exponents
+    angles = values.float()[:, None] * 10_000.0**-exponents
     return torch.cat((angles.sin(), angles.cos()), dim=1)

@@ -54,6 +54,7 @@ class WeightsInfo:
             others: attributes that the method knows.
         """
         sha256 = sha256_file(path)
+        # What the catalogue says of other people's files was checked.
         known = next((weights for weights in CATALOGUE.values() if weights.sha256 == sha256), None)
         found = {"licence": known.licence, "source": known.source} if known else header
         told = {name: one_line(found[name]) for name in ("licence", "source") if name in found}
@@ -159,6 +160,7 @@ class NetworkModel(SRModel):
             CasarbiError: if there is not one seed per image, or a map of an output's size would have 2^31 values or
                 more, the limit of many GPU kernels (pytorch/pytorch#141831).
         """
+        # Refused before anything is computed.
         check_seeds(seeds, lr)
         for height, width in sizes:
             if self.widest * height * width >= 2**31:

@@ -51,4 +51,5 @@ def spaced_steps(total: int, steps: int) -> list[int]:
     """
     if not 1 <= steps <= total:
         raise CasarbiError(f"steps={steps} must be from 1 to the {total} that the network was trained with.")
+    # Rounded up, so that the first one is always `total`.
     return [-(-total * i // steps) for i in range(steps, 0, -1)]

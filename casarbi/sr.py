@@ -122,6 +122,7 @@ def create_model(reference: str) -> SRModel:
     model = MODELS.build(reference)
     if not isinstance(model, SRModel):
         raise CasarbiError(f"'{reference}' gave {type(model).__name__}: expected a casarbi.sr.SRModel.")
+    # A plug-in that cannot say what it is would be found out only when its results are stored.
     try:
         json.dumps(model.identity, allow_nan=False)
         _ = model.info
@@ -141,6 +142,7 @@ def image_seed(image_id: str, seed: int = 0) -> int:
         True
     """
     digest = hashlib.sha256(f"{seed}:{image_id}".encode("utf-8", "surrogatepass")).digest()
+    # 63 bits, as torch's generators take them.
     return int.from_bytes(digest[:8], "big") >> 1
 
 

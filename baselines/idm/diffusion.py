@@ -119,6 +119,7 @@ def draw_levels(
         itself being the first.
     """
     device = generator.device
+    # The image itself is the first level.
     levels = torch.tensor([1.0, *alpha_bar], device=device).sqrt()
     step = torch.randint(len(alpha_bar), (1 if shared_step else count,), generator=generator, device=device)
     low, high = levels[step + 1], levels[step]

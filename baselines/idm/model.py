@@ -126,6 +126,7 @@ def plan_steps(config: IDMConfig) -> list[Step]:
         raise CasarbiError(f"IDM's start={sampling.start} is beyond the {len(alpha_bar)} steps of its schedule.")
     if 0 < sampling.start < sampling.steps:
         raise CasarbiError(f"IDM's steps={sampling.steps} are more than its start={sampling.start}: lower steps too.")
+    # The chain lies in what is left of the schedule.
     alpha_bar = alpha_bar[: sampling.start or None]
     if sampling.steps:
         return spaced_chain(alpha_bar, sampling.steps)

@@ -246,6 +246,7 @@ class IDMNetwork(nn.Module):
 
 def never_used(config: NetworkConfig) -> tuple[str, ...]:
     """Keys of the parameters that no output depends on, in the order of the state dict."""
+    # Only the keys count, so the networks are made without values.
     with without_values():
         whole, lean = (IDMNetwork(replace(config, unused=unused)).state_dict() for unused in (True, False))
     return tuple(key for key in whole if key not in lean)

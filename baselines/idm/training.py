@@ -115,6 +115,7 @@ class IDMTask(Task[IDMNetwork]):
         given = load_idm(path)
         if given.config.schedule != self.config.schedule:
             raise CasarbiError(f"{path} was trained with {given.config.schedule}: expected {self.config.schedule}.")
+        # Official files hold parameters that no output depends on.
         keys, unused = self.network.state_dict().keys(), never_used(given.config.network)
         tensors = {key: t for key, t in given.network.state_dict().items() if key in keys or key not in unused}
         load_strict(self.network, tensors, path)

@@ -167,8 +167,6 @@ class KimConfig:
         hr_side: side of the HR images that the encoder sees; an LR image is enlarged by hr_side / lr_side before it
             is encoded as the condition.
         sizes: smallest and largest side that the implicit decoder was trained for.
-        tile: an image larger than that is done in tiles.
-        overlap: see there.
     """
 
     first_stage: FirstStageConfig = field(default_factory=FirstStageConfig)

@@ -168,6 +168,7 @@ def _check_schedule(config: KimConfig, tables: Mapping[str, Tensor], path: Path)
 def _averaged(tensors: Mapping[str, Tensor], averages: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     """Averaged weights under the names of the raw ones: the published names of averages have no dots."""
     names = {key: AVERAGE + key.removeprefix("model.").replace(".", "") for key in tensors if key.startswith(UNET)}
+    # All of them, and none of another network; two counters may lie beside them.
     missing = [name for name in names.values() if name not in averages]
     if missing:
         raise CasarbiError(

@@ -183,6 +183,7 @@ class FirstStage(nn.Module):
         encoded = self.encoder(images)
         if not self.config.gaussian:
             return encoded, None
+        # Official code clamps the log-variance, too.
         mean, log_variance = encoded.chunk(2, dim=1)
         return mean, (log_variance.clamp(*LOG_VARIANCE_RANGE) / 2).exp()
 

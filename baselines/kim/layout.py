@@ -63,6 +63,7 @@ def _infer_first_stage(tensors: Tensors) -> FirstStageConfig:
     levels = _count(tensors, "encoder.0.down.{}.block.0.conv1.weight")
     widths = [_width(tensors, f"encoder.0.down.{i}.block.0.conv1.weight") for i in range(levels)]
     latent = _width(tensors, "decoder.decoder.0.weight")
+    # Weights lie at every second place, relus between them.
     layers = _count(tensors, "decoder.inr.imnet.layers.{}.weight", stride=2)
     return FirstStageConfig(
         channels=channels,
@@ -84,6 +85,7 @@ def _infer_unet(tensors: Tensors) -> UNetConfig:
             levels.append([])
         else:
             levels[-1].append(i)
+    # The first block of a level tells its width, and whether it has attention.
     widths = [_width(tensors, f"input_blocks.{places[0]}.0.in_layers.2.weight") for places in levels]
     attentive = [f"input_blocks.{places[0]}.1.qkv.weight" in tensors for places in levels]
     return UNetConfig(

@@ -97,6 +97,7 @@ def alignment_terms(
     """
     a = alpha_bars[t]
     z_t = add_noise(z, noise, a)
+    # The clean latent in one step from z_t, and its picture.
     z_0 = estimate_x0(z_t, network.unet(z_t, condition, t), a)
     image = network.decode(z_0, (hr.shape[-2], hr.shape[-1]))
     weight = a / (1 - a)

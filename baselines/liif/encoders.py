@@ -76,8 +76,9 @@ class DenseBlock(nn.Module):
 class RDN(nn.Module):
     """Residual dense network, configuration B, without upsampling; attributes as in `EDSRBaseline`."""
 
-    def __init__(self, features: int = 64, blocks: int = 16, layers: int = 8, growth: int = 64) -> None:
+    def __init__(self) -> None:
         super().__init__()
+        features, blocks, layers, growth = 64, 16, 8, 64
         self.channels, self.reach, self.region = features, 2 + blocks * layers + 1, 384
         self.SFENet1, self.SFENet2 = conv3(3, features), conv3(features, features)
         self.RDBs = nn.ModuleList(DenseBlock(features, growth, layers) for _ in range(blocks))

@@ -85,6 +85,7 @@ class Axis:
 
     def queries_from(self, start: int, stop: int) -> tuple[int, int]:
         """Range of the queries whose first neighbour is one of the features start..stop-1."""
+        # It never falls, so a range of features is a range of queries.
         first = self.index[:, 0]
         return int((first < start).sum()), int((first < stop).sum())
 

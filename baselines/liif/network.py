@@ -156,6 +156,7 @@ class LIIFNetwork(nn.Module):
 
     def _fold_window(self, image: Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
         """Folded features (h', w', D) of a window of the image."""
+        # With a margin as wide as the encoder reaches, its zero padding is seen at the image's border alone.
         margin = self.encoder.reach + self.kernel // 2
         top, left = max(rows[0] - margin, 0), max(columns[0] - margin, 0)
         piece = image[None, :, top : rows[1] + margin, left : columns[1] + margin]
@@ -198,6 +199,7 @@ class Grid:
 
     def _answers(self, rows: Questions, columns: Questions) -> Tensor:
         """Predictions (M_y, M_x, 3) for every pair of a row's and a column's question."""
+        # Gather the folded features, then add what the offsets of rows and columns add.
         where = (rows.feature - self.corner[0])[:, None] * self.folded.shape[1] + (columns.feature - self.corner[1])
         y_offset, x_offset, chosen = (t.to(self.folded.device) for t in (rows.offset, columns.offset, where.flatten()))
         first = self.folded.flatten(0, 1).index_select(0, chosen).view(*where.shape, -1)
