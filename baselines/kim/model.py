@@ -164,9 +164,9 @@ def kim(
     weights: str = "mini-face",
     *,
     ema: Annotated[bool, Option("take the averaged weights of a published file; published: the raw ones")] = False,
-    lr_side: Annotated[int | None, Option("side of the LR images in training, for a layout not published")] = None,
-    hr_side: Annotated[int | None, Option("the HR side alike; LR images are enlarged by hr_side / lr_side")] = None,
-    chunk: Annotated[int | None, Option("predictions of the decoder at once, which bounds memory alone")] = None,
+    lr_side: Annotated[int | None, Option("side of the LR images in training, for layouts not published")] = None,
+    hr_side: Annotated[int | None, Option("side of the HR images in training, for the same")] = None,
+    chunk: Annotated[int | None, Option("predictions of the decoder at once; bounds memory, changes no result")] = None,
     **options: Annotated[Any, KimConfig],
 ) -> Kim:
     """Build the model that `kim[:WEIGHTS][?option=value&…]` names.

@@ -57,7 +57,7 @@ class LIIF(NetworkModel):
 def liif(
     weights: str = "edsr-baseline-div2k",
     *,
-    chunk: Annotated[int | None, Option("predictions at once, which bounds memory (about 4 kB each) alone")] = None,
+    chunk: Annotated[int | None, Option("predictions at once, 4 kB each; bounds memory, changes no result")] = None,
 ) -> LIIF:
     """Build the model that `liif[:WEIGHTS][?chunk=N]` names.
 
