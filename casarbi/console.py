@@ -131,7 +131,7 @@ def _visible_usage() -> Iterator[None]:
 def make_console(*, stderr: bool = False) -> Console:
     """A rich console on standard output or error that prints text as it is.
 
-    Square brackets and colons in file names are not taken for markup; tables and bars fall back to ASCII lines where
+    Square brackets and colons in file names are not taken for markup; tables and bars fall back to ASCII lines if
     the encoding is not UTF-8.
     """
     from rich.console import Console
@@ -143,7 +143,7 @@ def make_console(*, stderr: bool = False) -> Console:
 def make_consoles() -> tuple[Console, Console]:
     """Consoles for results and for progress and warnings: standard output and error.
 
-    They are one where both are terminals, because only the console that draws a bar can print above it.
+    They are one if both are terminals, because only the console that draws a bar can print above it.
     """
     results, errors = make_console(), make_console(stderr=True)
     return results, results if results.is_terminal and errors.is_terminal else errors
@@ -155,12 +155,12 @@ def say(console: Console, text: str, style: str | None = None) -> None:
 
 
 def echo(text: str, *, err: bool = False) -> None:
-    """Print one line on standard output or error, as `say` does, where no rich console is at hand."""
+    """Print one line on standard output or error, as `say` does, without a rich console."""
     click.echo(visible(text), err=err)
 
 
 def make_progress(console: Console, *, disable: bool = False, percent: bool = False) -> Progress:
-    """A progress bar with count, or percentage, and time left; silent where the console is no terminal."""
+    """A progress bar with count, or percentage, and time left; silent if the console is no terminal."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,

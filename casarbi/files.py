@@ -121,7 +121,7 @@ def try_writing(folder: Path) -> None:
 
 
 def free_bytes(folder: Path) -> int:
-    """Bytes free on the disk of a folder, or of its nearest parent that there is; 0 where nobody knows."""
+    """Bytes free on the disk of a folder, or of its nearest parent that is there; 0 if nobody knows."""
     for place in (folder, *folder.parents):
         if place.is_dir():
             with suppress(OSError):

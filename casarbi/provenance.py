@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def git_commit() -> str:
-    """Commit of this checkout, with "-dirty" where files were changed since; "unknown" outside a checkout."""
+    """Commit of this checkout, with "-dirty" if files were changed since; "unknown" outside a checkout."""
     folder = Path(__file__).parents[1]
     if not (folder / ".git").exists():  # installed inside another project's checkout, whose commit says nothing
         return "unknown"

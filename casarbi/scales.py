@@ -17,14 +17,14 @@ def parse_scales(text: str) -> tuple[float, ...]:
     """Read a list of scales such as `5.3, 7,10`: in the order given, each once.
 
     Accepts spaces, a last comma, semicolons instead of commas and a leading or trailing `x` or `×`. A comma always
-    separates: `5,3` is 5 and 3, and where a semicolon separates, a comma inside a piece is an error, not a guess.
+    separates: `5,3` is 5 and 3. If semicolons separate, a comma inside a piece is an error, not a guess.
 
     Example:
         >>> parse_scales("x5.3, 7×, 1e1,")
         (5.3, 7.0, 10.0)
 
     Raises:
-        CasarbiError: on an empty list or a piece that is no number of at least 1; the piece is named.
+        CasarbiError: on an empty list or a piece that is no number of at least 1, which is named.
     """
     separator = ";" if ";" in text else ","
     pieces = [piece.strip() for piece in text.split(separator)]
@@ -48,7 +48,7 @@ def parse_scale(piece: str, text: str | None = None) -> float:
 
 
 def scale_label(scale: float) -> str:
-    """One label a scale, everywhere.
+    """The one label of a scale, everywhere.
 
     Example:
         >>> [scale_label(s) for s in (5.3, 7.0, 10.7)]
@@ -65,7 +65,7 @@ def target_size(size: Size, scale: float, max_pixels: int = MAX_OUTPUT_PIXELS) -
         ((171, 171), (120, 120))
 
     Raises:
-        CasarbiError: where the output would hold more than max_pixels.
+        CasarbiError: if the output would hold more than max_pixels.
     """
     height, width = (int(math.floor(side * scale + 0.5)) for side in size)
     check_pixels((height, width), max_pixels, f"Scale {scale_label(scale)} on {size[1]}x{size[0]} px")

@@ -64,10 +64,10 @@ def test_missing_weights_name_the_command(tiny):
         find_weights("tiny.pth")
 
 
-def test_changed_file_is_refused_and_fetched_anew(tiny, pip):
+def test_changed_file_is_refused_and_fetched_again(tiny, pip):
     tiny.path.parent.mkdir(parents=True)
     tiny.path.write_bytes(b"something else")
-    with pytest.raises(CasarbiError, match="its SHA-256 is .*wanted"):
+    with pytest.raises(CasarbiError, match="its SHA-256 is .*expected"):
         weights_path("tiny")
     fetch_weights("tiny")
     assert weights_path("tiny").read_bytes() == CONTENT
@@ -108,7 +108,7 @@ def test_hub_weights_are_placed_by_hand_and_checked_by_prefix(tmp_path, monkeypa
         fetch_weights("lpips-alex")
     hub_folder().mkdir(parents=True)
     CATALOGUE["lpips-alex"].path.write_bytes(b"random weights under the right name")
-    with pytest.raises(CasarbiError, match="wanted 7be5be79"):
+    with pytest.raises(CasarbiError, match="expected 7be5be79"):
         weights_path("lpips-alex")
 
 

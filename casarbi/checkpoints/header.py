@@ -19,7 +19,7 @@ def weights_header(method: str, config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def read_config(checkpoint: Checkpoint) -> Mapping[str, Any]:
-    """Return the configuration that `write_weights` wrote into the header; raises CasarbiError where there is none."""
+    """Return the configuration that `write_weights` wrote into the header; raises CasarbiError if there is none."""
     return read_table(checkpoint, "config")
 
 
@@ -27,7 +27,7 @@ def read_table(checkpoint: Checkpoint, name: str) -> Mapping[str, Any]:
     """Return the JSON table that stands in the header under a name, its values of any kind but within reason.
 
     Raises:
-        CasarbiError: where there is none, or `casarbi.checkpoints.bounds.check_settings` refuses it.
+        CasarbiError: if there is none, or `casarbi.checkpoints.bounds.check_settings` refuses it.
     """
     try:
         table = parse_json(checkpoint.metadata.get(name, ""))

@@ -21,7 +21,7 @@ USABLE = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Load tensors into a module where every key and shape fits and every value is finite, or change nothing.
+    """Load tensors into a module if every key and shape fits and every value is finite; otherwise change nothing.
 
     Raises:
         CasarbiError: naming how many keys are missing, unexpected, of another shape or not finite, with examples.
@@ -52,19 +52,19 @@ def load_new(make: Callable[[], Network], tensors: Mapping[str, Tensor], path: P
 
 def _check_fit(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     """Raise what `load_strict` raises, and load nothing; the module may be on the meta device."""
-    wanted = module.state_dict()
+    expected = module.state_dict()
     faults = {
-        "missing": [key for key in wanted if key not in tensors],
-        "unexpected": [key for key in tensors if key not in wanted],
+        "missing": [key for key in expected if key not in tensors],
+        "unexpected": [key for key in tensors if key not in expected],
         "of another shape": [
-            f"{key} {_shape(tensors[key])} for {_shape(wanted[key])}"
-            for key in wanted
-            if key in tensors and tensors[key].shape != wanted[key].shape
+            f"{key} {_shape(tensors[key])} for {_shape(expected[key])}"
+            for key in expected
+            if key in tensors and tensors[key].shape != expected[key].shape
         ],
         "of another type": [
             f"{key} {tensors[key].dtype}"
-            for key in wanted
-            if key in tensors and not _is_convertible(tensors[key].dtype, wanted[key].dtype)
+            for key in expected
+            if key in tensors and not _is_convertible(tensors[key].dtype, expected[key].dtype)
         ],
         "with NaN or infinite values": [
             key for key, tensor in tensors.items() if tensor.dtype in USABLE and not tensor.isfinite().all()
@@ -73,13 +73,13 @@ def _check_fit(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> 
     found = [f"{len(keys)} {kind} ({examples(keys)})" for kind, keys in faults.items() if keys]
     if found:
         raise CasarbiError(
-            f"{path} does not fit {type(module).__name__} ({len(wanted)} tensors wanted, {len(tensors)} found): "
+            f"{path} does not fit {type(module).__name__} ({len(expected)} tensors expected, {len(tensors)} found): "
             f"{'; '.join(found)}."
         )
 
 
-def _is_convertible(found: torch.dtype, wanted: torch.dtype) -> bool:
-    return found in USABLE if wanted.is_floating_point else not (found.is_floating_point or found.is_complex)
+def _is_convertible(found: torch.dtype, expected: torch.dtype) -> bool:
+    return found in USABLE if expected.is_floating_point else not (found.is_floating_point or found.is_complex)
 
 
 def _shape(tensor: Tensor) -> str:

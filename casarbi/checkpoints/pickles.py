@@ -261,8 +261,8 @@ def run_pickle(machine: Machine, pickle: bytes, start: int = 0) -> tuple[Any, in
     """Run the pickle that begins at `start`; returns its value, and where it ends.
 
     Raises:
-        UnsafeFileError: where it names code.
-        WeightsFileError: where it is damaged, or does what no weights file does.
+        UnsafeFileError: if it names code.
+        WeightsFileError: if it is damaged, or does what no weights file does.
     """
     try:
         return machine.run(pickle, start)

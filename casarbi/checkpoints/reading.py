@@ -44,7 +44,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """Read a safetensors or torch file (zip or legacy format) as data only, onto the CPU.
 
     Raises:
-        CasarbiError: where the file is missing, empty, damaged, no checkpoint at all (web page, git-LFS pointer), or
+        CasarbiError: if the file is missing, empty, damaged, no checkpoint at all (web page, git-LFS pointer), or
             holds objects whose loading would run code; such a file is refused before anything in it runs.
     """
     path = Path(path).expanduser()

@@ -48,7 +48,7 @@ def find_state(content: Mapping[str, Any], path: Path) -> State:
         path: the file, for messages.
 
     Raises:
-        CasarbiError: where there are no tensors, or only some keys carry a wrapper's prefix.
+        CasarbiError: if there are no tensors, or only some keys carry a wrapper's prefix.
     """
     for key in (*AVERAGED_KEYS, *PLAIN_KEYS):
         inner = content.get(key)
@@ -66,7 +66,7 @@ def find_state(content: Mapping[str, Any], path: Path) -> State:
             return State(averaged, ("averaged weights of a snapshot",))
         return strip_prefix(dict(content), path)
     raise CasarbiError(
-        f"{path} holds no dictionary of tensors: it has {examples(content) or 'no keys'}, wanted one of "
+        f"{path} holds no dictionary of tensors: it has {examples(content) or 'no keys'}, expected one of "
         f"{', '.join((*AVERAGED_KEYS, *PLAIN_KEYS))} or the tensors themselves."
     )
 
@@ -75,7 +75,7 @@ def strip_prefix(tensors: Mapping[str, Tensor], path: Path, prefix: str = "modul
     """Take a multi-GPU wrapper's prefix off the keys, as often as all of them carry it.
 
     Raises:
-        CasarbiError: where some keys carry it and others do not; examples of both are named.
+        CasarbiError: if some keys carry it and others do not; examples of both are named.
     """
     times, stripped = 0, dict(tensors)
     while stripped:

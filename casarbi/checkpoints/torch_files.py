@@ -22,9 +22,9 @@ def read_torch_file(path: Path) -> Any:
     """Read what was saved; tensors are on the CPU, and those of a zip are read from the disk when they are used.
 
     Raises:
-        UnsafeFileError: where the file holds more than tensors, plain values and a trainer's objects.
-        WeightsFileError: where it is damaged, of another kind, or says of itself what cannot be.
-        OSError: where the system cannot read it.
+        UnsafeFileError: if the file holds more than tensors, plain values and a trainer's objects.
+        WeightsFileError: if it is damaged, of another kind, or says of itself what cannot be.
+        OSError: if the system cannot read it.
     """
     with path.open("rb") as file:
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)

@@ -16,7 +16,7 @@ _PICTURES = (
     ".psd .qoi .sgi .tga .tif .tiff .webp"
 )
 PICTURE_SUFFIXES = frozenset(_PICTURES.split())
-"""A file that bears one is meant as a picture: where it cannot be read, that is an error and not litter."""
+"""A file with one of these is meant as a picture: if it cannot be read, that is an error."""
 
 # What systems and people leave beside pictures; never worth a word.
 _LITTER_NAMES = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"))
@@ -49,11 +49,11 @@ def list_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> L
         recursive: look into sub-folders too, hidden ones left out; a folder that links lead to is entered once.
 
     Raises:
-        CasarbiError: where there is no such folder, it is a file, may not be read, or holds no picture.
+        CasarbiError: if there is no such folder, it is a file, may not be read, or holds no picture.
     """
     folder = Path(folder)
     if folder.is_file():
-        raise CasarbiError(f"{folder} is a file where a folder of pictures is wanted: name the folder it lies in.")
+        raise CasarbiError(f"{folder} is a file, expected a folder of pictures: name the folder it lies in.")
     if not folder.is_dir():
         raise CasarbiError(f"There is no folder '{folder}': check the name.")
     paths, skipped = [], []

@@ -1,4 +1,4 @@
-"""The facts of a photograph beside its pixels: resolution, date, camera, caption, author, licence, place.
+"""What a photograph holds beside its pixels: print resolution, date, camera, caption, author, licence, place.
 
 They are read into plain values, freed of what an enlarged picture makes wrong (orientation, sizes, embedded previews),
 and written as the target format can hold them.
@@ -19,8 +19,8 @@ from casarbi.scales import Size
 
 Base, Ifd = ExifTags.Base, ExifTags.IFD
 
-# Of the first directory, the facts; all else there describes how the old file was laid out.
-_FACT_TAGS: tuple[int, ...] = (
+# What is kept of the first directory; all else there describes how the old file was laid out.
+_TAGS: tuple[int, ...] = (
     Base.DocumentName, Base.ImageDescription, Base.Make, Base.Model, Base.Software, Base.DateTime, Base.Artist,
     Base.HostComputer, Base.Copyright, Base.Rating, Base.RatingPercent, Base.XPTitle, Base.XPComment, Base.XPAuthor,
     Base.XPKeywords, Base.XPSubject,
@@ -42,7 +42,7 @@ _XMP_PREVIEW = re.compile(rb"<xmp:Thumbnails>.*?</xmp:Thumbnails>|<xmpGImg:image
 
 
 @dataclass(frozen=True)
-class Facts:
+class Metadata:
     """What a file says of its picture.
 
     Attributes:
@@ -70,12 +70,12 @@ class Facts:
         return any((self.dpi, self.first, self.camera, self.place, self.xmp, self.iptc, self.texts))
 
 
-def read_facts(image: Image.Image) -> Facts:
-    """Read the facts of an open, decoded picture; what is damaged is named and left out."""
+def read_metadata(image: Image.Image) -> Metadata:
+    """Read the metadata of an open, decoded picture; what is damaged is named and left out."""
     dropped: list[str] = []
     first, camera, place = _read_exif(image, dropped)
     xmp = image.info.get("xmp")
-    return Facts(
+    return Metadata(
         dpi=_read_dpi(image),
         first=first,
         camera=camera,
@@ -93,7 +93,7 @@ def _read_exif(image: Image.Image, dropped: list[str]) -> tuple[dict[int, Any], 
         return {}, {}, {}
     try:
         exif = image.getexif()
-        first: dict[int, Any] = {tag: _text_bytes(exif[tag]) for tag in _FACT_TAGS if tag in exif}
+        first: dict[int, Any] = {tag: _text_bytes(exif[tag]) for tag in _TAGS if tag in exif}
         camera = {tag: _text_bytes(value) for tag, value in exif.get_ifd(Ifd.Exif).items()}
         place = {tag: _text_bytes(value) for tag, value in exif.get_ifd(Ifd.GPSInfo).items()}
         has_preview = image.format != "TIFF" and bool(exif.get_ifd(Ifd.IFD1))  # of a TIFF that is its second page
@@ -159,43 +159,47 @@ def _read_texts(image: Image.Image) -> dict[str, str]:
     return {name: text for name, text in list(kept.items())[:_MAX_TEXTS] if len(text) <= _MAX_TEXT}
 
 
-def save_options(facts: Facts, format_name: str, size: Size) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Pillow's options that store facts in a file, and what is not stored, in words.
+def save_options(metadata: Metadata, format_name: str, size: Size) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Pillow's options that store metadata in a file, and what is not stored, in words.
 
     Args:
-        facts: of the picture that was enlarged.
+        metadata: of the picture that was enlarged.
         format_name: Pillow's name of the format.
-        size: (height, width) of the new picture, which replaces the sizes in the facts.
+        size: (height, width) of the new picture, which replaces the sizes in the metadata.
     """
-    options: dict[str, Any] = {"dpi": facts.dpi} if facts.dpi and format_name != "WEBP" else {}
-    dropped = list(facts.dropped)
+    options: dict[str, Any] = {"dpi": metadata.dpi} if metadata.dpi and format_name != "WEBP" else {}
+    dropped = list(metadata.dropped)
     if format_name == "BMP":
-        lost = {"EXIF": facts.first or facts.camera or facts.place, "XMP": facts.xmp, "texts": facts.texts}
-        return options, (*dropped, *(name for name, found in {**lost, "IPTC": facts.iptc}.items() if found))
-    xmp = _fit_xmp(facts.xmp, size)
-    exif = _exif_bytes(facts, format_name, size, xmp)
+        lost = {
+            "EXIF": metadata.first or metadata.camera or metadata.place,
+            "XMP": metadata.xmp,
+            "texts": metadata.texts,
+        }
+        return options, (*dropped, *(name for name, found in {**lost, "IPTC": metadata.iptc}.items() if found))
+    xmp = _fit_xmp(metadata.xmp, size)
+    exif = _exif_bytes(metadata, format_name, size, xmp)
     if exif is None:
         dropped.append("EXIF")
     elif format_name == "JPEG" and len(exif) > _MAX_MARKER:
         dropped.append("EXIF (too long for JPEG)")
     elif exif:
         options["exif"] = _with_texts_as_bytes(exif) if format_name == "TIFF" else exif
-        if format_name == "TIFF" and (facts.camera or facts.place):
+        if format_name == "TIFF" and (metadata.camera or metadata.place):
             options["compression"] = "raw"  # Pillow cannot compress a TIFF with directories inside its directory
     if format_name == "PNG":
-        options["pnginfo"] = _png_texts(facts.texts, xmp)
+        options["pnginfo"] = _png_texts(metadata.texts, xmp)
     elif xmp and format_name == "JPEG" and len(xmp) > _MAX_MARKER - 29:
         dropped.append("XMP (too long for JPEG)")
     elif xmp and format_name != "TIFF":  # there it is a tag beside EXIF's
         options["xmp"] = xmp
-    if format_name == "JPEG" and "Comment" in facts.texts:
-        options["comment"] = facts.texts["Comment"].encode()[:_MAX_MARKER]
-    if facts.iptc and format_name == "JPEG" and len(facts.iptc) < _MAX_MARKER - 32:
-        options["extra"] = _iptc_marker(facts.iptc)
-    elif facts.iptc and format_name != "TIFF":
+    if format_name == "JPEG" and "Comment" in metadata.texts:
+        options["comment"] = metadata.texts["Comment"].encode()[:_MAX_MARKER]
+    if metadata.iptc and format_name == "JPEG" and len(metadata.iptc) < _MAX_MARKER - 32:
+        options["extra"] = _iptc_marker(metadata.iptc)
+    elif metadata.iptc and format_name != "TIFF":
         dropped.append("IPTC")
     if format_name != "PNG":
-        dropped += [name for name in facts.texts if name not in _TEXT_TO_EXIF and name != "Comment"]
+        dropped += [name for name in metadata.texts if name not in _TEXT_TO_EXIF and name != "Comment"]
     return options, tuple(dropped)
 
 
@@ -206,22 +210,22 @@ def _fit_xmp(xmp: bytes | None, size: Size) -> bytes | None:
     return _XMP_HEIGHT.sub(rb"\g<1>%d" % size[0], _XMP_WIDTH.sub(rb"\g<1>%d" % size[1], upright))
 
 
-def _exif_bytes(facts: Facts, format_name: str, size: Size, xmp: bytes | None) -> bytes | None:
+def _exif_bytes(metadata: Metadata, format_name: str, size: Size, xmp: bytes | None) -> bytes | None:
     """EXIF data, upright; b"" if there is nothing to say and None if Pillow cannot write what it has read."""
-    first, camera = dict(facts.first), dict(facts.camera)
+    first, camera = dict(metadata.first), dict(metadata.camera)
     if format_name != "PNG":  # which keeps texts as texts
-        named = {tag: facts.texts[name].encode() for name, tag in _TEXT_TO_EXIF.items() if name in facts.texts}
+        named = {tag: metadata.texts[name].encode() for name, tag in _TEXT_TO_EXIF.items() if name in metadata.texts}
         first = named | first
-    if facts.dpi and (format_name == "WEBP" or first or camera):
-        first |= {Base.XResolution: facts.dpi[0], Base.YResolution: facts.dpi[1], Base.ResolutionUnit: 2}
+    if metadata.dpi and (format_name == "WEBP" or first or camera):
+        first |= {Base.XResolution: metadata.dpi[0], Base.YResolution: metadata.dpi[1], Base.ResolutionUnit: 2}
     if format_name == "TIFF":
-        first |= {tag: value for tag, value in ((_XMP_TAG, xmp), (_IPTC_TAG, facts.iptc)) if value}
+        first |= {tag: value for tag, value in ((_XMP_TAG, xmp), (_IPTC_TAG, metadata.iptc)) if value}
     camera |= {tag: side for tag, side in zip(_SIZE_TAGS, reversed(size), strict=True) if tag in camera}
-    if not (first or camera or facts.place):
+    if not (first or camera or metadata.place):
         return b""
     exif = Image.Exif()
     exif.update(first)
-    for tag, found in ((Ifd.Exif, camera), (Ifd.GPSInfo, facts.place)):
+    for tag, found in ((Ifd.Exif, camera), (Ifd.GPSInfo, metadata.place)):
         if found:
             exif.get_ifd(tag).update(found)
     try:

@@ -118,7 +118,7 @@ def _odd(text: str) -> str:
 
 def _check_file(path: Path) -> None:
     if path.is_dir():
-        raise CasarbiError(f"{path} is a folder where one picture is expected: name a file in it.")
+        raise CasarbiError(f"{path} is a folder, expected one picture: name a file in it.")
     if not path.exists():
         raise CasarbiError(f"There is no file '{path}': check the name.")
     if not path.is_file():  # a pipe or a device could be waited for without end

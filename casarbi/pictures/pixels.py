@@ -68,7 +68,7 @@ def channels(
     else:
         colours, alphas = _colours(image, change), _alphas(image)
         if packing.is_deep:
-            notes.append("16 bits a channel read as 8")
+            notes.append("16 bits per channel read as 8")
         if image.mode in GREY_MODES:
             notes.append("grey")
         if image.mode == "LAB":
@@ -175,7 +175,7 @@ def to_uint8(images: Tensor) -> Tensor:
         images: any shape, floating point; 8-bit images come back unchanged.
 
     Raises:
-        CasarbiError: where a value is NaN.
+        CasarbiError: if a value is NaN.
     """
     if images.dtype == torch.uint8:
         return images

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from casarbi.errors import CasarbiError
 from casarbi.pictures.frames import MAX_FRAMES, count_frames
-from casarbi.pictures.metadata import Facts, read_facts
+from casarbi.pictures.metadata import Metadata, read_metadata
 from casarbi.pictures.opening import DAMAGE, ODD, decode, open_picture
 from casarbi.pictures.pixels import Packing, channels
 from casarbi.pictures.profiles import TROUBLE, conversion, profile_space, stored_profile
@@ -33,7 +33,7 @@ class Picture:
         icc: the ICC profile that describes `rgb`, or None for sRGB.
         notes: what a reader of a result might want to know: "grey", "16 bits", "first of 3 frames used".
         background: (3,) float32, the colour see-through parts were laid over.
-        facts: resolution, date, caption, licence and the like.
+        metadata: resolution, date, caption, licence and the like.
     """
 
     rgb: Tensor
@@ -41,7 +41,7 @@ class Picture:
     icc: bytes | None
     notes: tuple[str, ...]
     background: Tensor
-    facts: Facts = field(default_factory=Facts)
+    metadata: Metadata = field(default_factory=Metadata)
 
 
 def read_picture(
@@ -74,7 +74,7 @@ def read_picture(
     with open_picture(path, max_pixels, notes) as image:
         frames, packing = count_frames(image, path), Packing.of(image)
         decode(image, notes)
-        facts = read_facts(image)
+        metadata = read_metadata(image)
         _turn_upright(image, notes)
         rgb, alpha = channels(image, packing, ground, notes, keep_rgb=keep_profile)
         profile = stored_profile(image) if keep_profile else None
@@ -90,7 +90,7 @@ def read_picture(
         icc=profile,
         notes=tuple(notes),
         background=torch.from_numpy(ground),
-        facts=facts,
+        metadata=metadata,
     )
 
 

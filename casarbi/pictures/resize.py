@@ -34,13 +34,13 @@ def resize(images: Tensor, size: Size) -> Tensor:
 
     Args:
         images: (..., H, W), uint8 or floating point.
-        size: (height, width) wanted.
+        size: (height, width) of the result.
 
     Returns:
         (..., height, width) of the same type.
 
     Raises:
-        CasarbiError: where a side of the input or of the size is below one pixel, or the type is another integer.
+        CasarbiError: if a side of the input or of the size is below one pixel, or the type is another integer.
     """
     _check(images, size)
     planes = images.reshape(-1, *images.shape[-2:])
@@ -61,7 +61,7 @@ def resize_bytes(images: Tensor, size: Size, kernel: str) -> Tensor:
 
     Args:
         images: (..., H, W) uint8.
-        size: (height, width) wanted.
+        size: (height, width) of the result.
         kernel: "bicubic", "bilinear" (both antialiased) or "nearest".
 
     Returns:
@@ -98,7 +98,7 @@ def resize_matlab(images: Tensor, to: Size | float) -> Tensor:
         (..., height, width) uint8.
 
     Raises:
-        CasarbiError: where a side would be below one pixel, or the images are not 8-bit.
+        CasarbiError: if a side would be below one pixel, or the images are not 8-bit.
     """
     if images.dtype != torch.uint8:
         raise CasarbiError(f"MATLAB's bicubic rounds to 8 bits: give uint8 images, not {images.dtype}.")
@@ -110,7 +110,7 @@ def resize_matlab(images: Tensor, to: Size | float) -> Tensor:
         size = (math.ceil(sides[0] * to), math.ceil(sides[1] * to))
         factors = (to, to)
     _check(images, size)
-    # MATLAB begins with the axis it shrinks more; rows where both are equal.
+    # MATLAB begins with the axis it shrinks more; rows if both are equal.
     for axis in sorted((0, 1), key=lambda axis: factors[axis]):
         images = _resize_axis(images, axis - 2, size[axis], factors[axis])
     return images
@@ -132,8 +132,8 @@ def matlab_taps(n: int, length: int, factor: float) -> tuple[np.ndarray, np.ndar
 
     Args:
         n: pixels of the axis.
-        length: pixels wanted.
-        factor: output pixels an input pixel, sigma in the formula.
+        length: pixels of the result.
+        factor: output pixels per input pixel, sigma in the formula.
 
     Returns:
         Indices and weights, each (taps, length); the weights of an output pixel sum to one.

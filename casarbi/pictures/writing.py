@@ -17,11 +17,11 @@ from torch import Tensor
 from casarbi.errors import CasarbiError, PlaceError
 from casarbi.files import replacing
 from casarbi.pictures.libtiff_messages import native_words
-from casarbi.pictures.metadata import Facts, save_options
+from casarbi.pictures.metadata import Metadata, save_options
 from casarbi.pictures.pixels import to_uint8
 
 # What Pillow raises if it cannot store a fact it has read.
-_ODD_FACTS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, struct.error)
+_ODD_METADATA = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, struct.error)
 
 FORMATS = ("png", "jpg", "webp", "tif", "bmp")
 """Formats that can be written, by the suffix a result gets."""
@@ -100,7 +100,7 @@ def write_image(
     *,
     alpha: Tensor | None = None,
     icc: bytes | None = None,
-    facts: Facts | None = None,
+    metadata: Metadata | None = None,
     quality: int | None = None,
 ) -> tuple[str, ...]:
     """Write an 8-bit picture; the suffix decides the format, and a reader never sees half a file.
@@ -113,11 +113,11 @@ def write_image(
         rgb: (3, H, W) in [0, 1], or uint8.
         alpha: (1, H, W) likewise; colours are written beside it as they are (see `unblend`).
         icc: ICC profile to embed; BMP has no place for it.
-        facts: resolution, date, caption and the like, stored as far as the format can hold them.
+        metadata: resolution, date, caption and the like, stored as far as the format can hold them.
         quality: 1 to 100, of JPEG and WebP; other formats keep every pixel as it is.
 
     Returns:
-        The facts that are not stored, in words.
+        The metadata that is not stored, in words.
 
     Raises:
         CasarbiError: if the suffix names no format, the format has no alpha, a value is NaN, or the disk refuses (a
@@ -134,15 +134,15 @@ def write_image(
         options = {"quality": quality, **writer.lossy}
     if icc and writer.profile:
         options["icc_profile"] = icc
-    stored, dropped = save_options(facts or Facts(), writer.name, (image.height, image.width))
+    stored, dropped = save_options(metadata or Metadata(), writer.name, (image.height, image.width))
     try:
         with replacing(path) as draft:
             try:
                 with native_words([], listen=writer.name == "TIFF"):
                     image.save(draft, writer.name, **{**options, **stored})
-            except _ODD_FACTS:
+            except _ODD_METADATA:
                 image.save(draft, writer.name, **options)
-                dropped = ("all facts, some of which are damaged",)
+                dropped = ("all metadata, some of which is damaged",)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         kind = PlaceError if getattr(error, "errno", None) not in (None, errno.ENAMETOOLONG) else CasarbiError

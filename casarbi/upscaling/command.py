@@ -51,10 +51,10 @@ def upscale(**options: Any) -> None:
     """Enlarge pictures and folders of pictures to an exact size.
 
     Results are upright (EXIF orientation is applied) and keep what their format can hold: the RGB colour profile
-    (others become sRGB), see-through parts, and the facts of a photograph (print resolution, date, camera, place,
-    caption, author, licence); what is lost is said. They are named NAME_x3.7.png, or by --format: beside the picture,
-    for a folder in a new folder FOLDER_x3.7 beside it, or in OUT. Inputs are never overwritten, and results that are
-    there only with --overwrite. A picture that cannot be read does not stop the others; the exit code is then 1.
+    (others become sRGB), see-through parts, and metadata (print resolution, date, camera, place, caption, author,
+    licence); what is lost is said. They are named NAME_x3.7.png, or by --format: beside the picture, for a folder in a
+    new folder FOLDER_x3.7 beside it, or in OUT. Inputs are never overwritten, and results that are there only with
+    --overwrite. A picture that cannot be read does not stop the others; the exit code is then 1.
 
     \b
     Examples, all offline:

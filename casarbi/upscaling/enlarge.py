@@ -93,7 +93,7 @@ def _write(result: Path, rgb: Tensor, picture: Picture, notes: list[str], qualit
         alpha = enlarge_alpha(picture.alpha, (rgb.shape[1], rgb.shape[2]))
         rgb = unblend(rgb, alpha, picture.background)
         notes[:] = [note for note in notes if not note.startswith("see-through")] + ["see-through parts kept"]
-    dropped = write_image(result, rgb, alpha=alpha, icc=picture.icc, facts=picture.facts, quality=quality)
+    dropped = write_image(result, rgb, alpha=alpha, icc=picture.icc, metadata=picture.metadata, quality=quality)
     notes += [f"not kept: {', '.join(dropped)}"] if dropped else []
 
 

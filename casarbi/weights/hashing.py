@@ -17,7 +17,7 @@ def sha256_file(path: str | Path) -> str:
     Nothing is remembered on disk.
 
     Raises:
-        OSError: where the file cannot be read.
+        OSError: if the file cannot be read.
     """
     path = Path(path).resolve()
     state = path.stat()

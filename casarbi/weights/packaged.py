@@ -12,7 +12,7 @@ from casarbi.weights.fetch import find_weights
 
 
 def packaged_weights(method: str, name: str) -> Path | None:
-    """Path of shipped weights: ("liif", "mini-face") is `liif-mini-face.safetensors`; None where there are none."""
+    """Path of shipped weights: ("liif", "mini-face") is `liif-mini-face.safetensors`; None if there are none."""
     return (
         Path(str(files("casarbi.weights"))) / f"{method}-{name}.safetensors" if name in packaged_names(method) else None
     )
@@ -24,17 +24,17 @@ def packaged_names(method: str) -> list[str]:
     return sorted(path.stem.removeprefix(f"{method}-") for path in folder.glob(f"{method}-*.safetensors"))
 
 
-def find_trained(method: str, title: str, weights: str, wanted: str) -> Path:
+def find_trained(method: str, title: str, weights: str, expected: str) -> Path:
     """Path of a method's weights given as a name of those that come with this package, or as a file.
 
     Args:
         method: such as casarbi.
         title: what people call it, for messages.
         weights: a shipped name such as mini-face, a file, or a name of the catalogue's file.
-        wanted: which files fit, for the message, such as "a file that casarbi train wrote".
+        expected: which files fit, for the message, such as "a file that casarbi train wrote".
 
     Raises:
-        CasarbiError: where there are none; no network is ever made without weights.
+        CasarbiError: if there are none; no network is ever made without weights.
     """
     packaged = packaged_weights(method, weights)
     if packaged is not None:
@@ -42,4 +42,4 @@ def find_trained(method: str, title: str, weights: str, wanted: str) -> Path:
     if Path(weights).suffix or os.path.lexists(os.path.expanduser(weights)):
         return find_weights(weights)
     shipped = ", ".join(packaged_names(method)) or "none"
-    raise CasarbiError(f"There are no {title} weights {quote(weights)} (this package has {shipped}): name {wanted}.")
+    raise CasarbiError(f"There are no {title} weights {quote(weights)} (this package has {shipped}): name {expected}.")

@@ -15,13 +15,13 @@ MAX_PIXELS = 2**25
 
 
 def use(path: Path) -> None:
-    """What both programs do with a picture file: its header, its values for comparing, its facts for a result."""
+    """What both programs do with a picture file: its header, its values for comparing, its metadata for a result."""
     read_header(path)
     read_image(path, max_pixels=MAX_PIXELS)
     picture = read_picture(path, max_pixels=MAX_PIXELS)
     small = picture.rgb[:, :8, :8].contiguous()
     suffix = ("png", "jpg", "tif", "webp")[len(path.name) % 4]
-    write_image(path.parent / f"result.{suffix}", small, icc=picture.icc, facts=picture.facts)
+    write_image(path.parent / f"result.{suffix}", small, icc=picture.icc, metadata=picture.metadata)
 
 
 @pytest.mark.parametrize(

@@ -96,5 +96,5 @@ def test_no_picture_at_top_level(tmp_path, files, words):
 def test_missing_folder_and_file_instead(tmp_path):
     with pytest.raises(CasarbiError, match="There is no folder .*nothing"):
         list_images(tmp_path / "nothing")
-    with pytest.raises(CasarbiError, match="a.png is a file where a folder of pictures is wanted"):
+    with pytest.raises(CasarbiError, match="a.png is a file, expected a folder of pictures"):
         list_images(fill(tmp_path, "a.png") / "a.png")

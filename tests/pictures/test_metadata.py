@@ -1,4 +1,4 @@
-"""The facts of a photograph: read from every format, and carried into every format as far as it can hold them."""
+"""The metadata of a photograph: read from every format, and carried into every format as far as it can hold them."""
 
 import struct
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import ExifTags, Image, PngImagePlugin
 
-from casarbi.pictures.metadata import Facts, read_facts, save_options
+from casarbi.pictures.metadata import Metadata, read_metadata, save_options
 from casarbi.pictures.reading import read_picture
 from casarbi.pictures.writing import write_image
 
@@ -22,7 +22,7 @@ XMP = (
 
 
 def camera_exif():
-    """EXIF data as a camera writes it: orientation, sizes, a preview, a maker note and a place among the facts."""
+    """EXIF data as a camera writes it: orientation, sizes, a preview, a maker note and a place among the metadata."""
     exif = Image.Exif()
     exif.update({Base.ImageDescription: "Köln".encode(), Base.DateTime: "2019:08:07 06:05:04", Base.Copyright: "CC0"})
     exif.update({Base.Artist: "A. Person", Base.Orientation: 6, Base.Model: "Box 1"})
@@ -44,35 +44,35 @@ def photo(tmp_path):
 
 
 def enlarged(photo, name):
-    """Write double the picture with its facts; returns the file's facts and what was dropped."""
+    """Write double the picture with its metadata; returns the file's metadata and what was dropped."""
     picture = read_picture(photo)
-    dropped = write_image(photo.with_name(name), torch.rand(3, *SIZE), facts=picture.facts)
+    dropped = write_image(photo.with_name(name), torch.rand(3, *SIZE), metadata=picture.metadata)
     with Image.open(photo.with_name(name)) as image:
         image.load()
-        return read_facts(image), dropped
+        return read_metadata(image), dropped
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.webp"])
 def test_facts_are_kept(photo, name, capfd):
     """Resolution, date, caption and licence of a photograph were lost."""
-    facts, dropped = enlarged(photo, name)
-    assert np.allclose(facts.dpi, 300, atol=0.01)
-    assert facts.first[Base.ImageDescription] == "Köln".encode()
-    assert (facts.first[Base.DateTime], facts.first[Base.Copyright]) == ("2019:08:07 06:05:04", "CC0")
-    assert facts.camera[Base.DateTimeOriginal] == "2019:08:07 06:05:04" and facts.place[1] == "N"
-    assert b"<dc:rights>CC0</dc:rights>" in facts.xmp
+    metadata, dropped = enlarged(photo, name)
+    assert np.allclose(metadata.dpi, 300, atol=0.01)
+    assert metadata.first[Base.ImageDescription] == "Köln".encode()
+    assert (metadata.first[Base.DateTime], metadata.first[Base.Copyright]) == ("2019:08:07 06:05:04", "CC0")
+    assert metadata.camera[Base.DateTimeOriginal] == "2019:08:07 06:05:04" and metadata.place[1] == "N"
+    assert b"<dc:rights>CC0</dc:rights>" in metadata.xmp
     assert "maker note" in dropped and capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.webp"])
 def test_what_new_pixels_make_wrong_is_mended_or_dropped(photo, name):
-    facts, _ = enlarged(photo, name)
+    metadata, _ = enlarged(photo, name)
     with Image.open(photo.with_name(name)) as image:
         assert image.getexif().get(Base.Orientation, 1) == 1 and image.size == SIZE[::-1]
-    assert facts.camera[Base.ExifImageWidth] == 72 and facts.camera[Base.ExifImageHeight] == 48
-    assert Base.MakerNote not in facts.camera
-    assert b'tiff:Orientation="1"' in facts.xmp and b'exif:PixelXDimension="72"' in facts.xmp
-    assert b"<tiff:ImageLength>48<" in facts.xmp and b"Thumbnails" not in facts.xmp
+    assert metadata.camera[Base.ExifImageWidth] == 72 and metadata.camera[Base.ExifImageHeight] == 48
+    assert Base.MakerNote not in metadata.camera
+    assert b'tiff:Orientation="1"' in metadata.xmp and b'exif:PixelXDimension="72"' in metadata.xmp
+    assert b"<tiff:ImageLength>48<" in metadata.xmp and b"Thumbnails" not in metadata.xmp
 
 
 def test_press_record_and_comment_go_where_they_can(photo):
@@ -90,8 +90,8 @@ def test_an_embedded_preview_is_dropped_with_a_word(tmp_path):
     data[end : end + 4] = len(data[6:]).to_bytes(4, "big")
     data += struct.pack(">HHHLHHL", 1, Base.Compression, 3, 1, 6, 0, 0)
     Image.fromarray(RAMP).save(tmp_path / "a.jpg", exif=bytes(data))
-    facts, dropped = enlarged(tmp_path / "a.jpg", "b.jpg")
-    assert dropped == ("embedded preview",) and facts.first == {Base.Copyright: "CC0"} and facts.dropped == ()
+    metadata, dropped = enlarged(tmp_path / "a.jpg", "b.jpg")
+    assert dropped == ("embedded preview",) and metadata.first == {Base.Copyright: "CC0"} and metadata.dropped == ()
 
 
 def test_texts_of_a_png_become_exif_elsewhere(tmp_path):
@@ -101,9 +101,9 @@ def test_texts_of_a_png_become_exif_elsewhere(tmp_path):
     Image.fromarray(RAMP).save(tmp_path / "a.png", pnginfo=texts, dpi=(600, 600))
     kept, dropped = enlarged(tmp_path / "a.png", "b.png")
     assert kept.texts == {"Title": "Zürich", "Author": "A", "Copyright": "CC0", "Frame": "9"} and not dropped
-    facts, dropped = enlarged(tmp_path / "a.png", "b.jpg")
-    assert facts.first[Base.DocumentName] == "Zürich".encode() and facts.first[Base.Artist] == "A"
-    assert dropped == ("Frame",) and facts.dpi == (600, 600)
+    metadata, dropped = enlarged(tmp_path / "a.png", "b.jpg")
+    assert metadata.first[Base.DocumentName] == "Zürich".encode() and metadata.first[Base.Artist] == "A"
+    assert dropped == ("Frame",) and metadata.dpi == (600, 600)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.webp"])
@@ -112,21 +112,21 @@ def test_a_file_that_says_nothing_gets_no_facts(tmp_path, name):
     exif = Image.Exif()
     exif[Base.Orientation] = 1
     Image.fromarray(RAMP).save(tmp_path / name, exif=exif)
-    assert read_picture(tmp_path / name).facts == Facts() and not Facts()
+    assert read_picture(tmp_path / name).metadata == Metadata() and not Metadata()
 
 
 def test_resolution_per_centimetre(tmp_path):
     Image.fromarray(RAMP).save(tmp_path / "a.tif", resolution_unit=3, resolution=100)
-    assert np.allclose(read_picture(tmp_path / "a.tif").facts.dpi, 254)
+    assert np.allclose(read_picture(tmp_path / "a.tif").metadata.dpi, 254)
 
 
 def test_damaged_and_oversized_facts_never_cost_the_picture(tmp_path):
-    odd = Facts(first={Base.Artist: object(), Base.Make: {1: 2}}, camera={1: [None]})
-    assert write_image(tmp_path / "a.jpg", torch.rand(3, 4, 4), facts=odd) == ("EXIF",)
-    long = Facts(first={Base.Artist: "a" * 70_000}, xmp=b"x" * 70_000)
-    assert write_image(tmp_path / "a.jpg", torch.rand(3, 4, 4), facts=long) == (
+    odd = Metadata(first={Base.Artist: object(), Base.Make: {1: 2}}, camera={1: [None]})
+    assert write_image(tmp_path / "a.jpg", torch.rand(3, 4, 4), metadata=odd) == ("EXIF",)
+    long = Metadata(first={Base.Artist: "a" * 70_000}, xmp=b"x" * 70_000)
+    assert write_image(tmp_path / "a.jpg", torch.rand(3, 4, 4), metadata=long) == (
         "EXIF (too long for JPEG)",
         "XMP (too long for JPEG)",
     )
-    assert write_image(tmp_path / "a.png", torch.rand(3, 4, 4), facts=long) == ()
-    assert save_options(Facts(), "PNG", (4, 4))[1] == ()
+    assert write_image(tmp_path / "a.png", torch.rand(3, 4, 4), metadata=long) == ()
+    assert save_options(Metadata(), "PNG", (4, 4))[1] == ()

@@ -103,11 +103,11 @@ def test_16_bit_rgb_is_read_as_8_and_says_so(tmp_path):
     write_png16(tmp_path / "a.png", RAMP.astype(np.uint16) * 257)
     picture = read_picture(tmp_path / "a.png")
     assert np.abs(levels(tmp_path / "a.png") - RAMP).max() < 0.51
-    assert picture.notes == ("16 bits a channel read as 8",)
+    assert picture.notes == ("16 bits per channel read as 8",)
 
 
 def write_png16(path, array):
-    """Write an RGB PNG of 16 bits a channel, which Pillow cannot."""
+    """Write an RGB PNG of 16 bits per channel, which Pillow cannot."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
