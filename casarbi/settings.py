@@ -179,7 +179,8 @@ def _without_retired(cls: type, table: Any, place: Place) -> Any:
     if not isinstance(table, Mapping):
         return table
     for name in retired.keys() & table.keys():
-        if table[name] != retired[name]:
+        # JSON and TOML tell 0 from false, Python does not.
+        if (type(table[name]), table[name]) != (type(retired[name]), retired[name]):
             raise CasarbiError(
                 f"{place.setting(name)} = {quote(table[name])} is no longer supported: only "
                 f"{quote(retired[name])} is left."

@@ -76,6 +76,7 @@ def _plan(base: Size, size: Size, scale: float, strategy: str, s_fix: float) -> 
     for i, factor in enumerate(factors):
         cumulative *= factor
         pending *= factor
+        # Rounded from the base each time: stage by stage, roundings would add up (84 px instead of 85 for rf at 5.3x).
         if i < len(factors) - 1:
             done = math.log(cumulative) / math.log(scale)
             reached = (
@@ -83,7 +84,7 @@ def _plan(base: Size, size: Size, scale: float, strategy: str, s_fix: float) -> 
                 _side(base[1], size[1], cumulative, done, keeps_shape),
             )
             if reached in (before, size):
-                continue
+                continue  # its factor stays in `pending`, for the next stage
         else:
             reached = size
         if reached != before:
@@ -94,6 +95,7 @@ def _plan(base: Size, size: Size, scale: float, strategy: str, s_fix: float) -> 
 
 def _one_scale(base: Size, size: Size) -> bool:
     """Whether some scale, rounded half up, takes both sides of the base to the size."""
+    # round(n s) = side for s in [(side - 0.5) / n, (side + 0.5) / n): the two intervals must meet.
     least = max((side - 0.5) / n for side, n in zip(size, base, strict=True))
     above = min((side + 0.5) / n for side, n in zip(size, base, strict=True))
     return least < above

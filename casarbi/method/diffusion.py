@@ -93,6 +93,7 @@ def shift(x0: Tensor, y: Tensor, t: Tensor, eps: Tensor, config: ShiftConfig) ->
     Returns:
         x_0 + eta_t (y - x_0) + kappa sqrt(eta_t) eps.
     """
+    # eta is indexed by t itself, 0 … T; (B, 1, 1, 1) broadcasts over an image.
     eta = torch.tensor(config.eta, dtype=x0.dtype, device=x0.device)[t.to(x0.device)].view(-1, 1, 1, 1)
     return x0 + eta * (y - x0) + config.kappa * eta.sqrt() * eps
 
@@ -125,6 +126,7 @@ def posterior(config: ShiftConfig, t: int, before: int | None = None) -> Posteri
             alpha = eta_t - eta_before, because the steps of Eq. 1 add up; so a chain may leave steps out.
     """
     eta_t, eta_before = config.eta[t], config.eta[t - 1 if before is None else before]
+    # alpha_t of Eq. 2 for neighbours; for a chain that leaves steps out, the sum of the alphas between.
     alpha = eta_t - eta_before
     return Posterior(eta_before / eta_t, alpha / eta_t, config.kappa**2 * (eta_before / eta_t) * alpha)
 

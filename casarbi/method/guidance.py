@@ -87,6 +87,7 @@ def consistency_step(image: Tensor, reference: Tensor, gamma: float) -> Tensor:
     """
     if gamma == 0:
         return image
+    # D averages about r² pixels into one, so D Dᵀ is about 1 / r²: r² makes the step independent of the factor.
     r_squared = image.shape[-2] * image.shape[-1] / (reference.shape[-2] * reference.shape[-1])
     return image - gamma * r_squared * consistency_gradient(image, reference)
 
@@ -102,6 +103,6 @@ def guide(x0: Tensor, inputs: StageInputs, reference: Tensor, gamma: float, *, c
         clamp: whether the image is kept in [-1, 1], before the step and after it.
     """
     if gamma == 0 and not clamp:
-        return x0
+        return x0  # to the image and back would round it
     image = consistency_step(inputs.compose(x0, clamp=clamp), reference, gamma)
     return inputs.residual(image.clamp(-1, 1) if clamp else image)

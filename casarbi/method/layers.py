@@ -111,6 +111,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, embedding: Tensor | None = None, maps: Tensor | None = None) -> Tensor:
         """Map (B, channels, H, W) to the same shape, given (B, E) and (B, sft, H, W) if it takes them."""
+        # Modulated between the convolutions, first by time and scale, then by the adapter's maps.
         h = self.conv1(self.norm(x))
         if self.embed is not None and embedding is not None:
             h = self.embed.modulate(h, F.silu(embedding)[:, :, None, None])

@@ -70,6 +70,7 @@ class CasArbi(NetworkModel):
                 f"that draws no noise: name one with the option liif=FILE."
             )
         self.config, self.timesteps = config, timesteps(config.process, config.sampling.steps)
+        # A base that nothing asks for is neither moved nor counted.
         self.liif = liif if config.residual.needs_regressor else None
 
     @property
@@ -106,6 +107,7 @@ class CasArbi(NetworkModel):
 
     def memory_bytes(self, lr_size: Size, size: Size) -> int:
         """The activations of one tile and the images of a stage; figures measured on a CPU in float32."""
+        # Features are the larger part, and at most a tile's at once; 90 bytes per pixel are the chain's own images.
         pixels = size[0] * size[1]
         tile = min(pixels, self.config.tiles.tile**2)
         return 77 * self.config.network.width * tile + 90 * pixels
@@ -115,6 +117,7 @@ class CasArbi(NetworkModel):
 
         A size that no stage leads to, because it is not larger than the LR image on any axis, is plain bicubic.
         """
+        # Sizes of one image often share their first stages: 5.3x, 8x and 12x all pass 2x and 4x.
         done = Done()
         for size in sizes:
             results = self._run(images, size, seeds, done)

@@ -192,6 +192,7 @@ class CoordinateEncoder(nn.Module):
     def forward(self, coordinates: Tensor) -> Tensor:
         """Encode coordinates in [-1, 1]."""
         frequencies = torch.pi * 2.0 ** torch.arange(self.octaves, device=coordinates.device)
+        # (B, 2, 1, H, W) · (octaves, 1, 1) → (B, 2 · octaves, H, W)
         angles = (coordinates[:, :, None] * frequencies[:, None, None]).flatten(1, 2)
         features = torch.cat((coordinates, angles.sin(), angles.cos()), dim=1)
         return self.second(F.silu(self.first(features.to(self.first.weight.dtype))))
@@ -259,6 +260,7 @@ class Denoiser(nn.Module):
         """
         h = self.fuse_hr(self.hr_encoder(self._enter(x_t))) + features.context
         embedding = self.embedding(t, features.scale)
+        # The adapter sees x_t through h, and t and s_i: it decides how much the coordinates count (§IV-B).
         maps = None
         if self.adapter is not None:
             maps = self.adapter(h + features.coordinates, embedding)

@@ -144,15 +144,18 @@ def stage_inputs(
         # Overshoot is kept in Up and B: clamping them would put errors into residuals that have no bounds anyway.
         return regressor(u_prev, size) if kind.startswith("liif") and regressor else resize(u_prev, size)
 
+    # y = gain · (Up - B) follows from the two images (docs/method.md §3).
     up = enlarge(config.lr_up)
     if config.residual_base == "none":
         base = torch.zeros_like(up)
     elif config.residual_base == "liif_initial" and regressor is not None and u_0 is not None:
-        base = regressor(u_0, size)
+        base = regressor(u_0, size)  # at the cumulative scale s_1 ⋯ s_i
     else:
+        # Made the same way, base and Up are one image: LIIF costs more than the denoiser, so it is run once.
         same = config.residual_base.startswith("liif") == (config.lr_up == "liif")
         base = up if same else enlarge(config.residual_base)
     coordinates = coordinate_map(size, u_prev.device)
+    # The same factor for the whole batch: one stage is trained, or run, at a time.
     told = torch.full((len(u_prev),), scale, dtype=torch.float32, device=u_prev.device)
     return StageInputs(u_prev, up, base, coordinates, told, config.residual_gain)
 

@@ -71,6 +71,7 @@ def _draw_remainder_first(config: CascadeConfig, generator: torch.Generator) -> 
         return TrainingStage(1.0, _uniform(config.largest(1.0), generator))
     if not later:
         return _any_stage(config, fixed, generator)
+    # The remainder is drawn for the stage that it leads to: remainder · s_fix^(k+1) stays within max_scale.
     part, k = torch.rand((), generator=generator).item(), _index(later, generator)
     return TrainingStage(_up_to(config.largest(config.s_fix ** (k + 1)), part) * config.s_fix**k, config.s_fix)
 
@@ -83,6 +84,7 @@ def _draw_uniform_stages(config: CascadeConfig, generator: torch.Generator) -> T
     """With 1 - p one of the N equal stages of a scale uniform on (1, max_scale]; else an s_fix stage as in rl."""
     if config.draw_fixed(generator):
         return _any_stage(config, True, generator)
+    # N comes from the drawn scale, as it does in inference.
     scale = _uniform(config.max_scale, generator)
     n = stage_count(scale, config.s_fix)
     factor = _uniform_stages(scale, config.s_fix, n)[0]
@@ -209,6 +211,7 @@ def round_half_up(value: float) -> int:
 
 def _any_stage(config: CascadeConfig, fixed: bool, generator: torch.Generator) -> TrainingStage:
     """A stage from any s_fix^k: by s_fix if that is drawn and stays within max_scale, else by a uniform factor."""
+    # Inputs of all stages are equally likely: 16, 32 and 64 px for faces.
     before = config.s_fix ** _index(config.stages, generator)
     largest = config.largest(before)
     if fixed and largest > config.s_fix - EXACT:

@@ -51,7 +51,7 @@ def resize_rows(n: int, length: int, window: Span) -> tuple[Span, Tensor]:
     Returns:
         The input pixels that count, as a span, and the weights (window, span).
     """
-    stretch = max(1.0, n / length)
+    stretch = max(1.0, n / length)  # the kernel widens if the axis shrinks
     centres = (torch.arange(*window, dtype=torch.float64) + 0.5) * n / length
     low = max(0, int(centres[0] - 2 * stretch))
     high = min(n, int(centres[-1] + 2 * stretch) + 1)
@@ -80,6 +80,7 @@ class Crop:
         height, width = inputs.up.shape[-2:]
         (top, bottom), rows = _crop_axis(inputs.u_prev.shape[-2], height, y, reach)
         (left, right), columns = _crop_axis(inputs.u_prev.shape[-1], width, x, reach)
+        # At the stage's size a tile is a plain cut; only the smaller u_{i-1} needs a margin and weights of its own.
         window = (..., slice(*y), slice(*x))
         cropped = replace(
             inputs,
