@@ -174,8 +174,9 @@ def save_options(metadata: Metadata, format_name: str, size: Size) -> tuple[dict
             "EXIF": metadata.first or metadata.camera or metadata.place,
             "XMP": metadata.xmp,
             "texts": metadata.texts,
+            "IPTC": metadata.iptc,
         }
-        return options, (*dropped, *(name for name, found in {**lost, "IPTC": metadata.iptc}.items() if found))
+        return options, (*dropped, *(name for name, found in lost.items() if found))
     xmp = _fit_xmp(metadata.xmp, size)
     exif = _exif_bytes(metadata, format_name, size, xmp)
     if exif is None:
