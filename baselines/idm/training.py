@@ -151,11 +151,9 @@ class IDMTask(Task[IDMNetwork]):
             training.lr_side,
             training.validation_scales,
             whole=training.whole,
-            name="IDM",
             loss=lambda batch, generator: self._loss(network, batch, generator),
             recipe=self.recipe,
             count=training.validation_batches,
-            device=next(network.parameters()).device,
         )
 
     def facts(self) -> dict[str, str]:

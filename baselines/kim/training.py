@@ -170,11 +170,9 @@ class KimTask(Task[KimNetwork]):
             self.config.lr_side,
             training.validation_scales,
             whole=training.whole,
-            name="Kim",
             loss=lambda batch, generator: self._loss(network, batch, generator)["loss"],
             recipe=self.recipe,
             count=training.validation_batches,
-            device=network.scale_factor.device,
         )
 
     def facts(self) -> dict[str, str]:

@@ -138,14 +138,9 @@ class LIIFTask(Task[LIIFNetwork]):
 
     def validate(self, network: LIIFNetwork, images: Sequence[Tensor]) -> Validation:
         """PSNR at the validation scales."""
-        settings, model = self.config, LIIF(network)
+        settings = self.config
         return validate_scales(
-            lambda lr, sizes: model.upscale_many(lr, sizes, range(len(lr))),
-            images,
-            settings.lr_side,
-            settings.validation_scales,
-            whole=settings.whole,
-            name=model.title,
+            LIIF(network), images, settings.lr_side, settings.validation_scales, whole=settings.whole
         )
 
     def facts(self) -> dict[str, str]:

@@ -145,11 +145,9 @@ class CasArbiTask(Task[Denoiser]):
             items.lr_side,
             items.validation_scales,
             whole=items.whole,
-            name="CasArbi",
             loss=lambda batch, generator: self._loss(network, batch, generator, NoiseAugmentation()),
             recipe=self.recipe,
             count=items.validation_batches,
-            device=next(network.parameters()).device,
         )
 
     def facts(self) -> dict[str, str]:

@@ -12,16 +12,13 @@ from torch import Tensor
 from casarbi.data.pairs import centre_crop, fixed_pairs, patch_pair
 from casarbi.data.psnr import mse, psnr_from_mse
 from casarbi.errors import CasarbiError
+from casarbi.network_model import NetworkModel
 from casarbi.pictures.pixels import to_uint8
 from casarbi.pictures.resize import resize
-from casarbi.scales import Size, scale_label, target_size
-from casarbi.sr import SRModel
+from casarbi.scales import scale_label, target_size
 from casarbi.training.batches import Batches
 from casarbi.training.seeds import Purpose, torch_generator
 from casarbi.training.task import Batch, Recipe, Sheet, Validation
-
-Upscale = Callable[[Tensor, Sequence[Size]], list[Tensor]]
-"""upscale(lr, sizes): (B, 3, h, w) in [0, 1] to a (B, 3, H, W) for each size."""
 
 SHEET_ROWS = 6
 LEAST_ERROR = 1e-3
@@ -48,25 +45,24 @@ def validation_pairs(images: Sequence[Tensor], lr_side: int, scale: float, whole
 
 
 def validate_scales(
-    upscale: Upscale, images: Sequence[Tensor], lr_side: int, scales: Sequence[float], *, whole: bool, name: str
+    model: NetworkModel, images: Sequence[Tensor], lr_side: int, scales: Sequence[float], *, whole: bool
 ) -> Validation:
     """Mean PSNR (RGB, 8 bits, no border cut) of each scale as "psnr_x8", their mean as "psnr", and a contact sheet.
 
     Args:
-        upscale: the method.
+        model: the method; image i is enlarged with seed i.
         images: validation pictures, uint8 (3, H, W).
         lr_side: see `validation_pairs`.
         scales: the sheet shows the last one.
         whole: see `validation_pairs`.
-        name: of the method, as the title of its column.
     """
     metrics: dict[str, float] = {}
-    columns = ("LR", "bicubic", f"{name} x{scale_label(scales[-1])}", "GT")
+    columns = ("LR", "bicubic", f"{model.title} x{scale_label(scales[-1])}", "GT")
     rows: tuple[tuple[Tensor, ...], ...] = ()
     for scale in scales:
         lr, gt = validation_pairs(images, lr_side, scale, whole)
         size = gt.shape[-2], gt.shape[-1]
-        made = upscale(lr, [size])[0].cpu()
+        made = model.upscale(lr.to(model.device), size, range(len(lr))).cpu()
         metrics[f"psnr_x{scale_label(scale)}"] = mean_psnr(made, gt)
         rows = tuple(zip(lr, resize(lr, size), made, gt, strict=True))[:SHEET_ROWS]
     return Validation({"psnr": sum(metrics.values()) / len(metrics), **metrics}, Sheet(columns, rows))
@@ -90,41 +86,33 @@ def check_scales(scales: Sequence[float]) -> None:
 
 
 def validate_model(
-    model: SRModel,
+    model: NetworkModel,
     images: Sequence[Tensor],
     lr_side: int,
     scales: Sequence[float],
     *,
     whole: bool,
-    name: str,
     loss: Callable[[Batch, torch.Generator], Tensor],
     recipe: Recipe,
     count: int,
-    device: torch.device,
 ) -> Validation:
     """What `validate_scales` finds of a model that draws noise, and a "loss" on fixed items.
 
     Args:
-        model: the method; image i is enlarged with seed i.
-        images: for this and the next four see `validate_scales`.
+        model: the method.
+        images: for this and the next three see `validate_scales`.
         lr_side: side of the LR images.
         scales: of the PSNR.
         whole: whether whole images are reduced.
-        name: of the method.
         loss: of a batch and a generator, both on the device.
         recipe: makes the items; a batch has one of each image.
         count: how many batches the loss is the mean of.
-        device: the network's.
     """
-
-    def upscale(lr: Tensor, sizes: Sequence[Size]) -> list[Tensor]:
-        return model.upscale_many(lr.to(device), sizes, list(range(len(lr))))
-
     # The same items and noise at every call, so that a change of the loss is a change of the network.
     batches = Batches(images, recipe, seed=0, batch=len(images))
-    found = validate_scales(upscale, images, lr_side, scales, whole=whole, name=name)
+    found = validate_scales(model, images, lr_side, scales, whole=whole)
     total = 0.0
     for step in range(count):
-        batch = {name: tensor.to(device) for name, tensor in batches[step].items()}
-        total += loss(batch, torch_generator(device, 0, Purpose.LOSS, step)).item()
+        batch = {name: tensor.to(model.device) for name, tensor in batches[step].items()}
+        total += loss(batch, torch_generator(model.device, 0, Purpose.LOSS, step)).item()
     return Validation({"loss": total / count, **found.metrics}, found.sheet)
