@@ -18,7 +18,7 @@ from torch import Tensor
 from casarbi.sampling import Noise
 
 LONGEST_SCHEDULE = 100_000
-"""Far beyond any in use; a file that asks for more is damaged, and would be obeyed for minutes."""
+"""Far longer than any schedule in use. A file that asks for more is damaged."""
 
 
 def ddpm_tables(betas: np.ndarray) -> dict[str, Tensor]:
@@ -31,9 +31,9 @@ def ddpm_tables(betas: np.ndarray) -> dict[str, Tensor]:
         Tables (T,) by name in the published order: made in float64, stored as float32.
     """
     abar = np.cumprod(1 - betas)
-    # abar_{t-1}; the image itself, before the first step, has 1.
+    # abar_{t-1}: 1 before the first step, where the image has no noise.
     before = np.append(1.0, abar[:-1])
-    # Of the posterior (equation 7).
+    # Variance of the posterior q(x_{t-1} | x_t, x_0) (equation 7).
     variance = betas * (1 - before) / (1 - abar)
     arrays = {
         "betas": betas,
@@ -101,6 +101,7 @@ def chain(alpha_bar: Sequence[float], indices: Sequence[int], last: float = 1.0,
         last: abar of the result.
         eta: for DDIM: 0 draws nothing, 1 as much as DDPM (Song et al., equation 16).
     """
+    # abar along the chain, its result included. Sigma is that of equation 16 with a = abar_t, b = abar after it.
     levels = [*(alpha_bar[t] for t in indices), last]
     return [
         Step(t, a, b, sigma=eta * math.sqrt((1 - b) / (1 - a) * (1 - a / b)))
@@ -139,11 +140,12 @@ def ancestral(x: Tensor, predict: Predict, steps: Sequence[Step], noise: Noise, 
     """
     for step in steps:
         a, b = step.alpha_bar, step.after
+        # The clean image that the predicted noise implies.
         eps = predict(x, step)
         x0 = x / math.sqrt(a) - math.sqrt(1 / a - 1) * eps
         if clamp:
             x0 = x0.clamp(-1, 1)
-        # The posterior of the next state, given this one and the predicted image.
+        # Draw the next state from its posterior, given this state and the predicted image (equation 7).
         alpha = a / b
         x = (math.sqrt(b) * (1 - alpha) * x0 + math.sqrt(alpha) * (1 - b) * x) / (1 - a)
         if b < 1:
@@ -165,11 +167,11 @@ def ddim(x: Tensor, predict: Predict, steps: Sequence[Step], noise: Noise, *, cl
         a, b = step.alpha_bar, step.after
         eps = predict(x, step)
         x0 = (x - math.sqrt(1 - a) * eps) / math.sqrt(a)
-        # The noise that goes with the clamped image.
+        # If x_0 is clamped, the noise has to be that which leads from it to x_t.
         if clamp:
             x0 = x0.clamp(-1, 1)
             eps = (x - math.sqrt(a) * x0) / math.sqrt(1 - a)
-        # Back to the next level: the old noise, and in place of a part of it a fresh one.
+        # The next level: x_0, the predicted noise, and fresh noise in place of the part that sigma takes away.
         x = math.sqrt(b) * x0 + math.sqrt(1 - b - step.sigma**2) * eps
         if step.sigma and step.draws:
             x = x + step.sigma * noise()

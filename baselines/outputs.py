@@ -71,11 +71,12 @@ class ResultFolder:
             scales = [(part, folder_label(part)) for part in inside.parent.parts]
             short = PurePosixPath(*(part for part, label in scales if label is None))
             of_folders = tuple(label for _, label in scales if label)
+            # The path as it is, and the path without the folders named for a scale.
             places = {inside.parent: (), short: of_folders} if of_folders else {short: ()}
             for parent, labels in places.items():
                 for name in dict.fromkeys((inside.name, inside.stem)):
                     named[printable_name(str(parent / name))].append(Result(path, labels))
-                # The name less a label at its end.
+                # baby_x5.3 also answers to baby, if the label fits.
                 split = split_label(inside.stem)
                 if split:
                     labelled[printable_name(str(parent / split[0]))].append(Result(path, (*labels, split[1])))
@@ -96,6 +97,7 @@ class ResultFolder:
         Raises:
             CasarbiError: if there is none, none of that scale and size, more than one, or the file changed meanwhile.
         """
+        # Exact names first; names less a label only if none of those has the size.
         tried: list[Path] = []
         for index in (self.named, self.labelled):
             candidates = index.get(image_id, [])
@@ -108,7 +110,7 @@ class ResultFolder:
             if fitting:
                 return self._read(fitting[0])
             tried += [result.path for result in candidates]
-        # Nothing fits: say what there is.
+        # Nothing fits: say what the folder holds instead.
         label = label_of_scale(size[0] / lr_size[0])
         raise CasarbiError(
             self._wrong_size(image_id, size, label, tried) if tried else self._missing(image_id, size, label)

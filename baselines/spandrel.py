@@ -91,6 +91,7 @@ def spandrel(file: str) -> FixedScale:
         raise CasarbiError(
             f"'spandrel:{file}' needs the package spandrel, which is not installed: pip install 'casarbi[spandrel]'."
         ) from None
+    # Our own reader takes plain tensors from the file; spandrel never opens it.
     path = find_weights(file)
     state = find_state(read_checkpoint(path).content, path)
     bare = strip_prefix(state.tensors, path, "netG.")

@@ -21,6 +21,7 @@ def idm_cost(config: NetworkConfig, lr_size: Size, size: Size) -> StageCost:
         Used parameters; operations of encoder, condition and pyramid, once; and those of one evaluation.
     """
     with torch.device("meta"):
+        # Without the never-used parameters, which would be counted.
         network = IDMNetwork(replace(config, unused=False)).eval()
         return count_cost(
             network,

@@ -56,6 +56,7 @@ class ScheduleConfig:
 
     def buffers(self) -> dict[str, Tensor]:
         """Return the tensors (T,) that official files hold beside the weights, in their order (docs/idm.md §2)."""
+        # IDM stores one table more than Kim: the deviation of the posterior (docs/idm.md §2).
         tables = ddpm_tables(self._betas)
         return tables | {"ddim_c1": tables["posterior_variance"].sqrt()}
 
@@ -68,8 +69,8 @@ def whole_chain(alpha_bar: Sequence[float]) -> list[Step]:
 def spaced_chain(alpha_bar: Sequence[float], steps: int) -> list[Step]:
     """Evenly spaced steps of the trained schedule, from its last on, to the image.
 
-    The published code cannot do this. It builds another schedule of as many betas between the same ends, whose noisiest
-    state is far from noise if the steps are few.
+    The published code cannot do this. For fewer steps it builds another schedule, of that many betas between the same
+    ends. If they are few, its last state is far from pure noise.
 
     Raises:
         CasarbiError: if there are more steps than the schedule has.
@@ -92,6 +93,7 @@ def published_ddim_chain(alpha_bar: Sequence[float]) -> list[Step]:
             f"The published DDIM sampler needs a schedule of at least {PUBLISHED_DDIM_INDICES} steps, this one has "
             f"{len(alpha_bar)}: give a number with steps=N."
         )
+    # [:0:-1] is backwards without index 0, the step that the published loop leaves out.
     indices = range(0, len(alpha_bar), stride)
     return chain(alpha_bar, indices[:0:-1], last=alpha_bar[0])
 
@@ -119,8 +121,9 @@ def draw_levels(
         itself being the first.
     """
     device = generator.device
-    # The image itself is the first level.
+    # T + 1 levels, the image itself (1.0) first: step t lies between levels t and t + 1.
     levels = torch.tensor([1.0, *alpha_bar], device=device).sqrt()
     step = torch.randint(len(alpha_bar), (1 if shared_step else count,), generator=generator, device=device)
+    # With one step for the batch, (1,) broadcasts: the step is shared, the level within it is not.
     low, high = levels[step + 1], levels[step]
     return low + (high - low) * torch.rand(count, generator=generator, device=device)

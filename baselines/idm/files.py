@@ -63,6 +63,7 @@ def find_idm(weights: str) -> Path:
     Raises:
         CasarbiError: if there are none; no network is ever made without weights.
     """
+    # PREFIX means PREFIX_gen.pth, unless a file or shipped weights have that very name.
     given, generator = (os.path.expanduser(text) for text in (weights, f"{weights}_gen.pth"))
     if packaged_weights(METHOD, weights) is None and not os.path.lexists(given) and os.path.isfile(generator):
         return Path(generator)
@@ -89,6 +90,7 @@ def load_idm(path: Path) -> IDMWeights:
         CasarbiError: if the file is missing, damaged, of another method, or fits only in part.
     """
     checkpoint = read_checkpoint(path)
+    # Our header has these keys; an official file is a bare state dict.
     ours = bool({"method", "config"} & set(checkpoint.metadata))
     return _load_ours(checkpoint) if ours else _load_official(checkpoint)
 
@@ -112,7 +114,7 @@ def _load_official(checkpoint: Checkpoint) -> IDMWeights:
     path = checkpoint.path
     state = find_state(checkpoint.content, path)
     tensors = dict(state.tensors)
-    # The schedule lies among the weights.
+    # The buffers of the schedule lie among the weights.
     schedule = _schedule({name: tensors.pop(name) for name in BUFFERS if name in tensors}, path)
     if WIDTH_KEY not in tensors:
         raise CasarbiError(

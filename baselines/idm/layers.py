@@ -20,7 +20,7 @@ def activate(v: Tensor) -> Tensor:
 
 
 class NoiseLevel(nn.Module):
-    """Sines and cosines of the noise level, which is used as it is: neither times 1000 nor as the index of a step."""
+    """Sines and cosines of the noise level sqrt(abar) itself, neither multiplied by 1000 nor as the index of a step."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -81,6 +81,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""
+        # (B, 3C, H, W) → (B, H·W, 3C) → three times (B, H·W, C): one head.
         query, key, value = self.qkv(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=2)
         mixed = F.scaled_dot_product_attention(query, key, value)
         return x + self.out(mixed.transpose(1, 2).unflatten(2, x.shape[-2:]))
@@ -118,6 +119,7 @@ class EqualConv(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, *, stride: int = 1, bias: bool = False) -> None:
         super().__init__()
+        # Stored at unit variance; the gain brings it to the usual spread at every use.
         self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
         self.stride, self.gain = stride, 1 / math.sqrt(9 * inputs)
@@ -148,6 +150,7 @@ class Blur(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""
         channels = x.shape[1]
+        # (1, 3, 1) / 5, the same kernel for every channel.
         taps = x.new_tensor([0.2, 0.6, 0.2])
         kernel = torch.outer(taps, taps).expand(channels, 1, 3, 3)
         return F.conv2d(x, kernel, padding=1, groups=channels)

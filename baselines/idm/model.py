@@ -97,6 +97,7 @@ class IDM(NetworkModel):
         features = self.network.encoder(images)
         for size in sizes:
             condition = self.network.condition(features, size, scale_number(lr_size, size, self.at_one))
+            # The chain depends on the size from its first noise on, so only the features are shared.
             yield self._sample(images, condition, size, seeds)
 
     def _sample(self, images: Tensor, condition: Condition, size: Size, seeds: Sequence[int]) -> Tensor:
@@ -109,7 +110,7 @@ class IDM(NetworkModel):
             return eps
 
         x = noise()
-        # From the enlarged LR image instead of pure noise, at the first step's level.
+        # Start from the enlarged LR image, noised to the level of the first step, instead of pure noise.
         if self.config.sampling.start:
             x = noise_to_level(resize(images, size).clamp(-1, 1), x, x.new_tensor([self.steps[0].level]))
         return SAMPLERS[self.config.sampling.sampler](x, predict, self.steps, noise, clamp=self.clamp)
@@ -126,7 +127,7 @@ def plan_steps(config: IDMConfig) -> list[Step]:
         raise CasarbiError(f"IDM's start={sampling.start} is beyond the {len(alpha_bar)} steps of its schedule.")
     if 0 < sampling.start < sampling.steps:
         raise CasarbiError(f"IDM's steps={sampling.steps} are more than its start={sampling.start}: lower steps too.")
-    # The chain lies in what is left of the schedule.
+    # With a start, the chain uses only the first `start` steps of the schedule, the least noisy ones.
     alpha_bar = alpha_bar[: sampling.start or None]
     if sampling.steps:
         return spaced_chain(alpha_bar, sampling.steps)

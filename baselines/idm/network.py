@@ -127,11 +127,11 @@ class Denoiser(nn.Module):
         self.noise_level_mlp = nn.Sequential(
             NoiseLevel(width), nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, width)
         )
-        # The order of the children is that of the keys in a file.
+        # Children in the published order, because the keys of a file have that order.
         self._make_condition(config)
         self.downs = nn.ModuleList(_downs(config))
         last = channels[-1]
-        # Stored in official files, never called.
+        # Parameters that official files hold and the published forward pass never calls.
         if config.unused:
             self.final_down1 = nn.Sequential(EqualConv(last, last), BiasedActivation(last))
             self.final_down2 = pyramid_step(last, last // 2)
@@ -171,6 +171,7 @@ class Denoiser(nn.Module):
             p: scale number, one for the batch (`baselines.idm.scale`).
         """
         features = self.pyramid(image)
+
         # Each upsampling leads to the size of the next finer level.
         number = image.new_tensor([p])
         upsamplings = []
@@ -200,14 +201,14 @@ class Denoiser(nn.Module):
         """
         embedding = self.noise_level_mlp(level)
         x = torch.cat((condition.image, x), dim=1)
-        # Down, keeping what the way up takes.
+        # Down: the output of every layer is a skip connection.
         skips = []
         for layer in self.downs:
             x = layer(x, embedding) if isinstance(layer, Block) else layer(x)
             skips.append(x)
         for layer in self.mid:
             x = layer(x, embedding)
-        # Up: each block takes the output of its partner on the way down.
+        # Up: each block takes the last skip that is left; implicit functions lead to the next finer level.
         upsamplings = iter(condition.upsamplings)
         for layer in self.ups:
             if isinstance(layer, ImplicitUpsampling):
@@ -261,10 +262,11 @@ def used_parameters(network: IDMNetwork) -> int:
 def orthogonal_start(network: IDMNetwork) -> None:
     """Initialise as the published training does: orthogonal matrices, biases 0 (docs/idm.md §6).
 
-    This overrides what the layers mean to start with, as published: the bias of `condition_scale` becomes 0 instead of
-    1, so at first the modulation does not depend on p, and the equalised weights shrink twice, so the condition
-    pyramid starts almost at zero. Without this call a network starts as the layers mean to.
+    This overwrites the initial values that the layers choose for themselves, as the published code does. The bias of
+    `condition_scale` becomes 0 instead of 1, so at first the modulation does not depend on p. The equalised weights
+    shrink twice, so the condition pyramid starts almost at zero.
     """
+    # Parameters that are frozen, as LIIF's mean shifts are, keep their values.
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear | EqualConv) and module.weight.requires_grad:
             nn.init.orthogonal_(module.weight)
@@ -314,6 +316,7 @@ def _skip_widths(config: NetworkConfig) -> Iterator[int]:
 
 def _ups(config: NetworkConfig) -> Iterator[nn.Module]:
     """Blocks of each level from the coarsest, each taking a skip, with implicit functions between the levels."""
+    # The widths of the way down, taken from the end: the two halves of the U-Net mirror each other.
     skips = list(_skip_widths(config))
     before = config.channels[-1]
     for level in range(len(config.channels) - 1, -1, -1):

@@ -42,6 +42,7 @@ def p_at_one(rule: str, trained: float, evaluated: float | None) -> float:
         if evaluated is not None:
             raise CasarbiError(f"Option max_scale={evaluated:g} goes with p=relative alone; p=extend has {trained:g}.")
         return trained
+    # p=relative: the user has to say how large the largest HR picture of the evaluation is.
     if evaluated is None or not (math.isfinite(evaluated) and evaluated > 1):
         raise CasarbiError("Option p=relative needs max_scale=N too, the scale above 1 that is to have p = 1.")
     return evaluated

@@ -82,13 +82,14 @@ class IDMRecipe(Recipe):
             side: scalar int64, of the target.
         """
         training = self.training
+        # Sides of the batch's target and of the largest one, at p = 1.
         side, largest = (training_side(training.lr_side, self.max_scale, p) for p in (shared, 1.0))
         if not training.whole:
             image = random_patch(image, largest, rng)
         if rng.random() < 0.5:
             image = image.flip(-1).contiguous()
         lr = resize(image, (training.lr_side, training.lr_side))
-        # The published target is reduced by the loss, from the largest size.
+        # A published target is made in two steps: the largest size here, the batch's size by the loss.
         made = side if training.target == "antialiased" else largest
         return {"lr": lr, "hr": resize(image, (made, made)), "p": torch.tensor(shared), "side": torch.tensor(side)}
 
@@ -129,7 +130,7 @@ class IDMTask(Task[IDMNetwork]):
         if self.training.target == "published":
             side = int(batch["side"][0])
             hr = training_target(hr, (side, side))
-        # The network is told the level, and must find the noise.
+        # Noise the HR image to a drawn level. The network is told the level and predicts the noise.
         level = draw_levels(self.config.schedule.alpha_bar, len(hr), generator, shared_step=self.training.shared_step)
         noise = torch.randn(hr.shape, generator=generator, device=hr.device)
         predicted = network(lr, noise_to_level(hr, noise, level), level, float(batch["p"][0]))

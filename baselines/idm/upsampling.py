@@ -47,8 +47,9 @@ class Upsampling:
 
     def apply(self, x: Tensor) -> Tensor:
         """Map (B, C, h, w) to (B, C, H, W)."""
-        # sqrt(2) of the activation is in the kernel.
+        # Modulation and activation, whose factor sqrt(2) is in the kernel.
         x = F.leaky_relu(torch.addcmul(self.shift, x, self.alpha), 0.2)
+        # The implicit function at the low resolution, then the nearest value for each pixel, plus what its offset adds.
         x = F.conv2d(x, self.kernel, self.bias)
         x = x.index_select(2, self.rows) + self.of_rows
         x = x.index_select(3, self.columns) + self.of_columns
@@ -91,12 +92,12 @@ class ImplicitUpsampling(nn.Module):
         bias = second.weight @ first.bias + second.bias
         source = (shift.shape[-2], shift.shape[-1])
         odd_cells: tuple[tuple[Size, Tensor], ...] = ()
-        # Every pixel is told the same cell, but for the first two.
+        # Every pixel is told the same cell, so it is part of the bias, except for the first two pixels.
         if self.cell_decode:
             per_cell = both[:, self.channels + 2 :]
             bias = bias + per_cell @ per_cell.new_tensor(source)
             odd_cells = _odd_cells(per_cell, source, size)
-        # No ensemble and no unfolding, and the weight by areas of LIIF is 1 here.
+        # LIIF's grid without its local ensemble: one feature per pixel, so its weight by areas is 1.
         y_axis, x_axis = (Axis.of(m, n, local_ensemble=False) for m, n in zip(size, source, strict=True))
         of_y, of_x = both[:, self.channels], both[:, self.channels + 1]
         return Upsampling(
@@ -123,10 +124,11 @@ def normalised_pair(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _odd_cells(per_cell: Tensor, source: Size, size: Size) -> tuple[tuple[Size, Tensor], ...]:
-    """What the first two pixels get more than all others.
+    """Corrections for the first two pixels, which the published code tells another cell.
 
-    The published code multiplies queries instead of components with 2/H and 2/W: every pixel is told a cell of (1, 1),
-    but the first one (2/H, 2/H) and the second one (2/W, 2/W), all times the source size. Trained weights know it so.
+    It multiplies the first two queries with 2/H and 2/W instead of the two components of all queries. So every pixel is
+    told a cell of (1, 1), except the first, (2/H, 2/H), and the second, (2/W, 2/W); all are multiplied by the source
+    size. Published weights were trained with this, so it is kept.
     """
     height, width = size
     extra = per_cell @ per_cell.new_tensor(source)

@@ -69,6 +69,7 @@ def measured_by(protocol: str) -> Callable[[Factory], Factory]:
     """
 
     def mark(factory: Factory) -> Factory:
+        # `casarbi.data.protocol.default_protocol` reads it.
         factory.protocol = protocol  # type: ignore[attr-defined]
         return factory
 

@@ -46,9 +46,11 @@ def ffhq(path: str, *, split: str = "all", n: int | None = None) -> FileDataset:
     """
     if split not in FFHQ_SPLITS:
         raise CasarbiError(f"ffhq has no split '{split}': choose {', '.join(FFHQ_SPLITS)}.")
+    # The folder of images: a known sub-folder of the one given, or that itself.
     root = Path(path).expanduser()
     folder = next((root / name for name in FFHQ_FOLDERS.values() if (root / name).is_dir()), root)
     listing = list_images(folder, recursive=True)
+    # The number in the name decides the split, so an incomplete copy has no image in the wrong one.
     numbered = _by_name(path for path in listing.paths if path.stem.isdecimal())
     start, stop = FFHQ_SPLITS[split]
     files = {name: file for name, file in numbered.items() if start <= int(name) < stop}

@@ -41,6 +41,7 @@ class LrFiles:
         for scale_folder in sorted(folder.glob("[Xx]*")) if folder.is_dir() else ():
             label = scale_folder.name[1:]
             for path in sorted(scale_folder.iterdir()) if scale_folder.is_dir() else ():
+                # babyx2.png in X2/ belongs to baby. A name that does not end in its folder's scale is left out.
                 name = printable_name(path.stem).removesuffix(f"x{label}")
                 if name != printable_name(path.stem) and name in names:
                     files[names[name], label] = path
@@ -132,7 +133,7 @@ class FileDataset(Dataset):
         return lr
 
     def digest(self, image_id: str) -> str:
-        """SHA-256 of what decides the image's pixels, of the first time it was asked for.
+        """SHA-256 of what decides the image's pixels, as it was when first asked for.
 
         That is the file's content and those of the LR files that come with it; for a picture whose colour profile is
         followed to sRGB also how that is done.
@@ -141,7 +142,7 @@ class FileDataset(Dataset):
         return self._digests[image_id]
 
     def digest_now(self, image_id: str) -> str:
-        """SHA-256 of the same as it is now."""
+        """SHA-256 of the same, computed again from the files as they are now."""
         shipped = self._shipped.get(image_id, {})
         by_path = {path: file_digest(path) for path in (self.path(image_id), *shipped.values())}
         return self._digest(image_id, _as_read(by_path))
@@ -155,6 +156,7 @@ class FileDataset(Dataset):
         header = read_header(self.path(image_id))
         if header:
             return header.size
+        # Reading the picture says what is wrong with the file.
         height, width = self.image(image_id).shape[-2:]
         return height, width
 
@@ -177,11 +179,15 @@ class FileDataset(Dataset):
     def _digest(self, image_id: str, by_path: Mapping[Path, str]) -> str:
         shipped = self._shipped.get(image_id, {})
         parts = [by_path[self._files[image_id]], *(f"x{label} {by_path[path]}" for label, path in shipped.items())]
+        # Without LR files the digest is that of the image file itself.
         return parts[0] if len(parts) == 1 else hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _as_read(digests: Mapping[Path, str]) -> dict[Path, str]:
-    """Digests of files with how their profiles are followed, so that values stored before they were are stale."""
+    """Digests of files, mixed with the way in which a colour profile is followed.
+
+    A change of that way changes the pixels but not the file, so it has to change the digest.
+    """
     with ThreadPoolExecutor(4) as pool:
         converted = list(pool.map(is_converted, digests))
     return {

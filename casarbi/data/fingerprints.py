@@ -52,6 +52,7 @@ def file_digests(files: Sequence[Path], folder: Path) -> dict[Path, str]:
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         found = list(pool.map(lambda path: _digest(path, memory), files))
     fresh = {str(path): entry for path, (_, entry) in zip(files, found, strict=True) if entry}
+    # Written only if something is new, and without the files that have gone.
     if any(memory.get(path) != entry for path, entry in fresh.items()):
         _save(memory_file, {path: entry for path, entry in memory.items() if Path(path).exists()} | fresh)
     return {path: digest for path, (digest, _) in zip(files, found, strict=True)}
@@ -70,6 +71,7 @@ def _digest(path: Path, memory: dict[str, Entry]) -> tuple[str, Entry | None]:
     """Digest of a file, and what may be remembered of it."""
     try:
         state = _state(path)
+        # The same state means the same content, if ctime can be trusted to move (see the module).
         known = memory.get(str(path))
         if known and known[0] == state and _is_telling(state):
             return known[1], known
@@ -101,6 +103,7 @@ def _hash(path: Path) -> str:
 
 
 def _memory_file(folder: Path) -> Path:
+    # One file per data set folder; a folder's path may hold characters that no file name can.
     name = hashlib.sha256(str(folder).encode(errors="surrogateescape")).hexdigest()[:24]
     return cache_folder().parent / "fingerprints" / f"{name}.json"
 

@@ -58,6 +58,7 @@ def benchmark(path: str, *, n: int | None = None) -> FileDataset:
         CasarbiError: if there is no such folder, or none laid out so.
     """
     root = Path(path).expanduser()
+    # The HR folder itself may be named; its LR images lie beside it.
     if root.name == HR and not (root / HR).is_dir():
         root = root.resolve().parent
     if not (root / HR).is_dir():
@@ -87,6 +88,7 @@ def lr_notes(lr: LrFiles, count: int) -> tuple[str, ...]:
 def _is_benchmark(root: Path) -> bool:
     if not (root / HR).is_dir():
         return False
+    # With pictures of its own beside HR/, it is a plain folder.
     try:
         list_images(root)
     except CasarbiError:

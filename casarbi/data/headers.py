@@ -97,6 +97,7 @@ def header_notes(files: Sequence[tuple[str, Path]]) -> tuple[str, ...]:
     # Opening a file waits for the disk more than it computes.
     with ThreadPoolExecutor(4) as pool:
         headers = list(pool.map(read_header, (path for _, path in files)))
+    # One sentence per kind, with the first few pictures by name.
     notes = []
     for kind, label in KINDS.items():
         named = [

@@ -32,8 +32,7 @@ def fixed_pairs(square: Tensor, source_side: int, lr_side: int, scales: Sequence
 
     Args:
         square: uint8 (3, S, S).
-        source_side: LR and GT are made from the square at this side; a larger GT from the square itself, so that a GT
-            is never enlarged beyond what the image has.
+        source_side: LR and GT are made from the square at this side; a GT of more pixels from the square itself.
         lr_side: side of the LR.
         scales: a GT has the side lr_side times its scale, rounded half up.
     """
@@ -43,6 +42,7 @@ def fixed_pairs(square: Tensor, source_side: int, lr_side: int, scales: Sequence
     pairs = []
     for scale in scales:
         side, _ = target_size((lr_side, lr_side), scale)
+        # Above source_side the GT comes from the square itself: enlarging the source would invent detail.
         gt = to_side(source if side <= source_side else square, side)
         pairs.append(Pair(scale, lr, from_uint8(gt)))
     return pairs
@@ -54,7 +54,7 @@ def patch_pair(patch: Tensor, lr_side: int, scale: float) -> Pair:
 
 
 def to_side(square: Tensor, side: int) -> Tensor:
-    """Bring a square (3, S, S) to another side; unchanged if it has it."""
+    """Bring a square (3, S, S) to a side; unchanged if it has that side already."""
     return square if square.shape[-2:] == torch.Size((side, side)) else resize(square, (side, side))
 
 

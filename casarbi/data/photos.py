@@ -158,6 +158,7 @@ def photos(*, n: int | None = None) -> FileDataset:
     Raises:
         CasarbiError: if there is none, or fewer than n.
     """
+    # A newer release of a package may change or drop a picture: then the others still make a data set.
     found: dict[str, Path] = {}
     left_out = []
     for photo in PHOTOS:
@@ -174,6 +175,7 @@ def photos(*, n: int | None = None) -> FileDataset:
         )
     files = first(found, n, "photos")
     notes = [f"Left out {len(left_out)} of {len(PHOTOS)}: {', '.join(left_out)}."] if left_out else []
+    # The photographs lie in three packages; the folder of the first names the memory of their digests.
     root = next(iter(found.values())).parent
     return FileDataset("photos", root, files, notes=[*notes, *header_notes(list(files.items()))])
 

@@ -1,4 +1,4 @@
-"""From an HR image to what a method is given (LR) and what its output is compared with (GT): the one owner of that.
+"""Protocols: how an HR image becomes the LR that a method is given and the GT that its output is compared with.
 
 A protocol is data with a hash, so a table can say which one gave its numbers. Three modes:
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 VERSION = 1
-"""Raised when the same fields come to mean other pixels."""
+"""Raised when a change of this code makes other pixels from the same fields."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ class Protocol:
 
     def check(self, scales: Sequence[float]) -> None:
         """Refuse scales that no image could serve, before any work; raises CasarbiError."""
+        # `target_size` raises. In full mode the LR has no fixed side, so only an image can tell.
         for scale in scales:
             if self.lr_side:
                 target_size((self.lr_side, self.lr_side), scale)
@@ -95,7 +96,7 @@ class Protocol:
             return [self._patch(image, image_id, scale) for scale in scales]
         pairs = [self._full(image, image_id, scale, dataset.lr(image_id, scale)) for scale in scales]
         for pair in pairs:
-            self._cut(pair.size, pair.scale)  # refused here, it is the failure of this image alone
+            self._cut(pair.size, pair.scale)  # an image that is too small fails here, alone, not with its batch
         return pairs
 
     def _fixed(self, image: Tensor, image_id: str, scales: Sequence[float]) -> list[Pair]:
@@ -111,6 +112,7 @@ class Protocol:
         pairs = fixed_pairs(square, self.source_side, self.lr_side, scales)
         if self.lr_from == "source":
             return pairs
+        # face-kim-chain: each GT is reduced to an LR of its own (docs/protocol.md §4.4).
         return [patch_pair(to_uint8(pair.gt), self.lr_side, pair.scale) for pair in pairs]
 
     def _patch(self, image: Tensor, image_id: str, scale: float) -> Pair:
@@ -121,7 +123,8 @@ class Protocol:
                 f"'{image_id}' has {width}x{height} px; protocol {self.name} cuts {side} px squares at scale "
                 f"{scale_label(scale)}."
             )
-        # The same relative place at every scale, from the id alone.
+        # The id alone decides where the crop lies: the same relative place at every scale. The seed gives one number
+        # below 65,521 (the largest prime of 16 bits) per axis.
         seed = image_seed(image_id)
         top = seed % 65_521 * (height - side + 1) // 65_521
         left = seed // 65_521 % 65_521 * (width - side + 1) // 65_521

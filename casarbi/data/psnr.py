@@ -40,6 +40,7 @@ def mse(a: Tensor | np.ndarray, b: Tensor | np.ndarray) -> float:
     for part, other in zip(first.flatten().split(_CHUNK), second.flatten().split(_CHUNK), strict=True):
         difference = part.double() - other.double()
         total += float(torch.dot(difference, difference))
+    # To 8-bit levels, whatever the range of the input.
     value = total / first.numel() * (255.0 / peak_of(first)) ** 2
     return value if math.isfinite(value) else math.nan
 

@@ -72,6 +72,7 @@ def _plan(base: Size, size: Size, scale: float, strategy: str, s_fix: float) -> 
     factors = stage_factors(scale, strategy, s_fix)
     keeps_shape = _one_scale(base, size)
     stages: list[Stage] = []
+    # `cumulative` is the factor from the base; `pending` that since the last stage that was kept.
     before, cumulative, pending = base, 1.0, 1.0
     for i, factor in enumerate(factors):
         cumulative *= factor
@@ -102,6 +103,9 @@ def _one_scale(base: Size, size: Size) -> bool:
 
 
 def _side(n: int, target: int, cumulative: float, done: float, keeps_shape: bool) -> int:
-    """Side after the cumulative factor, never past the target."""
+    """Side after the cumulative factor, never past the target.
+
+    `done` is the fraction of the way in logarithms, for an image whose shape changes (docs/method.md §5).
+    """
     reached = round_half_up(n * (cumulative if keeps_shape else (target / n) ** done))
     return min(reached, target) if target >= n else max(reached, target)

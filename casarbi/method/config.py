@@ -59,6 +59,7 @@ class CasArbiConfig:
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON, every value stated."""
+        # Through text, so that tuples become the lists that a header read back holds.
         return json.loads(json.dumps(asdict(self)))
 
 

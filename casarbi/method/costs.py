@@ -23,6 +23,7 @@ def stage_cost(config: NetworkConfig, lr_size: Size, size: Size) -> StageCost:
         (1.4, True)
     """
     with torch.device("meta"):
+        # x_t, Up and B_i have the same shape, so one image stands for all three.
         network = Denoiser(config)
         image = torch.empty(1, 3, *size)
         inputs = StageInputs(
@@ -42,6 +43,7 @@ def stage_costs(config: CasArbiConfig, lr_size: Size, size: Size) -> list[tuple[
 
 def cascade_cost(config: CasArbiConfig, lr_side: int) -> dict[str, str]:
     """A line for each stage towards the largest training scale, such as `0.10 + 4 x 0.40 GFLOP per image`."""
+    # The square LR image of training, enlarged to the largest scale of training.
     side, steps = round(lr_side * config.cascade.max_scale), config.sampling.steps or config.process.T
     return {
         f"stage {small[0]} -> {large[0]} px": cost.text(steps)

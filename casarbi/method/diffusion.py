@@ -23,7 +23,7 @@ from casarbi.errors import CasarbiError
 from casarbi.sampling import spaced_steps
 
 LONGEST_CHAIN = 10_000
-"""Far beyond any in use; a file that asks for more is damaged, and would be obeyed for minutes."""
+"""Far longer than any chain in use. A file that asks for more is damaged."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,7 @@ def posterior(config: ShiftConfig, t: int, before: int | None = None) -> Posteri
         before: the step that comes next, t - 1 by default. Eq. 2 holds for any earlier one with
             alpha = eta_t - eta_before, because the steps of Eq. 1 add up; so a chain may leave steps out.
     """
+    # The mean is an average of x_t and x̂_0: its two weights, eta_before / eta_t and alpha / eta_t, add up to 1.
     eta_t, eta_before = config.eta[t], config.eta[t - 1 if before is None else before]
     # alpha_t of Eq. 2 for neighbours; for a chain that leaves steps out, the sum of the alphas between.
     alpha = eta_t - eta_before

@@ -48,7 +48,7 @@ class GuidanceConfig:
     ] = (0.5,)
 
     def __post_init__(self) -> None:
-        """Refuse unknown references and strengths that are none."""
+        """Refuse unknown references, and strengths that are negative or not finite."""
         check_choices(self)
         if not self.gamma or not all(0 <= gamma < float("inf") for gamma in self.gamma):
             raise CasarbiError(f"gamma={quote(self.gamma)} must be one or more finite numbers of at least 0.")
@@ -93,7 +93,9 @@ def consistency_step(image: Tensor, reference: Tensor, gamma: float) -> Tensor:
 
 
 def guide(x0: Tensor, inputs: StageInputs, reference: Tensor, gamma: float, *, clamp: bool) -> Tensor:
-    """The x̂_0 that replaces a prediction in Eq. 2: composed to an image, clamped if asked for, guided, taken apart.
+    """Return the guided x̂_0, which takes the prediction's place in Eq. 2.
+
+    The residual image is composed to an image, clamped if asked for, guided, and turned into a residual image again.
 
     Args:
         x0: (B, 3, H, W), a predicted residual image.

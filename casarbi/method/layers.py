@@ -25,6 +25,7 @@ class Modulation(nn.Conv2d):
 
     def __init__(self, inputs: int, channels: int) -> None:
         super().__init__(inputs, 2 * channels, 1)
+        # The identity at first: the scale is 1 and the shift 0, whatever the condition.
         nn.init.zeros_(self.weight)
         assert self.bias is not None
         with torch.no_grad():
@@ -37,10 +38,10 @@ class Modulation(nn.Conv2d):
 
 
 class ChannelNorm(nn.Module):
-    """Layer normalisation over the channels of each pixel by itself.
+    """Layer normalisation over the channels, for each pixel by itself.
 
-    Unlike group normalisation it takes no mean over the picture, so a crop is treated as the whole is: sizes never seen
-    in training and tiles of a large image behave alike.
+    Group normalisation takes a mean over the whole picture; this one does not. So a tile of a large image, or a size
+    never seen in training, is treated like any other picture.
     """
 
     def __init__(self, channels: int) -> None:
@@ -75,6 +76,7 @@ class EDSR(nn.Module):
 
     def __init__(self, inputs: int, features: int, blocks: int) -> None:
         super().__init__()
+        # Every 3x3 convolution reaches one pixel further: two per block, and those of head and tail.
         self.reach = 2 * blocks + 2
         self.head, self.tail = conv3(inputs, features), conv3(features, features)
         self.blocks = nn.ModuleList(

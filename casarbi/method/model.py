@@ -38,9 +38,9 @@ Done = dict[tuple[Stage, ...], Tensor]
 
 
 class CasArbi(NetworkModel):
-    """The cascade of a denoiser.
+    """The cascade: one denoiser, run once per stage.
 
-    Stages that two sizes share are the same images, whichever size is asked first or alone.
+    Two sizes that share stages share their images too, in whatever order the sizes are asked for.
     """
 
     method, title = "casarbi", "CasArbi"
@@ -91,7 +91,7 @@ class CasArbi(NetworkModel):
 
     @property
     def parameters(self) -> int:
-        """Those of the denoiser, and of the base if there is one."""
+        """Number of parameters of the denoiser, and of the base if there is one."""
         return super().parameters + (self.liif.info.parameters if self.liif else 0)
 
     def to(self, device: str) -> CasArbi:
@@ -101,7 +101,7 @@ class CasArbi(NetworkModel):
         return super().to(device)
 
     def evaluations(self, scale: float) -> int:
-        """Steps of all stages; one stage fewer if rounding brings the size of a small image to the stage before."""
+        """Steps of all stages. A small image may need one stage fewer, if rounding makes two of its sizes equal."""
         cascade = self.config.cascade
         return len(self.timesteps) * len(stage_factors(scale, cascade.strategy, cascade.s_fix))
 
@@ -121,6 +121,7 @@ class CasArbi(NetworkModel):
         done = Done()
         for size in sizes:
             results = self._run(images, size, seeds, done)
+            # No stage: the size is not larger than the LR image on any axis.
             yield results[-1] if results else resize(images, size).clamp(-1, 1)
 
     def stages(self, lr: Tensor, size: Size, seeds: Sequence[int]) -> list[tuple[Stage, Tensor]]:
@@ -128,6 +129,7 @@ class CasArbi(NetworkModel):
         check_seeds(seeds, lr)
         plan = self.plan((lr.shape[-2], lr.shape[-1]), size)
         with torch.no_grad():
+            # One list u_1 … u_N per batch; below they are joined stage by stage.
             runs = [self._run(images, size, own, Done()) for images, own in self.batches(lr, seeds)]
         return [
             (stage, from_signed(torch.cat(results)).to(lr))
@@ -141,6 +143,7 @@ class CasArbi(NetworkModel):
     def _run(self, u_0: Tensor, size: Size, seeds: Sequence[int], done: Done) -> list[Tensor]:
         """Results u_1 … u_N; stages that `done` holds are not run again, those that are run are added to it."""
         plan = self.plan((u_0.shape[-2], u_0.shape[-1]), size)
+        # A result is known by all stages that led to it: 4x after 2x is not 4x in one stage.
         paths = [plan[: i + 1] for i in range(len(plan))]
         known = [done[path] for path in paths if path in done]
         results = sample_cascade(
@@ -182,7 +185,7 @@ def casarbi(weights: str = "mini-face", **options: Annotated[Any, CasArbiConfig]
 
 
 def base_warning(header: Mapping[str, str], liif: SRModel | None) -> str:
-    """Say so if the base is not that of training, whose residuals are all that the network knows."""
+    """A warning if the base is not that of training: the network has only ever seen the residuals of that one."""
     trained = header.get(BASE_KEY)
     if liif is None or trained is None or trained == json.dumps(liif.identity):
         return ""

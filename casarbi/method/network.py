@@ -6,10 +6,11 @@
     c ── Fourier features ── shallow convolutions ─────────── + ───┴─ adapter ─┘ SFT at every resolution
     t, s_i ── sinusoids ── two-layer MLP ────────────────────────────────┘
 
-`encode` computes once per stage what does not depend on t; `forward` is one evaluation. Sizes are free, odd ones too: a
-level has half the pixels of the one above, rounded up, by stride-2 convolutions; on the way back each value is repeated
-2 x 2 and what exceeds the finer level is cut off. So pixel i of a level always covers pixels 2i and 2i + 1 of the finer
-one, whatever the size, with no padding to a multiple and nothing to resample.
+`encode` computes once per stage what does not depend on t; `forward` is one evaluation.
+
+Any size works, odd ones too. Going down, stride-2 convolutions halve the size and round up. Going up, each value is
+repeated 2 x 2, and what exceeds the finer level is cut off. So pixel i of a level always covers pixels 2i and 2i + 1 of
+the finer one: no padding to a multiple, and nothing to resample.
 """
 
 from __future__ import annotations
@@ -174,7 +175,7 @@ class UNet(nn.Module):
         h = self.middle(skips[-1], embedding, maps[-1] if maps else None)
         for level in reversed(range(len(self.decoder))):
             skip = skips[level]
-            # The 1x1 convolution before the repetition is the one after it, at a quarter of the cost.
+            # A 1x1 convolution commutes with nearest upsampling; done first it costs a quarter.
             h = F.interpolate(self.ups[level](h), scale_factor=2, mode="nearest")
             h = skip + h[..., : skip.shape[-2], : skip.shape[-1]]
             h = self.decoder[level](h, embedding, maps[level] if maps else None)
@@ -223,6 +224,7 @@ class Denoiser(nn.Module):
         self.embedding = Embedding(config.embedding)
         self.adapter = Encoder(config, embedded=True, modulated=False) if adapted else None
         self.unet = UNet(config, embedded=not adapted, modulated=adapted)
+        # Before training the prediction is x̂_0 = 0: the base image itself.
         self.out = zeroed(conv3(width, 3))
         self.to(memory_format=torch.channels_last)
 
@@ -242,6 +244,7 @@ class Denoiser(nn.Module):
         height, width = inputs.up.shape[-2:]
         features = self.lr_encoder(self._enter(inputs.u_prev))
         features = resize(features, (height, width)) if upsample is None else upsample(features)
+        # Joined by Up and B_i: (B, width + 6, H, W).
         context = torch.cat((features, inputs.up.to(self.dtype), inputs.base.to(self.dtype)), dim=1)
         context = self.fuse_context(self._enter(context))
         coordinates = None if self.coordinate_encoder is None else self.coordinate_encoder(inputs.coordinates)
@@ -258,6 +261,7 @@ class Denoiser(nn.Module):
         Returns:
             (B, 3, H, W) in the type of x_t.
         """
+        # Features of x_t, on the context that `encode` made.
         h = self.fuse_hr(self.hr_encoder(self._enter(x_t))) + features.context
         embedding = self.embedding(t, features.scale)
         # The adapter sees x_t through h, and t and s_i: it decides how much the coordinates count (§IV-B).

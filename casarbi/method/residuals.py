@@ -67,6 +67,7 @@ class ResidualConfig:
 
 
 def _check_base(reference: str) -> None:
+    # By its registered name only: a reference such as module:factory in a file would run code.
     name = Reference.parse(reference).name
     known = [known for known in MODELS.names() if known != "casarbi"]
     if name not in known:
@@ -155,6 +156,7 @@ def stage_inputs(
         same = config.residual_base.startswith("liif") == (config.lr_up == "liif")
         base = up if same else enlarge(config.residual_base)
     coordinates = coordinate_map(size, u_prev.device)
+
     # The same factor for the whole batch: one stage is trained, or run, at a time.
     told = torch.full((len(u_prev),), scale, dtype=torch.float32, device=u_prev.device)
     return StageInputs(u_prev, up, base, coordinates, told, config.residual_gain)
@@ -168,6 +170,7 @@ def coordinate_map(size: Size, device: torch.device | str | None = None) -> Tens
     Returns:
         (1, 2, H, W) float32, y then x.
     """
+    # The centre of pixel i of n, at (2i + 1) / n - 1.
     axes = [(torch.arange(n, dtype=torch.float32, device=device) * 2 + 1) / n - 1 for n in size]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"))[None]
 

@@ -88,7 +88,7 @@ def sample_cascade(
 def stage_predictor(
     network: Denoiser, inputs: StageInputs, config: CasArbiConfig, share: float, report: Report
 ) -> Callable[[Tensor, int], Tensor]:
-    """x_t and t to x̂_0 in one stage; every evaluation reports its share of the work.
+    """Return the function from x_t and t to x̂_0 of one stage; each evaluation reports its share of the work.
 
     What does not depend on t is computed here, once, unless the stage is cut into tiles.
     """

@@ -25,9 +25,9 @@ from casarbi.settings import Choices, Option, check_choices
 Factors = tuple[float, ...]
 
 LEAST_FACTOR = 1.01
-"""Smaller ones would give stages that add no pixel, and nearly endless cascades."""
+"""A smaller s_fix would give stages that add no pixel, and nearly endless cascades."""
 EXACT = 1e-9
-"""log_{s_fix} s this close to a whole number is that number: log 243 / log 3 is above 5 in some floating point."""
+"""If log_{s_fix} s is this close to a whole number, it is that number: log 243 / log 3 is above 5 in floating point."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class TrainingStage:
         small = (round_half_up(base[0] * self.before), round_half_up(base[1] * self.before))
         after = self.before * self.scale
         height, width = (round_half_up(n * after) for n in base)
+        # A factor near 1 may round to no pixel at all.
         return small, (max(height, small[0] + 1), max(width, small[1] + 1))
 
 
@@ -65,13 +66,18 @@ def _remainder_first(scale: float, s_fix: float, n: int) -> Factors:
 
 
 def _draw_remainder_first(config: CascadeConfig, generator: torch.Generator) -> TrainingStage:
-    """With 1 - p the first stage, a remainder; else s_fix at a later one, whose input is a remainder times s_fix^k."""
+    """Draw a stage of remainder-first.
+
+    With probability 1 - p it is the first stage, whose factor is a remainder. Else it is a later one of factor s_fix,
+    whose input is a remainder times s_fix^k.
+    """
     fixed, later = config.draw_fixed(generator), config.stages - 1
     if not fixed:
         return TrainingStage(1.0, _uniform(config.largest(1.0), generator))
+    # A cascade of a single stage has no later one.
     if not later:
         return _any_stage(config, fixed, generator)
-    # The remainder is drawn for the stage that it leads to: remainder · s_fix^(k+1) stays within max_scale.
+    # The remainder is bounded so that the stage, which ends at remainder · s_fix^(k+1), stays within max_scale.
     part, k = torch.rand((), generator=generator).item(), _index(later, generator)
     return TrainingStage(_up_to(config.largest(config.s_fix ** (k + 1)), part) * config.s_fix**k, config.s_fix)
 
@@ -81,7 +87,11 @@ def _uniform_stages(scale: float, s_fix: float, n: int) -> Factors:
 
 
 def _draw_uniform_stages(config: CascadeConfig, generator: torch.Generator) -> TrainingStage:
-    """With 1 - p one of the N equal stages of a scale uniform on (1, max_scale]; else an s_fix stage as in rl."""
+    """Draw a stage of uniform scaling.
+
+    With probability 1 - p it is one of the N equal stages of a scale uniform on (1, max_scale]. Else it has the factor
+    s_fix, as with remainder-last.
+    """
     if config.draw_fixed(generator):
         return _any_stage(config, True, generator)
     # N comes from the drawn scale, as it does in inference.
@@ -214,6 +224,7 @@ def _any_stage(config: CascadeConfig, fixed: bool, generator: torch.Generator) -
     # Inputs of all stages are equally likely: 16, 32 and 64 px for faces.
     before = config.s_fix ** _index(config.stages, generator)
     largest = config.largest(before)
+    # Near max_scale there may be no room for s_fix: then the factor is uniform up to what is left.
     if fixed and largest > config.s_fix - EXACT:
         return TrainingStage(before, config.s_fix)
     return TrainingStage(before, _uniform(largest, generator))
@@ -224,7 +235,7 @@ def _uniform(high: float, generator: torch.Generator) -> float:
 
 
 def _up_to(high: float, part: float) -> float:
-    """Uniform on (1, high] for a part in [0, 1): end points have no weight, but a factor of 1 must not occur."""
+    """Map a part in [0, 1) to (1, high], so that a factor of exactly 1 cannot occur."""
     return high - (high - 1) * part
 
 

@@ -52,6 +52,7 @@ def resize_rows(n: int, length: int, window: Span) -> tuple[Span, Tensor]:
         The input pixels that count, as a span, and the weights (window, span).
     """
     stretch = max(1.0, n / length)  # the kernel widens if the axis shrinks
+    # Centres of the output pixels, in input pixels. The kernel reaches two pixels to each side, times its stretch.
     centres = (torch.arange(*window, dtype=torch.float64) + 0.5) * n / length
     low = max(0, int(centres[0] - 2 * stretch))
     high = min(n, int(centres[-1] + 2 * stretch) + 1)
@@ -97,7 +98,7 @@ class Crop:
 
 
 def _crop_axis(n: int, length: int, window: Span, reach: int) -> tuple[Span, Tensor]:
-    """Input pixels along one axis with the encoder's margin, and weights over them; the margin has none."""
+    """Input pixels along one axis, the encoder's margin included, and weights over them: 0 in the margin."""
     (low, high), weights = resize_rows(n, length, window)
     start, stop = max(0, low - reach), min(n, high + reach)
     return (start, stop), torch.nn.functional.pad(weights, (low - start, stop - high))

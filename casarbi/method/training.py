@@ -67,6 +67,7 @@ class StageRecipe(Recipe):
 
     def draw(self, rng: np.random.Generator) -> tuple[Size, Size, float]:
         """Sizes of the stage's input and output, and the factor that the network is told (Eq. 7)."""
+        # The cascade draws with torch, on a generator of its own.
         stage = self.cascade.draw(torch.Generator().manual_seed(int(rng.integers(2**63))))
         small, large = stage.sizes((self.items.lr_side, self.items.lr_side))
         achieved = self.cascade.scale_input == "achieved"
@@ -80,6 +81,7 @@ class StageRecipe(Recipe):
         """
         small, large, scale = shared
         side = self.items.lr_side
+        # A patch covers the largest scale, so that every stage's input and output can be made from it.
         if not self.items.whole:
             image = random_patch(image, round(side * self.cascade.max_scale), rng)
         if rng.random() < 0.5:
@@ -107,7 +109,7 @@ class CasArbiTask(Task[Denoiser]):
         self.liif = create_model(config.residual.liif) if config.residual.needs_regressor else None
 
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        """Eq. 10; in units of the residual gain."""
+        """The L1 loss of Eq. 10, in units of the residual gain."""
         return {"loss": self._loss(self.network, batch, generator, self.noise)}
 
     def _loss(self, network: Denoiser, batch: Batch, generator: torch.Generator, noise: NoiseAugmentation) -> Tensor:
