@@ -71,6 +71,7 @@ def info(reference: str | None) -> None:
         for name in MODELS.names():
             say(console, name)
         return
+    # A file: its header says more than a model opened from it.
     if os.path.isfile(reference):  # False for what can be no file name, too
         from casarbi.training.describe import describe_file
 
@@ -80,6 +81,7 @@ def info(reference: str | None) -> None:
             say(console, line)
         return
     known = find_known(reference)
+    # What is known is said even if the weights are not here; a model that is here is opened too.
     lines = _known_facts(known) if known else {}
     if not known or not (known.is_pattern or known.missing):
         lines = _facts(reference) | lines

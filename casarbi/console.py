@@ -41,7 +41,7 @@ def make_streams_safe() -> None:
 @contextmanager
 def visible_warnings() -> Iterator[None]:
     """Print the warnings and logs of libraries, which quote files too, as single lines while the block runs."""
-    before, last = warnings.formatwarning, logging.lastResort  # the handler of logs that nobody listens to
+    before, last = warnings.formatwarning, logging.lastResort  # lastResort handles logs that no other handler takes
     warnings.formatwarning = lambda message, *place, **line: f"Warning: {visible(str(message))}\n"
     logging.lastResort = logging.StreamHandler()
     logging.lastResort.setLevel(logging.WARNING)
@@ -91,11 +91,12 @@ class CasarbiGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what a user can mend becomes Click's one-line error."""
         if ctx.parent:
-            return self._invoke(ctx)  # the outermost group knows what is kept
+            return self._invoke(ctx)  # only the outermost group knows what is kept
         with stop_signals() as came:
             try:
                 return self._invoke(ctx)
             except BaseException as error:
+                # A library that was interrupted may raise anything, so the signals decide (see `stop_signals`).
                 if not came and not isinstance(error, KeyboardInterrupt):
                     raise
                 click.echo(f"\n{self.stopped}", err=True)

@@ -44,6 +44,7 @@ def count_cost(network: nn.Module, once: Callable[[], Kept], step: Callable[[Kep
         once: does what is done once per stage.
         step: does one evaluation, given what `once` returned.
     """
+    # The counter knows convolutions, matrix products and attention; sums and activations are left out.
     counter = FlopCounterMode(display=False)
     with torch.no_grad():
         with counter:

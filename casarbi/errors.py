@@ -1,4 +1,4 @@
-"""The exceptions a user can mend, and the tail of the sentence that answers a mistyped name."""
+"""Errors that a user can put right, and the end of the sentence that answers a mistyped name."""
 
 from __future__ import annotations
 

@@ -38,6 +38,7 @@ def replacing(path: Path) -> Iterator[Path]:
     # Not the file's own name, which may already be as long as the system allows.
     draft = path.with_name(f".casarbi-{_this_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
     try:
+        # Made first, so that its permissions are those that the umask gives.
         draft.touch()
         mode = draft.stat().st_mode
         yield draft
@@ -82,7 +83,7 @@ def _is_running(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except (OSError, OverflowError):  # of another user, or no number of a process: nobody knows
+    except (OSError, OverflowError):  # of another user, or not a number of a process: unknown
         return True
     return True
 
@@ -121,7 +122,7 @@ def try_writing(folder: Path) -> None:
 
 
 def free_bytes(folder: Path) -> int:
-    """Bytes free on the disk of a folder, or of its nearest parent that is there; 0 if nobody knows."""
+    """Bytes free on the disk of a folder, or of its nearest parent that is there; 0 if unknown."""
     for place in (folder, *folder.parents):
         if place.is_dir():
             with suppress(OSError):

@@ -117,12 +117,14 @@ def find_known(reference: str) -> KnownModel | None:
     method, _, name = bare.partition(":")
     if method not in MODELS.names():
         return None
+    # Other people's weights, which may still have to be fetched.
     weights = CATALOGUE.get(name)
     if weights and weights.method == method:
         try:
             return KnownModel(bare, weights, weights_path(name))
         except CasarbiError as error:
             return KnownModel(bare, weights, missing=str(error))
+    # Weights that come with the package, or a method without any.
     path = packaged_weights(method, name) if name else None
     if path or not name or name == _TARGETS.get(method):
         return KnownModel(f"{method}:{_TARGETS[method]}" if method in _TARGETS else bare, path=path)
@@ -135,6 +137,7 @@ def _training(path: Path | None) -> dict[str, Any]:
         return {}
     from safetensors import safe_open
 
+    # Only the header is read: listing models must not load tensors.
     with safe_open(path, "np") as file:
         found = json.loads((file.metadata() or {}).get("training", "{}"))
     return found if isinstance(found, dict) else {}

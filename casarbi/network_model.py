@@ -171,6 +171,7 @@ class NetworkModel(SRModel):
         outputs = [lr.new_empty(len(lr), 3, *size, dtype=torch.float32) for size in sizes]
         with torch.no_grad():
             done = 0
+            # Each batch makes all sizes at once, so that a method can share its encoder among them.
             for images, own in self.batches(lr, seeds):
                 for output, made in zip(outputs, self.enlarge(images, sizes, own), strict=True):
                     output[done : done + len(images)] = made

@@ -1,4 +1,4 @@
-"""Text made safe to print: what is from outside is read and never obeyed, and every sign has a spelling in ASCII."""
+"""Text made safe to print: no text from outside controls a terminal, and every character has a form in ASCII."""
 
 from __future__ import annotations
 

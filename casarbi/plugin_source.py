@@ -24,6 +24,7 @@ MOST_FILES, MOST_BYTES = 2000, 2**26
 """What is read of one plug-in; of files beyond, name and size alone are hashed."""
 
 _OURS = {"casarbi", "baselines", "benchmarks", "reports"}
+# A pattern, because a file that does not parse here may still be imported by another Python.
 _IMPORT = re.compile(rb"^[ \t]*(?:from[ \t]+(\w[\w.]*)[ \t]+import\b|import[ \t]+([\w., \t]+))", re.MULTILINE)
 
 
@@ -38,6 +39,7 @@ def plugin_source(text: str, registered: Iterable[str], made: object) -> str:
     name = Reference.parse(text).name
     if name in set(registered):
         return ""
+    # The module that was typed counts even if it is installed; those of base classes only if they are loose.
     own = {_top(name), _top(type(made).__module__)} - _OURS
     bases = {_top(base.__module__) for base in type(made).__mro__}
     files = _files(own, own | {top for top in bases if _is_loose(top)})
@@ -56,6 +58,7 @@ def _files(own: set[str], tops: set[str]) -> dict[str, Path]:
         top = todo.pop()
         found = dict(_files_of(top))
         files |= found
+        # Imports are followed from the user's own files, and only to other files of theirs.
         if top in own or _is_loose(top):
             imported = {name for path in list(found.values())[:MOST_FILES] for name in _imports(path)}
             new = {name for name in imported - seen if _is_loose(name)}

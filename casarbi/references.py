@@ -97,6 +97,7 @@ class Registry:
         """Find the factory; for `module:factory` the reference comes back without the part that named it."""
         if entry := _entries(self.group).get(ref.name):
             return entry.load(), ref
+        # module:factory, typed by a person; what follows a second colon is the target.
         if ref.target and _is_importable(ref.name):
             attribute, colon, target = ref.target.partition(":")
             module = importlib.import_module(ref.name)
@@ -150,6 +151,7 @@ def call_factory(factory: Callable[..., Any], ref: Reference) -> Any:
     """Call a factory with a reference's target and options, checked against its signature."""
     parameters = inspect.signature(factory).parameters.values()
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    # The target is the first positional parameter, needed if it has no default.
     if ref.target is not None and not positional:
         raise CasarbiError(f"'{ref.name}' takes nothing after a colon, but '{ref.text}' gives '{ref.target}'.")
     if not ref.target and positional and positional[0].default is inspect.Parameter.empty:

@@ -21,7 +21,7 @@ from casarbi.errors import CasarbiError
 from casarbi.sr import image_seed
 
 Noise = Callable[[], Tensor]
-"""Makes standard normal values of a shape that was fixed before, other ones at every call."""
+"""Makes standard normal values of a shape that was fixed before, new ones at every call."""
 
 
 def image_noise(name: str, seeds: Sequence[int], shape: Sequence[int], device: torch.device | str = "cpu") -> Noise:
@@ -40,7 +40,7 @@ def image_noise(name: str, seeds: Sequence[int], shape: Sequence[int], device: t
 
 
 def spaced_steps(total: int, steps: int) -> list[int]:
-    """As many of the steps `total` … 1 as asked for, evenly spaced from the first on.
+    """Choose `steps` of the steps `total`, …, 1, evenly spaced and beginning with `total`.
 
     Example:
         >>> spaced_steps(15, 4)

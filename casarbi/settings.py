@@ -225,6 +225,7 @@ def read_values(
 def _read(value: Any, kind: Kind, place: Place, name: str, as_text: bool) -> Any:
     if value is None and kind.nullable:
         return None
+    # Tables first: a dataclass, a mapping or a tuple is read part by part.
     origin, parts = get_origin(kind.type), get_args(kind.type)
     if (dataclasses.is_dataclass(kind.type) or origin is Mapping) and not isinstance(value, Mapping):
         raise CasarbiError(f"{place.setting(name)} = {quote(value)} is not a table.")
@@ -244,6 +245,7 @@ def _read(value: Any, kind: Kind, place: Place, name: str, as_text: bool) -> Any
 
 def _read_list(value: Any, inner: Kind, place: Place, name: str, as_text: bool) -> tuple[Any, ...]:
     if as_text and isinstance(value, str):
+        # A reference separates the items of a list by commas: 1,0.5.
         value = value.split(",")
     if not isinstance(value, list | tuple):
         raise CasarbiError(f"{place.setting(name)} = {quote(value)} is not a list.")
@@ -256,6 +258,7 @@ def _read_plain(value: Any, kind: Any, setting: str, as_text: bool) -> Any:
     if kind not in WORDS:  # Any, or a type of a plug-in's that only its own code knows
         return value
     read = _from_text(value, kind) if as_text and isinstance(value, str) else value
+    # 1 is a number where 1.0 is expected, and 1e1 a whole number; true is neither.
     if kind is float and type(read) is int:
         read = float(read)
     if kind is int:
@@ -328,6 +331,7 @@ def _change(config: T, options: Mapping[str, Any]) -> T:
     for name, kind in fields_of(type(config)).items():
         if dataclasses.is_dataclass(kind.type):
             values[name] = _change(getattr(config, name), options)
+        # Values were checked by `read_values`; `read` turns them into what the field holds.
         elif kind.option and (called := kind.option.name or name) in options:
             read, value = kind.option.read, options[called]
             values[name] = read(value) if read else value

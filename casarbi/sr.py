@@ -95,7 +95,7 @@ class SRModel(ABC):
     def memory_bytes(self, lr_size: Size, size: Size) -> int | None:
         """Memory that `upscale` takes at its peak for one image, beside the weights, right within a factor of two.
 
-        None if nobody knows, as of a plug-in that does not say.
+        None if unknown, such as for a plug-in that does not say.
         """
         return None
 
@@ -141,6 +141,7 @@ def image_seed(image_id: str, seed: int = 0) -> int:
         >>> image_seed("baby") == image_seed("baby", 0) != image_seed("baby", 1)
         True
     """
+    # Surrogates stand for bytes of file names that are not UTF-8.
     digest = hashlib.sha256(f"{seed}:{image_id}".encode("utf-8", "surrogatepass")).digest()
     # 63 bits, as torch's generators take them.
     return int.from_bytes(digest[:8], "big") >> 1

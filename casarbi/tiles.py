@@ -54,6 +54,7 @@ def even_spans(length: int, limit: int) -> list[Span]:
 def rectangles(size: Size, area: int) -> Iterator[tuple[Span, Span]]:
     """Cut a map into rectangles (rows, columns) of at most `area` cells, as square as they can be, without overlap."""
     height, width = size
+    # Begin with a square; the side that the map cuts short leaves room for the other.
     tile_height = min(height, max(1, math.isqrt(area)))
     tile_width = min(width, max(1, area // tile_height))
     tile_height = min(height, max(1, area // tile_width))
@@ -140,6 +141,7 @@ def blend(tiles: Sequence[Tile], size: Size, make: Callable[[int], Tensor]) -> T
     whole = None
     for i, tile in enumerate(tiles):
         made = make(i)
+        # Only the first result tells channels, type and device.
         if whole is None:
             whole = made.new_zeros(*made.shape[:-2], *size)
         whole[..., slice(*tile.y), slice(*tile.x)] += made * tile.weight.to(made.device)

@@ -16,17 +16,19 @@ from casarbi.errors import CasarbiError
 from casarbi.plain import quote
 
 MOST_VALUES, DEEPEST, LONGEST_TEXT, LARGEST_NUMBER = 10_000, 8, 2000, 10**12
-"""Far beyond any settings in use."""
+"""Limits far above the settings of any known network."""
 
 
 def check_settings(settings: Any, where: str) -> None:
     """Refuse settings that no network has: very many values, deep nesting, long texts, or whole numbers of any size.
 
-    What passes can be read, computed with and printed at once; whether it can be built is for others to say.
+    Settings that pass are cheap to read, to compute with and to print. Whether a network can be built from them is
+    found out when it is built.
 
     Raises:
         CasarbiError: naming the file and what is too much.
     """
+    # A list of what is still to visit instead of recursion: a file may nest deeper than Python can recurse.
     left, found = MOST_VALUES, [(settings, 0)]
     while found:
         value, depth = found.pop()
@@ -48,11 +50,12 @@ def check_settings(settings: Any, where: str) -> None:
 def limited_modules(tensors: int, path: Path) -> Iterator[None]:
     """Stop the building of a network as soon as it has far more parameters than the file has tensors.
 
-    A network that fits has as many, so nothing is lost, and no count in a header or in a key can ask for more work than
-    the file holds. One that has some more is built, to say which are missing.
+    A network that fits the file has at most as many parameters as the file has tensors. The limit is about twice that:
+    a network that is slightly too large is still built, so that the error can name the missing keys, but a header
+    cannot ask for millions of layers.
 
     Raises:
-        CasarbiError: in the midst of the building.
+        CasarbiError: while the network is built.
     """
     left = 2 * tensors + 256
 
@@ -65,6 +68,7 @@ def limited_modules(tensors: int, path: Path) -> Iterator[None]:
                 f"file again."
             )
 
+    # The hook is global: torch calls it for each parameter of every module that is made in the block.
     handle = register_module_parameter_registration_hook(count)
     try:
         yield
@@ -75,6 +79,7 @@ def limited_modules(tensors: int, path: Path) -> Iterator[None]:
 class _Undrawn(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        # The functions of torch.nn.init return the tensor they fill, so it is returned as it is.
         if func in (torch.Tensor.normal_, torch.Tensor.uniform_) or getattr(func, "__module__", "") == "torch.nn.init":
             return args[0] if args else kwargs["tensor"]
         return (torch.empty if func is torch.randn else func)(*args, **kwargs)
@@ -82,9 +87,9 @@ class _Undrawn(TorchFunctionMode):
 
 @contextmanager
 def without_values() -> Iterator[None]:
-    """Let networks that are made inside have shapes alone: on the meta device, with nothing drawn.
+    """Make the networks of the block without values: on the meta device, with no random initialisation.
 
-    Drawing normal values there would do nothing, but import a compiler (2 s and 130 MB, torch 2.14).
+    Drawing normal values on the meta device has no effect, but it imports a compiler (2 s and 130 MB, torch 2.14).
     """
     with torch.device("meta"), _Undrawn():
         yield

@@ -1,4 +1,4 @@
-"""Why a weights file is not read, told by the reader of its format to whoever knows the file."""
+"""Why a weights file is not read: raised by the reader of a format, which does not know the name of the file."""
 
 from __future__ import annotations
 

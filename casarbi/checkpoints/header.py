@@ -24,14 +24,14 @@ def read_config(checkpoint: Checkpoint) -> Mapping[str, Any]:
 
 
 def read_table(checkpoint: Checkpoint, name: str) -> Mapping[str, Any]:
-    """Return the JSON table that stands in the header under a name, its values of any kind but within reason.
+    """Return the JSON table that the header has under a name; its values may be of any kind, but not too many or large.
 
     Raises:
         CasarbiError: if there is none, or `casarbi.checkpoints.bounds.check_settings` refuses it.
     """
     try:
         table = parse_json(checkpoint.metadata.get(name, ""))
-    except (ValueError, RecursionError):  # no JSON, or a number or a nesting beyond all reason
+    except (ValueError, RecursionError):  # not JSON, a number with too many digits, or nested too deeply
         table = None
     if not isinstance(table, Mapping):
         raise CasarbiError(f"{checkpoint.path} has no {name} in its header that is a JSON table: get the file again.")
@@ -40,6 +40,6 @@ def read_table(checkpoint: Checkpoint, name: str) -> Mapping[str, Any]:
 
 
 def fact(header: Mapping[str, str], name: str) -> str:
-    """What a header says of itself, such as its licence, as one line for reports; or that it does not."""
+    """A text of the header, such as its licence, as one line for reports; says so if the header does not have it."""
     text = visible(header.get(name, "not recorded in the file"))
     return text if len(text) <= 300 else f"{text[:300]}…"

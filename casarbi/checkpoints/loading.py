@@ -31,7 +31,7 @@ def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) ->
 
 
 def load_new(make: Callable[[], Network], tensors: Mapping[str, Tensor], path: Path) -> Network:
-    """Make a network and load it strictly, without a moment of random weights or the time for drawing them.
+    """Make a network and load it strictly; it never holds random weights, which would take time to draw.
 
     Returns:
         The network on the CPU, in evaluation mode, its parameters frozen.
@@ -44,7 +44,7 @@ def load_new(make: Callable[[], Network], tensors: Mapping[str, Tensor], path: P
             network = make()
     except (RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:  # sizes that torch cannot have
         raise CasarbiError(f"{path} describes a network that cannot be built: {describe(error)}.") from None
-    _check_fit(network, tensors, path)  # before memory is taken for whatever a header asks for
+    _check_fit(network, tensors, path)  # still on the meta device: no memory is taken until every shape fits
     network.to_empty(device="cpu")
     network.load_state_dict(dict(tensors))
     return network.requires_grad_(False).eval()
@@ -52,6 +52,7 @@ def load_new(make: Callable[[], Network], tensors: Mapping[str, Tensor], path: P
 
 def _check_fit(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     """Raise what `load_strict` raises, and load nothing; the module may be on the meta device."""
+    # All faults are collected, so that one error tells everything that does not fit.
     expected = module.state_dict()
     faults = {
         "missing": [key for key in expected if key not in tensors],
@@ -79,6 +80,7 @@ def _check_fit(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> 
 
 
 def _is_convertible(found: torch.dtype, expected: torch.dtype) -> bool:
+    # load_state_dict converts silently: any float to any float is right, but a float must not become a counter.
     return found in USABLE if expected.is_floating_point else not (found.is_floating_point or found.is_complex)
 
 

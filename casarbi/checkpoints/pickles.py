@@ -24,7 +24,7 @@ LONGEST_PICKLE = 2**23
 MOST_OPERATIONS = 2**18
 MOST_AXES = 32
 LARGEST_CLAIM = 4
-"""Tensors that share a storage may have so many times the bytes of the file."""
+"""All tensors together may have this many times the bytes of the file, because tensors can share a storage."""
 
 TRAINERS = ("pytorch_lightning", "lightning", "lightning_fabric", "omegaconf")
 """Packages whose objects stand in checkpoints beside the tensors; they are read as `Inert`."""
@@ -34,7 +34,7 @@ PLAIN_TYPES = (
     *("builtins.complex", "builtins.bytearray", "collections.Counter", "collections.defaultdict", "_codecs.encode"),
     *("torch.device", "torch.layout", "torch.memory_format", "torch.serialization._get_layout"),
 )
-"""What such objects, and torch's own, name of Python and torch; read as `Inert` too."""
+"""Names of Python and torch that such objects and torch's own use; they are read as `Inert` too."""
 
 _DTYPES = {f"torch.{name}": value for name, value in vars(torch).items() if isinstance(value, torch.dtype)}
 _STORAGES = {
@@ -56,15 +56,17 @@ class _Global:
 
 
 def _find(module: object, name: object) -> Any:
-    """What stands for a name: a type of values, `Inert`, or the name alone for what `Machine.call` knows."""
+    """What a name in a pickle becomes: a dtype, `Inert`, or a `_Global` for the functions that `Machine.call` knows."""
     if not isinstance(module, str) or not isinstance(name, str):
         raise WeightsFileError("names a class by something that is no text")
-    full = f"{'builtins' if module == '__builtin__' else module}.{name}"  # as Python 2 called it
+    full = f"{'builtins' if module == '__builtin__' else module}.{name}"  # the name of builtins in Python 2
+    # Types of values: torch.float32, or torch.FloatStorage as the type of a storage's values.
     if full in _DTYPES:
         return _DTYPES[full]
     package, _, kind = full.rpartition(".")
     if package in ("torch", "torch.cuda", "torch.storage") and kind.removesuffix("Storage") in _STORAGES:
         return _STORAGES[kind.removesuffix("Storage")]
+    # Functions that rebuild tensors: the name is kept and never imported.
     if full in ("collections.OrderedDict", "torch.Size") or package in ("torch._utils", "torch._tensor"):
         return _Global(full)
     if full in PLAIN_TYPES or full.partition(".")[0] in TRAINERS:
@@ -79,8 +81,8 @@ Storages = Callable[[torch.dtype, str, int], Tensor]
 class Machine:
     """Runs one pickle.
 
-    Every operation makes at most one object of a few bytes, or refers to one again, so the result costs as much as the
-    pickle is long. It may refer to itself: whoever walks through it must not follow everything.
+    Every operation makes at most one small object, or refers to an existing one, so memory grows only with the length
+    of the pickle. The result may contain itself: code that walks through it must limit its depth.
     """
 
     def __init__(self, storages: Storages | None, largest_claim: int = 0) -> None:
@@ -119,7 +121,7 @@ class Machine:
         return taken
 
     def call(self) -> None:
-        """Replace a name and its arguments by what the call would have made, as far as it is known here."""
+        """Replace a name and its arguments by what the call would have made, or by `Inert` if it is not known here."""
         arguments, function = self.stack.pop(), self.stack.pop()
         self.stack.append(self._made(function, arguments))
 
@@ -131,10 +133,13 @@ class Machine:
             return {_key(key): value for key, value in pairs}
         if name == "Size":
             return tuple(arguments[0][:MOST_AXES])
+        # torch saves a tensor as a call of _rebuild_tensor_v2(storage, offset, size, stride, …); v3 adds the dtype, for
+        # types that have no storage class of their own.
         if name in ("_rebuild_tensor", "_rebuild_tensor_v2"):
             return self._tensor(*arguments[:4])
         if name == "_rebuild_tensor_v3":
             return self._tensor(arguments[0].view(arguments[6]), *arguments[1:4])
+        # Parameters and tensor subclasses are wrapped around a tensor, which is all that is kept.
         if name in ("_rebuild_parameter", "_rebuild_parameter_with_state"):
             return arguments[0]
         if name == "_rebuild_from_type_v2":
@@ -142,14 +147,16 @@ class Machine:
         return Inert()
 
     def _tensor(self, storage: Tensor, offset: int, size: Sequence[int], stride: Sequence[int]) -> Tensor:
-        """A view into a storage that stays inside it and has no value twice."""
+        """A view into a storage that stays inside it and has at most as many values."""
         few = len(size) == len(stride) <= MOST_AXES
         if not few or not all(isinstance(n, int) and 0 <= n < 2**48 for n in (offset, *size, *stride)):
             raise WeightsFileError(f"has a tensor of impossible shape {quote(size)}")
+        # With strides of 0, one value could fill a tensor of any shape: the count is limited, too.
         count, held = math.prod(size), len(storage)
         last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
         if count and (count > held or last >= held):
             raise WeightsFileError(f"has a tensor of {count:,} values in a storage that holds {held:,}")
+        # Views cost nothing here, but whoever copies or converts them pays for each.
         self.claim -= count * storage.itemsize
         if self.claim < 0:
             raise WeightsFileError(f"has tensors of more than {LARGEST_CLAIM} times the bytes of the file")
@@ -189,11 +196,12 @@ class Machine:
 
 
 def _key(key: Any) -> Any:
-    """A key of a dictionary; one that is not plain becomes text, as to hash nested tuples can take forever."""
+    """A key of a dictionary. One that is not a plain value becomes text: hashing nested tuples can take forever."""
     return key if key is None or isinstance(key, str | int | float | bytes) or key is Inert else quote(key)
 
 
 def _pop(machine: Machine, count: int) -> list[Any]:
+    # A negative start of the slice would silently take too few.
     if count > len(machine.stack):
         raise IndexError("the stack is empty")
     taken = machine.stack[len(machine.stack) - count :]
@@ -218,6 +226,7 @@ def _construct(extra: int) -> Callable[[Machine, Any], None]:
     return _push(lambda machine, _: _pop(machine, extra) and Inert())
 
 
+# An operation that is not listed is refused: these suffice for what torch.save and trainers write.
 _STEPS: dict[str, Callable[[Machine, Any], Any]] = {
     **{name: lambda machine, _: None for name in ("PROTO", "FRAME", "STOP")},
     "NONE": _push(lambda machine, _: None),

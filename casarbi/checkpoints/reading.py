@@ -50,6 +50,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     path = Path(path).expanduser()
     start = _first_bytes(path)
     try:
+        # A safetensors file begins with the length of its header (8 bytes), then the header, which is JSON.
         if path.suffix == ".safetensors" or start[8:9] == b"{":
             return Checkpoint(path, *read_safetensors_file(path))
         content = _read_torch(path, start)
@@ -66,6 +67,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 
 def _first_bytes(path: Path, count: int = 512) -> bytes:
     try:
+        # Checked before opening: opening a pipe would wait for somebody to write into it.
         if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
             raise CasarbiError(f"{path} is a device, pipe or socket, not a file of weights.")
         with path.open("rb") as file:
@@ -90,6 +92,7 @@ def _first_bytes(path: Path, count: int = 512) -> bytes:
 
 
 def _read_torch(path: Path, start: bytes) -> dict[str, Any]:
+    # torch.save writes a zip archive, before version 1.6 a pickle (which begins with its PROTO operation, 0x80).
     if not start.startswith((b"PK", b"\x80")):
         raise WeightsFileError("is not a checkpoint", "expected a safetensors or torch file")
     if start.startswith(b"PK") and not zipfile.is_zipfile(path):
@@ -107,6 +110,7 @@ def _read_torch(path: Path, start: bytes) -> dict[str, Any]:
 
 def _is_optimizer(content: Mapping[Any, Any]) -> bool:
     """Whether a file holds an optimizer's state, as torch gives it or beside a trainer's counters, and no weights."""
+    # torch's own layout has param_groups; trainers such as BasicSR save optimizers beside their counters.
     names = [key if isinstance(key, str) else "" for key in content]
     optimizer = ["optimizer" in name for name in names]
     alone = all(found or name in BOOKKEEPING for found, name in zip(optimizer, names, strict=True))

@@ -29,13 +29,14 @@ def read_safetensors_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         reason = visible((str(error).strip() or type(error).__name__)[:120])
         raise WeightsFileError(f"is damaged or is not a checkpoint ({reason})") from None
-    return tensors, header.get("__metadata__") or {}  # the library would shuffle the texts
+    return tensors, header.get("__metadata__") or {}  # from our own parse: the library gives the texts in random order
 
 
 def _read_header(path: Path) -> dict[str, Any]:
     """Read the header; refuse one that would cost much, or that two readers could read as two things."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
+        # The length is a number in the file: it is checked before that many bytes are read.
         if length > path.stat().st_size - 8:
             raise WeightsFileError("is damaged or is not a checkpoint: it is shorter than its header says")
         if length > LONGEST_HEADER:
@@ -54,12 +55,13 @@ def parse_json(text: str | bytes) -> Any:
 
     Raises:
         ValueError: if it is no JSON, or repeats a name.
-        RecursionError: if it is nested beyond all reason.
+        RecursionError: if it is nested too deeply.
     """
     return json.loads(text, object_pairs_hook=_without_repetition)
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # JSON readers differ in which of two equal names they keep, so they would see different tensors.
     table = dict(pairs)
     if len(table) < len(pairs):
         raise ValueError("a name stands there twice")

@@ -50,6 +50,8 @@ def find_state(content: Mapping[str, Any], path: Path) -> State:
     Raises:
         CasarbiError: if there are no tensors, or only some keys carry a wrapper's prefix.
     """
+    # Trainers save the state under a key such as params_ema. Averaged (EMA) weights come first: they are the ones that
+    # trainers evaluate.
     for key in (*AVERAGED_KEYS, *PLAIN_KEYS):
         inner = content.get(key)
         if isinstance(inner, Mapping) and _is_state(inner):
@@ -57,6 +59,7 @@ def find_state(content: Mapping[str, Any], path: Path) -> State:
             state = strip_prefix(dict(inner), path)
             return State(state.tensors, (f"{kind} weights ({key})", *state.notes))
     if _is_state(content):
+        # A snapshot of casarbi train holds average, network and optimizer side by side: only the average is taken.
         averaged = {
             key.removeprefix(SNAPSHOT_AVERAGE): tensor
             for key, tensor in content.items()
@@ -77,6 +80,7 @@ def strip_prefix(tensors: Mapping[str, Tensor], path: Path, prefix: str = "modul
     Raises:
         CasarbiError: if some keys carry it and others do not; examples of both are named.
     """
+    # Parallel wrappers can be nested, so the prefix may stand several times.
     times, stripped = 0, dict(tensors)
     while stripped:
         with_prefix = [key for key in stripped if key.startswith(prefix)]
@@ -104,6 +108,6 @@ def _is_dense(value: Any) -> bool:
 
 
 def examples(keys: Iterable[object], count: int = 3) -> str:
-    """The first keys, each cut, for a sentence."""
+    """The first keys, each shortened, for a sentence."""
     shown = [visible(key[:60]) if isinstance(key, str) else quote(key, 60) for key in islice(keys, count + 1)]
     return ", ".join(shown[:count]) + (", …" if len(shown) > count else "")

@@ -1,4 +1,4 @@
-"""Reads torch files, zip and legacy: values are read from the disk where they are used, sizes are checked before."""
+"""Reads torch files, zip and legacy: sizes are checked first, and values of a zip are read when they are used."""
 
 from __future__ import annotations
 
@@ -27,12 +27,14 @@ def read_torch_file(path: Path) -> Any:
         OSError: if the system cannot read it.
     """
     with path.open("rb") as file:
+        # Copy on write: torch.frombuffer needs memory that can be written to, and the file must never change.
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     return _read_zip(path, data) if data[:2] == b"PK" else _read_legacy(data)
 
 
 def _read_zip(path: Path, data: mmap.mmap) -> Any:
     members = dict(_members(path, data))
+    # A torch file has everything in one folder: NAME/data.pkl, NAME/data/KEY for each storage, NAME/byteorder.
     tops = [name.removesuffix("/data.pkl") for name in members if name.count("/") == 1 and name.endswith("/data.pkl")]
     if any(name.endswith("/constants.pkl") or "/code/" in name for name in members):
         raise WeightsFileError("is a TorchScript program, not weights", "save the state_dict of the model")
@@ -62,7 +64,7 @@ def _read_zip(path: Path, data: mmap.mmap) -> Any:
 
 
 def _values(data: mmap.mmap, begin: int, count: int, dtype: torch.dtype) -> Tensor:
-    """Values in the file as a tensor; nothing is read yet, except where they lie askew in memory."""
+    """Values in the file as a tensor. They are read on first use, but copied now if they are not aligned."""
     if not count:
         return torch.empty(0, dtype=dtype)
     if begin % dtype.itemsize:
@@ -71,7 +73,7 @@ def _values(data: mmap.mmap, begin: int, count: int, dtype: torch.dtype) -> Tens
 
 
 def _members(path: Path, data: mmap.mmap) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Name of every member, and where in the file its bytes begin and end; all are stored as they are, and apart."""
+    """Name of every member and where its bytes begin and end; refuses members that are compressed or overlap."""
     try:
         with zipfile.ZipFile(path) as archive:
             listed = sorted(archive.infolist(), key=lambda member: member.header_offset)
@@ -79,8 +81,11 @@ def _members(path: Path, data: mmap.mmap) -> Iterator[tuple[str, tuple[int, int]
         raise WeightsFileError("is damaged: its zip directory cannot be read") from None
     if len({member.filename for member in listed}) < len(listed):
         raise WeightsFileError("is a zip archive with two members of one name, so it is no torch file")
+    # In the order of the file: overlapping members would let a small file claim a large one's memory.
     before = 0
     for member in listed:
+        # The local header has 30 bytes and ends with the lengths of the name and of the extra field, which precede the
+        # bytes of the member.
         head = data[member.header_offset : member.header_offset + 30]
         lengths = int.from_bytes(head[26:28], "little") + int.from_bytes(head[28:30], "little")
         begin = member.header_offset + 30 + lengths
@@ -96,8 +101,9 @@ def _members(path: Path, data: mmap.mmap) -> Iterator[tuple[str, tuple[int, int]
 
 
 def _read_legacy(data: mmap.mmap) -> Any:
-    """Magic number, version, facts about the machine, the content, the keys of its storages, then their values."""
+    """Read magic number, version, facts about the machine, the content, the keys of its storages, then their values."""
     pickles, at = data[: LONGEST_PICKLE + 2**16], 0
+    # Pickles follow one another without a table of contents: each says where it ends.
     magic, at = run_pickle(Machine(None), pickles, at)
     if magic != _LEGACY_MAGIC:
         raise WeightsFileError("is a Python pickle, but not one of torch.save")
@@ -111,6 +117,8 @@ def _read_legacy(data: mmap.mmap) -> Any:
     def storage(dtype: torch.dtype, key: str, count: int) -> Tensor:
         nonlocal left
         if key not in opened:
+            # The values come after the content, so storages are made empty here and filled at the end. Their claims are
+            # checked against the size of the file before memory is taken.
             left -= count * dtype.itemsize
             if count < 0 or left < 0:
                 raise WeightsFileError(f"has storages that claim more values than it holds: {count:,}")

@@ -41,8 +41,8 @@ class Listing:
 def list_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> Listing:
     """List the pictures of a folder.
 
-    A file is one by its suffix in any case, or, without a suffix, by how it begins; what format it really has is seen
-    when it is read. Hidden files, system litter and text are passed over in silence.
+    A file counts as a picture by its suffix, in upper or lower case, or by its first bytes if it has no suffix. Its
+    real format is found when it is read. Hidden files, system litter and text are passed over in silence.
 
     Args:
         folder: a folder.
@@ -76,6 +76,7 @@ def _files(folder: Path, recursive: bool) -> Iterator[Path]:
     A folder is entered once, however many links lead to it, and links to a folder around their own are not followed.
     """
     waiting, entered = [folder], set[str]()
+    # Linked folders are appended while the list is walked, so they come last.
     for start in waiting:
         for root, folders, names in os.walk(start, onerror=_refuse):
             real = os.path.realpath(root)

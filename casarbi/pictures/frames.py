@@ -28,6 +28,7 @@ def count_frames(image: Image.Image, path: Path) -> int:
 
 def _gif_frames(file: IO[bytes]) -> Iterator[int]:
     """Offsets of a GIF's pictures; blocks are stepped over, nothing is decoded."""
+    # Byte 10 of the header holds the flags of the global palette; two more bytes follow it.
     file.seek(10)
     _skip_palette(file, file.read(3)[:1])
     while sign := file.read(1):
@@ -43,6 +44,7 @@ def _gif_frames(file: IO[bytes]) -> Iterator[int]:
 
 
 def _skip_palette(file: IO[bytes], flags: bytes) -> None:
+    # Bit 7: there is a palette. Bits 0 to 2: it has 2^(n + 1) colours of 3 bytes.
     if flags and flags[0] & 0x80:
         file.seek(3 << ((flags[0] & 7) + 1), 1)
 

@@ -1,6 +1,6 @@
 """A look at what a model returned, before anything clamps it: is it a picture, and does it belong to its input?
 
-Both programs go through here, so that somebody else's method is refused or warned of in the same words.
+Both programs go through here, so that the output of a plug-in is refused or warned of in the same words.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from casarbi.scales import Size
 OVERSHOOT = 0.7
 """How far values may lie outside [0, 1]: interpolation of [0, 1] by Lanczos-3 overshoots by 0.69 in the worst case."""
 STRAY_SHARE = 1e-3
-"""Share of the values that may lie further outside: an unstable pixel is no other range."""
+"""Share of the values that may lie further outside: a few unstable pixels are not another range."""
 PATCH_OVERSHOOT = 0.1
 """How far the mean of a patch may lie outside [0, 1]: overshoot beside edges cancels out within it."""
 COLOUR_LIMIT = 5.0
@@ -29,7 +29,7 @@ EQUAL, COLOUR, ORDER = "equal", "colour", "channel order"
 
 
 def check_batch(output: object, count: int, size: Size) -> Tensor:
-    """Refuse what is no batch of pictures at all.
+    """Refuse an output that is not a batch of pictures at all.
 
     Args:
         output: what a model's `upscale` returned.
@@ -70,6 +70,7 @@ def look(sr: Tensor, lr: Tensor, gt: Tensor | None = None) -> dict[str, str]:
     broken = sr.numel() - int(torch.isfinite(sr).sum())
     if broken:
         raise CasarbiError(f"{broken:,} of the output's {sr.numel():,} values are not finite numbers.")
+    # Every check compares at the size of the input: means over boxes leave colours, and no texture.
     small = box_means(sr, (lr.shape[1], lr.shape[2]))
     _check_range(sr, small, lr)
     found = {}
@@ -82,13 +83,14 @@ def look(sr: Tensor, lr: Tensor, gt: Tensor | None = None) -> dict[str, str]:
 def _check_range(sr: Tensor, small: Tensor, lr: Tensor) -> None:
     """Refuse values in another range: because they lie far outside [0, 1], or because they fit the input as -1…1.
 
-    The latter is told by patches, as a picture of bright parts alone stays within [0, 1] even then.
+    The second case is found by comparing patches with the input: a bright picture in [-1, 1] may have no value below 0.
     """
     low, high = sr.min().item(), sr.max().item()
     stray = int((sr < -OVERSHOOT).sum() + (sr > 1 + OVERSHOOT).sum()) / sr.numel()
     seen, given = (box_means(image, _patches(lr)) for image in (small, lr))
     beyond = seen.min().item() < -PATCH_OVERSHOOT or seen.max().item() > 1 + PATCH_OVERSHOOT
     as_signed = _distance(seen, 2 * given - 1)
+    # At least four times nearer to the input as -1…1 than to the input itself, or to a plain colour.
     signed = as_signed < min(_distance(seen, given), _distance(seen, seen.mean())) / 4
     if not (stray > STRAY_SHARE or beyond or (signed and _distance(seen, given) > COLOUR_LIMIT / 255)):
         return
@@ -109,6 +111,7 @@ def _colours(small: Tensor, lr: Tensor) -> tuple[str, str]:
     means, apart = error.abs().mean((1, 2)), (error.amax(0) - error.amin(0)).mean()
     if max(means.max(), apart, tinge.mean()) <= COLOUR_LIMIT and max(error.abs().max(), tinge.max()) <= LOCAL_LIMIT:
         return "", ""
+    # Is the error four times smaller with R and B exchanged?
     if error.abs().mean() > 4 * colour_error(small.flip(0), lr).abs().mean():
         return ORDER, "the channels seem to be in the order BGR: with R and B exchanged, the colours fit the input"
     red, green, blue = means.tolist()
@@ -170,6 +173,7 @@ def _means(plane: Tensor, count: int) -> Tensor:
     side = plane.shape[0]
     if side == count:
         return plane
+    # A mean over a span is a difference of two running sums; between pixels they are interpolated linearly.
     sums = F.pad(plane, (0, 0, 1, 0)).cumsum(0)
     edges = torch.arange(count + 1, dtype=torch.float64) * side / count
     below = edges.long().clamp(max=side - 1)

@@ -40,6 +40,7 @@ def native_words(words: list[str], *, listen: bool = True) -> Iterator[None]:
             return
         with suppress(OSError, ValueError, AttributeError):
             sys.stderr.flush()
+        # The descriptor is redirected, not sys.stderr: libtiff writes from C.
         os.dup2(heard.fileno(), 2)
         try:
             yield

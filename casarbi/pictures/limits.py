@@ -1,4 +1,4 @@
-"""What a picture file may cost: refused by its bytes, before anything is decoded."""
+"""Limits on what a picture file may cost, checked on its bytes before anything is decoded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL.ExifTags import Base
 from casarbi.pictures.tiff import MAX_TAGS, count_tags, first_value, read_tiff_tags
 
 _FREE_PIXELS = 2**24
-"""A picture of up to 16 megapixels costs 256 MiB at most, so that its weight does not matter."""
+"""A picture of up to 16 megapixels costs 256 MiB at most, so the bytes of its file do not matter."""
 _PIXELS_PER_BYTE = {
     "JPEG": 512,  # a block of 64 pixels takes at least one bit, in arithmetic coding too unless it is quite flat
     "MPO": 512,
@@ -29,7 +29,8 @@ _MAX_ICON_SIDE = 1024
 def least_bytes(image: Image.Image) -> int:
     """The least number of bytes a file of this format can hold this picture in; 0 if it is too small to matter.
 
-    Formats whose readers fill in what a file lacks (JPEG, GIF) would else take gigabytes for a declared size alone.
+    Formats whose readers fill in what a file lacks (JPEG, GIF) would otherwise take gigabytes for a size that is only
+    declared.
     """
     pixels = image.size[0] * image.size[1]
     if pixels <= _FREE_PIXELS:
@@ -57,6 +58,7 @@ def check_before_opening(path: Path) -> None:
 def _check_jpeg(file: IO[bytes]) -> None:
     if (exifs := _count_exif(file)) > _MAX_EXIFS:
         raise ValueError(f"it has {exifs} segments of EXIF data, and a JPEG has one")
+    # Counting ends at the end of the file, so that tell() is its size.
     if (scans := _count_scans(file)) > max(_MAX_SCANS, file.tell() // _SCAN_BYTES):
         raise ValueError(f"it has {scans} scans, and a JPEG has about ten")
 
@@ -80,6 +82,7 @@ def _count_scans(file: IO[bytes]) -> int:
     file.seek(0)
     count, last = 0, b""
     while block := file.read(2**20):
+        # With the last byte of the block before: a marker may lie across two blocks.
         count += (last + block).count(b"\xff\xda")
         last = block[-1:]
     return count
@@ -90,6 +93,7 @@ def _count_exif(file: IO[bytes]) -> int:
     count = 0
     file.seek(2)
     while (head := file.read(10))[:1] == b"\xff" and head[1:2] != b"\xda" and len(head) == 10:
+        # A segment is a marker, a length that counts itself, and data; EXIF data is in segments of marker E1.
         count += head[1:2] == b"\xe1" and head[4:8] == b"Exif"
         file.seek(int.from_bytes(head[2:4], "big") - 8, 1)
     return count
@@ -102,6 +106,7 @@ def _icon_side(file: IO[bytes]) -> int:
     entries = file.read(16 * int.from_bytes(head[4:6], "little"))
     longest = 0
     for start in range(0, len(entries) - 15, 16):
+        # An entry ends with the offset of its picture, whose own header holds the real size.
         file.seek(int.from_bytes(entries[start + 12 : start + 16], "little"))
         inner = file.read(24)
         if inner.startswith(b"\x89PNG"):

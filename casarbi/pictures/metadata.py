@@ -1,7 +1,7 @@
 """What a photograph holds beside its pixels: print resolution, date, camera, caption, author, licence, place.
 
-They are read into plain values, freed of what an enlarged picture makes wrong (orientation, sizes, embedded previews),
-and written as the target format can hold them.
+They are read into plain values and written as the target format can hold them. What would be wrong for an enlarged
+picture is replaced or left out: orientation, sizes, embedded previews.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _TEXT_TO_EXIF = {
 }  # fmt: skip
 _XMP_TAG, _IPTC_TAG, _IPTC_BLOCK = 700, 33723, 0x0404
 _MAX_BYTES, _MAX_TEXT, _MAX_TEXTS, _MAX_DPI = 2**21, 2**16, 100, 100_000
-_MAX_MARKER = 65_533 - 6  # of a JPEG
+_MAX_MARKER = 65_533 - 6  # bytes of EXIF data in a JPEG segment, whose length has 16 bits
 _DAMAGE = (OSError, SyntaxError, ValueError, LookupError, TypeError, AttributeError, struct.error, ArithmeticError)
 
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:=[\"']|>))\s*\d+")
@@ -96,11 +96,12 @@ def _read_exif(image: Image.Image, dropped: list[str]) -> tuple[dict[int, Any], 
         first: dict[int, Any] = {tag: _text_bytes(exif[tag]) for tag in _TAGS if tag in exif}
         camera = {tag: _text_bytes(value) for tag, value in exif.get_ifd(Ifd.Exif).items()}
         place = {tag: _text_bytes(value) for tag, value in exif.get_ifd(Ifd.GPSInfo).items()}
-        has_preview = image.format != "TIFF" and bool(exif.get_ifd(Ifd.IFD1))  # of a TIFF that is its second page
+        has_preview = image.format != "TIFF" and bool(exif.get_ifd(Ifd.IFD1))  # IFD1 of a TIFF is its second page
     except _DAMAGE:
         dropped.append("damaged EXIF")
         return {}, {}, {}
     dropped += ["embedded preview"] if has_preview else []
+    # Offsets inside a maker note count from the start of the old file, so a copy would be broken.
     dropped += ["maker note"] if camera.pop(Base.MakerNote, None) else []
     camera.pop(Base.ExifInteroperabilityOffset, None)
     return first, camera, place
@@ -169,6 +170,7 @@ def save_options(metadata: Metadata, format_name: str, size: Size) -> tuple[dict
     """
     options: dict[str, Any] = {"dpi": metadata.dpi} if metadata.dpi and format_name != "WEBP" else {}
     dropped = list(metadata.dropped)
+    # BMP has a place for the resolution only.
     if format_name == "BMP":
         lost = {
             "EXIF": metadata.first or metadata.camera or metadata.place,
@@ -178,6 +180,7 @@ def save_options(metadata: Metadata, format_name: str, size: Size) -> tuple[dict
         }
         return options, (*dropped, *(name for name, found in lost.items() if found))
     xmp = _fit_xmp(metadata.xmp, size)
+    # EXIF, which in a TIFF carries XMP and IPTC as tags.
     exif = _exif_bytes(metadata, format_name, size, xmp)
     if exif is None:
         dropped.append("EXIF")
@@ -187,6 +190,7 @@ def save_options(metadata: Metadata, format_name: str, size: Size) -> tuple[dict
         options["exif"] = _with_texts_as_bytes(exif) if format_name == "TIFF" else exif
         if format_name == "TIFF" and (metadata.camera or metadata.place):
             options["compression"] = "raw"  # Pillow cannot compress a TIFF with directories inside its directory
+    # XMP and texts; 29 bytes of a JPEG's XMP segment are its signature.
     if format_name == "PNG":
         options["pnginfo"] = _png_texts(metadata.texts, xmp)
     elif xmp and format_name == "JPEG" and len(xmp) > _MAX_MARKER - 29:
@@ -195,6 +199,7 @@ def save_options(metadata: Metadata, format_name: str, size: Size) -> tuple[dict
         options["xmp"] = xmp
     if format_name == "JPEG" and "Comment" in metadata.texts:
         options["comment"] = metadata.texts["Comment"].encode()[:_MAX_MARKER]
+    # IPTC has a place in JPEG and TIFF only; texts without an EXIF tag only in PNG.
     if metadata.iptc and format_name == "JPEG" and len(metadata.iptc) < _MAX_MARKER - 32:
         options["extra"] = _iptc_marker(metadata.iptc)
     elif metadata.iptc and format_name != "TIFF":
@@ -214,13 +219,14 @@ def _fit_xmp(xmp: bytes | None, size: Size) -> bytes | None:
 def _exif_bytes(metadata: Metadata, format_name: str, size: Size, xmp: bytes | None) -> bytes | None:
     """EXIF data, upright; b"" if there is nothing to say and None if Pillow cannot write what it has read."""
     first, camera = dict(metadata.first), dict(metadata.camera)
-    if format_name != "PNG":  # which keeps texts as texts
+    if format_name != "PNG":  # PNG keeps texts as texts
         named = {tag: metadata.texts[name].encode() for name, tag in _TEXT_TO_EXIF.items() if name in metadata.texts}
         first = named | first
     if metadata.dpi and (format_name == "WEBP" or first or camera):
         first |= {Base.XResolution: metadata.dpi[0], Base.YResolution: metadata.dpi[1], Base.ResolutionUnit: 2}
     if format_name == "TIFF":
         first |= {tag: value for tag, value in ((_XMP_TAG, xmp), (_IPTC_TAG, metadata.iptc)) if value}
+    # Sizes are corrected where the old file had them, and not added.
     camera |= {tag: side for tag, side in zip(_SIZE_TAGS, reversed(size), strict=True) if tag in camera}
     if not (first or camera or metadata.place):
         return b""

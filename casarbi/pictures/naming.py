@@ -16,6 +16,7 @@ from casarbi.scales import Size, scale_label
 
 _SCALE = r"x(?P<after>\d+(?:\.\d+)?)|(?P<before>\d+(?:\.\d+)?)x"
 _FOLDER = re.compile(_SCALE, re.IGNORECASE)
+# baby_x4, baby-x4, babyx4; baby_4x, baby-4x; baby_640x480, baby_w640, baby_h480.
 _SUFFIX = re.compile(
     r"(?<=.)(?:[_ -]?x(?P<after>\d+(?:\.\d+)?)|[_ -](?P<before>\d+(?:\.\d+)?)x"
     r"|_(?P<width>\d+)x(?P<height>\d+)|_w(?P<only_width>\d+)|_h(?P<only_height>\d+))$",
@@ -115,7 +116,7 @@ def picture_names(paths: Sequence[Path], folder: Path) -> dict[Path, str]:
 def printable_name(name: str) -> str:
     r"""Write a name that is not UTF-8, from an old archive, with \xNN for each stray byte; others stay as they are.
 
-    So it can be hashed, stored as JSON and written to a UTF-8 file, and is the same on every machine.
+    Then it can be hashed, stored as JSON and written to a UTF-8 file, and is the same on every machine.
 
     Example:
         >>> print(printable_name("caf\udce9"), printable_name("café"))
@@ -149,6 +150,7 @@ def results_among(paths: Sequence[Path], folder: Path) -> set[Path]:
         if split[-1] is None:
             continue
         bare = [known[0] if known else part for known, part in zip(split, parts, strict=True)]
+        # The picture may have any tail of this path, with the folders' names as they are or without labels.
         tails = [[*parents, bare[-1]] for parents in (parts[:-1], bare[:-1])]
         candidates = (PurePosixPath(*tail[k:]) for tail in tails for k in range(len(tail)))
         if any(str(candidate).casefold() in names for candidate in candidates):

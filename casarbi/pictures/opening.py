@@ -56,7 +56,7 @@ _HEIF_BRANDS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypheif", b"ftyphevc")
 _REASON_LENGTH = 200
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # it raises what it logs, and then we say it
 ODD = "odd file"
-"""How the note begins that a picture was read in spite of damage."""
+"""Beginning of the note about a picture that was read in spite of damage."""
 
 
 @contextmanager
@@ -84,6 +84,7 @@ def open_picture(path: Path, max_pixels: int | None = None, notes: list[str] | N
                     _check_size(image, path, max_pixels)
                 yield image
     except CasarbiError as error:
+        # Functions that see only the pixels do not know the file: its name is added here.
         raise error if str(path) in str(error) else CasarbiError(f"{path} cannot be used: {error}.") from None
     except PermissionError:
         raise CasarbiError(f"{path} may not be read: check its permissions.") from None
@@ -186,10 +187,11 @@ def _why_not(name: str, caught: list[warnings.WarningMessage]) -> str:
     start = f"{name} opening failed. "
     said = (str(warning.message) for warning in reversed(caught))
     found = next((text for text in said if text.startswith(start)), "")
-    return "" if name == "TGA" else _tidy(found.removeprefix(start))  # which has no signature
+    return "" if name == "TGA" else _tidy(found.removeprefix(start))  # TGA has no signature
 
 
 def _leave_out_odd_exif(image: Image.Image) -> None:
+    # Pillow goes through all tags several times, so thousands of them would take long.
     exif = image.info.get("exif")
     if exif and count_tags(io.BytesIO(exif.removeprefix(b"Exif\0\0"))) > MAX_TAGS:
         del image.info["exif"]

@@ -22,7 +22,7 @@ _STRIP_PIXELS = 2**18
 
 @dataclass(frozen=True)
 class Packing:
-    """How a file packs its values, asked before decoding, which forgets it.
+    """How a file packs its values; read before decoding, because Pillow then forgets it.
 
     Attributes:
         is_deep: more than 8 bits, which Pillow makes 8 for colours.
@@ -64,6 +64,7 @@ def channels(
     change, said = conversion(image, keep_rgb=keep_rgb)
     notes += [said] if said else []
     if image.mode in _DEEP_MODES:
+        # At full depth: Pillow's own conversion would clip to 8 bits.
         colours, alphas = _deep_grey(image, packing, change, notes)
     else:
         colours, alphas = _colours(image, change), _alphas(image)
@@ -79,6 +80,7 @@ def channels(
             rgb[:, rows] = strip.transpose(2, 0, 1)
         return rgb, None
     alpha = np.empty((image.height, image.width), np.float32)
+    # Laid over the ground, strip by strip; `part` is alpha (h, W).
     for (rows, strip), (_, part) in zip(colours, alphas, strict=True):
         alpha[rows] = part
         rgb[:, rows] = (strip * part[..., None] + ground * (1 - part[..., None])).transpose(2, 0, 1)
@@ -126,6 +128,7 @@ def _has_alpha(image: Image.Image) -> bool:
 
 
 def _rgba(image: Image.Image) -> Image.Image:
+    # Pillow turns grey with premultiplied alpha (La) only into LA.
     return image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
 
 

@@ -1,6 +1,6 @@
 """ICC profiles: whether a picture's values are sRGB already, and the way to sRGB if they are not.
 
-Profiles are followed by littleCMS with relative colorimetric intent and black point compensation, as photo editors do
+Profiles are applied by littleCMS with relative colorimetric intent and black point compensation, as photo editors do
 by default: colours that sRGB can show keep their look, others move to the nearest that it can.
 """
 
@@ -24,7 +24,7 @@ _GRID = (0, 16, 32, 64, 96, 128, 160, 192, 224, 255)
 GREY_MODES = frozenset(("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"))
 """Pillow's modes of one channel, perhaps with alpha."""
 TROUBLE = "colour profile not used"
-"""How the sentence begins that says so."""
+"""Beginning of the note about a profile that is not used."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +64,14 @@ def conversion(image: Image.Image, *, keep_rgb: bool) -> tuple[ToSrgb | None, st
         keep_rgb: leave colours whose RGB profile can be stored beside them.
 
     Returns:
-        The conversion or None, and a sentence or "". A grey picture may have a profile for RGB, never one for grey a
-        picture in colours.
+        The conversion or None, and a sentence or "". A grey picture may have a profile for RGB, but a picture
+        in colours may not have one for grey.
     """
     mode, profile = image.mode, stored_profile(image)
     if not profile:
         return None, "CMYK without a profile turned into RGB" if mode == "CMYK" else ""
     found = to_srgb(profile)
+    # The mode of the pixels must fit the space of the profile; LAB never needs one.
     fits = {"CMYK": ("CMYK",), "LAB": ()}.get(mode, ("RGB", "GRAY") if mode in GREY_MODES else ("RGB",))
     trouble = found.trouble or ("" if found.space in fits else f"it is for {found.space} and the picture is {mode}")
     if trouble and mode != "LAB":
@@ -97,6 +98,7 @@ def to_srgb(profile: bytes) -> ToSrgb:
             ImageCms.Intent.RELATIVE_COLORIMETRIC,
             ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )
+        # Judged by what it does to colours: profiles for sRGB have many makers and names.
         found = ToSrgb(space, transform=transform)
         return ToSrgb(space, is_srgb=_moves_nothing(found, mode), transform=transform)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""Reading and writing pictures: every file becomes RGB in [0, 1] here, and nowhere else."""
+"""Reading pictures: every file becomes RGB in [0, 1] here, and nowhere else."""
 
 from __future__ import annotations
 
@@ -72,12 +72,14 @@ def read_picture(
     ground = _colour(background)
     notes: list[str] = []
     with open_picture(path, max_pixels, notes) as image:
+        # Before decoding, which forgets how values were packed.
         frames, packing = count_frames(image, path), Packing.of(image)
         decode(image, notes)
         metadata = read_metadata(image)
         _turn_upright(image, notes)
         rgb, alpha = channels(image, packing, ground, notes, keep_rgb=keep_profile)
         profile = stored_profile(image) if keep_profile else None
+        # It is returned only if the colours are still in its space.
         if profile and (profile_space(profile) != "RGB" or any(note.startswith(TROUBLE) for note in notes)):
             profile = None
     if frames > 1:

@@ -139,11 +139,13 @@ def matlab_taps(n: int, length: int, factor: float) -> tuple[np.ndarray, np.ndar
         Indices and weights, each (taps, length); the weights of an output pixel sum to one.
     """
     stretch = max(1.0, 1.0 / factor)  # the kernel widens only when shrinking
+    # MATLAB counts pixels from 1. The first tap lies at the left edge of the kernel, which has 4 * stretch pixels.
     centre = np.arange(1, length + 1) / factor + (1 - 1 / factor) / 2
     first = np.floor(centre - 2 * stretch)
     taps = first + np.arange(math.ceil(4 * stretch) + 2)[:, None]
     weights = keys_cubic((centre - taps) / stretch)
     weights /= weights.sum(axis=0)
+    # Beyond the border pixels repeat mirrored: 0 … n - 1, n - 1 … 0, 0 …
     mirror = np.concatenate([np.arange(n), np.arange(n)[::-1]])
     return mirror[(taps.astype(np.int64) - 1) % (2 * n)], weights
 

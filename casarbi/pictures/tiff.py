@@ -34,6 +34,7 @@ def _tiff_header(file: IO[bytes]) -> tuple[str, bool, int]:
     """Byte order, whether offsets take 8 bytes (BigTIFF), and the offset of the first directory."""
     file.seek(0)
     head = file.read(16)
+    # BigTIFF has version 43 and offsets of 8 bytes.
     order = "<" if head[:2] == b"II" else ">"
     wide = struct.unpack(order + "H", head[2:4])[0] == 43
     return order, wide, struct.unpack(order + "Q", head[8:16])[0] if wide else struct.unpack(order + "L", head[4:8])[0]
@@ -63,6 +64,7 @@ def _read_tags(file: IO[bytes], order: str, wide: bool, offset: int) -> Tags:
         if kind not in _TYPES or not values:
             continue
         layout = order + str(min(values, 16)) + _TYPES[kind]
+        # Values that do not fit into the entry stand elsewhere, and the entry holds their offset.
         if struct.calcsize(order + _TYPES[kind]) * values > len(data):
             file.seek(struct.unpack(order + ("Q" if wide else "L"), data)[0])
             data = file.read(struct.calcsize(layout))
@@ -89,6 +91,7 @@ def describe_tiff(file: IO[bytes]) -> str | None:
     sample_format, photometric, packing = (
         first_value(tags, tag, 1) for tag in (Base.SampleFormat, Base.PhotometricInterpretation, Base.Compression)
     )
+    # If Pillow reads this kind of TIFF but not this file, the file must be damaged.
     is_packing_known = packing in TiffImagePlugin.COMPRESSION_INFO
     is_usual = bits == [8] or (bits == [16] and bands in (1, 3, 4))
     if is_usual and sample_format == 1 and photometric in (0, 1, 2, 3) and is_packing_known:

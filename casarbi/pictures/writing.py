@@ -20,7 +20,7 @@ from casarbi.pictures.libtiff_messages import native_words
 from casarbi.pictures.metadata import Metadata, save_options
 from casarbi.pictures.pixels import to_uint8
 
-# What Pillow raises if it cannot store a fact it has read.
+# What Pillow raises if it cannot store metadata that it has read.
 _ODD_METADATA = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, struct.error)
 
 FORMATS = ("png", "jpg", "webp", "tif", "bmp")
@@ -140,11 +140,13 @@ def write_image(
             try:
                 with native_words([], listen=writer.name == "TIFF"):
                     image.save(draft, writer.name, **{**options, **stored})
+            # A picture is worth more than its metadata: it is written without.
             except _ODD_METADATA:
                 image.save(draft, writer.name, **options)
                 dropped = ("all metadata, some of which is damaged",)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
+        # An error of the system would refuse every other picture too, unless this name is too long.
         kind = PlaceError if getattr(error, "errno", None) not in (None, errno.ENAMETOOLONG) else CasarbiError
         raise kind(f"{path} cannot be written: {reason}.") from None
     return dropped

@@ -61,6 +61,7 @@ def enlarge(
     picture = read_picture(source, background=background, max_pixels=limit)
     size_in = (picture.rgb.shape[1], picture.rgb.shape[2])
     size = target.of(size_in)
+    # The image is bound by its file's name for `outputs:DIR`; the seed is the same for every picture.
     rgb, findings = _run(model.bind([printable_name(source.stem)]), picture.rgb, size, seed, device, source)
     warnings = [target.warning(size_in), _out_of_range(model, size_in, size)]
     warnings += [f"{source.name}: {sentence}." for sentence in findings.values()]
@@ -72,7 +73,7 @@ def enlarge(
 def _run(
     model: SRModel, rgb: Tensor, size: Size, seed: int, device: str, source: Path
 ) -> tuple[Tensor, dict[str, str]]:
-    """The result (3, H, W) on the CPU, and what is odd about it (see `casarbi.pictures.inspection.look`)."""
+    """The result (3, H, W) on the CPU, and what is unusual about it (see `casarbi.pictures.inspection.look`)."""
     try:
         with torch.inference_mode():
             out = check_batch(model.upscale(rgb[None].to(device), size, [seed]), 1, size)[0]
@@ -80,6 +81,7 @@ def _run(
     except CasarbiError as error:
         raise CasarbiError(f"{source}: {error}") from None
     except (MemoryError, RuntimeError) as error:
+        # torch reports memory that it cannot get as a RuntimeError; every other one is a bug and stays one.
         if isinstance(error, RuntimeError) and "memory" not in str(error):
             raise
         raise CasarbiError(
@@ -90,6 +92,8 @@ def _run(
 def _write(result: Path, rgb: Tensor, picture: Picture, notes: list[str], quality: int | None) -> None:
     alpha = None
     if picture.alpha is not None and keeps_alpha(result):
+        # The model saw colours laid over the background. They are freed of it here, so that a viewer can lay them over
+        # any other, and the note that said so is replaced.
         alpha = enlarge_alpha(picture.alpha, (rgb.shape[1], rgb.shape[2]))
         rgb = unblend(rgb, alpha, picture.background)
         notes[:] = [note for note in notes if not note.startswith("see-through")] + ["see-through parts kept"]

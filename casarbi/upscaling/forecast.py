@@ -19,7 +19,7 @@ LONG_SECONDS, MUCH_BYTES = 10.0, 2 * 10**9
 FIRST_SIDE = 48
 """Side in pixels of what the first probe makes; each further one has twice the side."""
 PROBE_SECONDS, PROBE_SHARE = 0.4, 0.03
-"""A probe that took this long, or this share of the forecast but at most `LONGEST_PROBE`, tells enough."""
+"""A probe is long enough if it took this many seconds, or this share of the forecast, up to `LONGEST_PROBE`."""
 LONGEST_PROBE = 1.5
 PICTURE_BYTES = 40
 """Per pixel of a result while it is rounded and written: three copies as float32 and one as bytes."""
@@ -32,7 +32,7 @@ class Forecast:
     """What enlarging some pictures will cost.
 
     Attributes:
-        seconds: for all of them; None if nobody knows.
+        seconds: for all of them; None if unknown.
         memory_bytes: of the process while the most demanding one is made.
     """
 
@@ -72,14 +72,15 @@ class Shortage:
 
 
 def shortage(model: SRModel, lr_size: Size, size: Size) -> Shortage | None:
-    """Whether one picture needs more of the machine's memory than is free; None if not, or if nobody knows."""
+    """The shortage if a picture needs more of the machine's memory than is free; None if it fits or this is unknown."""
+    # What the process already holds is not free, so only what comes on top of it is compared.
     free = available_bytes()
     needed = memory_bytes(model, lr_size, size) - resident_bytes()
     return Shortage(size, needed, free) if free is not None and needed > free else None
 
 
 def forecast(model: SRModel, sizes: Sequence[tuple[Size, Size]], device: str) -> Forecast:
-    """Foretell what a model costs on pictures, by trying it on small ones of noise.
+    """Estimate what a model costs on pictures, by timing it on small pictures of noise.
 
     Args:
         model: the method, already on the device.
@@ -103,6 +104,7 @@ def _seconds(model: SRModel, largest: tuple[Size, Size], total: int, device: str
     scale = max(side / n for n, side in zip(lr_size, size, strict=True))
     side = FIRST_SIDE
     while True:
+        # Noise, at the scale of the real picture and at most as large.
         n = max(2, round(side / scale))
         probe = (min(n, lr_size[0]), min(n, lr_size[1]))
         made = (round(probe[0] * scale), round(probe[1] * scale))
@@ -111,9 +113,10 @@ def _seconds(model: SRModel, largest: tuple[Size, Size], total: int, device: str
         try:
             with torch.inference_mode():
                 model.upscale(lr, made, [0]).cpu()
-        except Exception:  # a plug-in may refuse so small a picture: then nobody knows
+        except Exception:  # a plug-in may refuse so small a picture: then the time is unknown
             return None
         spent = time.perf_counter() - started
+        # Time is taken as proportional to the output's pixels, which small probes overestimate (fixed costs).
         guess = spent / _pixels(made) * total
         told = spent >= min(LONGEST_PROBE, max(PROBE_SECONDS, PROBE_SHARE * guess))
         if guess < LONG_SECONDS / 2 or told or probe == lr_size:
@@ -133,12 +136,14 @@ def resident_bytes() -> int:
 
 
 def available_bytes() -> int | None:
-    """Memory that this process may still take, by the system or by its control group; None if nobody says."""
+    """Memory that this process may still take, by the system and by its control group; None if unknown."""
     found = []
     with suppress(OSError, ValueError, StopIteration):
         lines = Path("/proc/meminfo").read_text().splitlines()
         found.append(int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) * 1024)
     with suppress(OSError, ValueError):
+        # In a container /proc/meminfo tells of the whole machine; the limit is the control group's (version 2). "max"
+        # is no number and means no limit.
         group = Path("/sys/fs/cgroup")
         limit = int((group / "memory.max").read_text())
         found.append(limit - int((group / "memory.current").read_text()))

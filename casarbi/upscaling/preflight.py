@@ -39,6 +39,7 @@ def prepare(
     work = list_work(photos, target.label, out, recursive=recursive, format_name=format_name, quality=quality)
     if not overwrite and not keep:
         check_existing(work)
+    # All sizes before the first picture: a bad one is reported now, not after an hour.
     read_sizes(work, target, keep=keep)
     probe_folders([item.result for item in work.items])
     return work
@@ -85,6 +86,7 @@ def read_sizes(work: Worklist, target: TargetSize, *, keep: bool) -> None:
 
 
 def _sizes(item: Item, target: TargetSize) -> tuple[Size, Size] | None:
+    # An unreadable header is no error yet: reading the picture says what is wrong.
     size_in = picture_size(item.source)
     if size_in is None:
         return None
@@ -100,6 +102,8 @@ def _sizes(item: Item, target: TargetSize) -> tuple[Size, Size] | None:
 
 
 def _check_kept(item: Item) -> None:
+    # A result of another size was made by another command, or is cut off; to keep it would be wrong, and to replace it
+    # was not asked for.
     found = picture_size(item.result)
     if item.sizes is None or found == item.sizes[1]:
         return

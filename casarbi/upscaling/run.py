@@ -1,4 +1,4 @@
-"""A run of `casarbi upscale`: from what was typed to the results on the disk, told line by line."""
+"""A run of `casarbi upscale`: from what was typed to the results on the disk, with a line for each picture."""
 
 from __future__ import annotations
 
@@ -68,6 +68,7 @@ def upscale_pictures(request: Request) -> None:
         keep=request.keep,
     )
     failed: list[tuple[Path, str]] = []
+    # With --keep everything may be done already: then no model is loaded.
     if work.items:
         device = pick_device(request.device)
         model = _open_model(request.model, device)
@@ -90,6 +91,8 @@ def _foretell(work: Worklist, model: SRModel, device: str) -> None:
     """Say what will take long or much, and fail pictures that cannot fit into memory."""
     errors = make_consoles()[1]
     for item in tuple(work.items):
+        # Forecasts are about the machine's memory, so they say nothing of a GPU's. They may be wrong by a factor of
+        # two: a picture fails only if it cannot fit even then.
         lack = shortage(model, *item.sizes) if item.sizes and device == "cpu" else None
         if lack and lack.is_certain:
             work.items.remove(item)
@@ -118,6 +121,7 @@ def _enlarge_all(
         for number, item in enumerate(work.items):
             count, before = pixels[number], sum(pixels[:number])
             progress.update(bar, description=f"enlarging {item.source.name}", completed=before)
+            # The model reports shares of one image; each lambda keeps the `count` of its own picture.
             model.progress = lambda share, count=count: progress.advance(bar, share * count)
             try:
                 done = enlarge(
@@ -131,6 +135,7 @@ def _enlarge_all(
                     device=device,
                     quality=request.quality,
                 )
+            # The disk would refuse every other picture, too.
             except PlaceError as error:
                 raise CasarbiError(
                     f"{error} Stopped there: {number - len(failed)} of {work.total} are written. Once there is "

@@ -71,9 +71,11 @@ class TargetSize:
         if self.scale is not None:
             return target_size(size, self.scale, self.max_pixels)
         h, w = size
+        # With only a width or a height, the other side keeps the aspect, rounded half up as in `target_size`.
         height = self.height or max(1, math.floor(h * (self.width or 0) / w + 0.5))
         width = self.width or max(1, math.floor(w * height / h + 0.5))
         if height < h or width < w:
+            # If the sides fit exchanged, the height was probably typed first.
             turned = width >= h and height >= w and self.width and self.height
             mend = f"--size is width x height, did you mean {height}x{width}?" if turned else "ask for more than that."
             raise CasarbiError(f"{width}x{height} px is smaller than the picture's {w}x{h} px: {mend}")

@@ -90,12 +90,14 @@ def list_work(
             `format_name`, or the format has no quality.
     """
     work = Worklist()
+    # OUT is a file if it looks like a picture and is no folder of that name.
     as_file = out if out and out.suffix.lower() in PICTURE_SUFFIXES and not out.is_dir() else None
     suffix = result_suffix(as_file, format_name, quality)
     found = _find(photos, label, out, recursive, work)
     if as_file and len(found) + len(work.failed) > 1:
         raise CasarbiError(f"-o {out} names one file, but there are {len(found)} pictures: name a folder.")
     pairs = [(picture.source, as_file) for picture in found] if as_file else list(_settle(found, label, suffix))
+    # No result may replace an input, under whatever name: links, and disks that fold case, can give one file two names.
     sources = {source.resolve() for source, _ in pairs}
     for source, result in pairs:
         if result.resolve() in sources or (result.exists() and source.exists() and result.samefile(source)):
@@ -135,6 +137,7 @@ def _of_folder(folder: Path, label: str, out: Path | None, recursive: bool, work
     except CasarbiError as error:
         work.failed.append((folder, str(error)))
         return []
+    # A second run on the same folder must not enlarge the results of the first.
     earlier = results_among(listing.paths, folder) | set(_in_out(listing.paths, folder, out))
     work.skipped += len(listing.skipped)
     work.left_out += [path for path in listing.paths if path in earlier]

@@ -75,6 +75,7 @@ def _torchvision(name: str, file: str, network: str) -> WeightFile:
     return WeightFile(
         name=name,
         file=file,
+        # torchvision puts the first 8 digits of the SHA-256 into the file's name.
         sha256=file.rpartition("-")[2].partition(".")[0],
         size_bytes=None,
         licence="BSD-3-Clause (torchvision)",

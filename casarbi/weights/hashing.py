@@ -12,14 +12,15 @@ _BLOCK_BYTES = 2**20
 def sha256_file(path: str | Path) -> str:
     """SHA-256 of a file's content in hex, read in blocks.
 
-    A file is read once in the life of the process as long as its place, size and times stay the same. The time of the
-    last status change is among them, which copying tools cannot set back, so new content under old times is noticed.
-    Nothing is remembered on disk.
+    Within a process, a file is read once as long as its path, inode, size and times stay the same. One of the times is
+    that of the last status change (ctime). Copying tools cannot set it back, so new content is noticed even if the time
+    of modification is the old one. Nothing is remembered on disk.
 
     Raises:
         OSError: if the file cannot be read.
     """
     path = Path(path).resolve()
+    # The state is part of the cache's key: a changed file has another key and is read again.
     state = path.stat()
     return _hash_content(path, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
 

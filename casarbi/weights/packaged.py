@@ -39,6 +39,7 @@ def find_trained(method: str, title: str, weights: str, expected: str) -> Path:
     packaged = packaged_weights(method, weights)
     if packaged is not None:
         return packaged
+    # A suffix means a file: then the error says what is wrong with it, not which names there are.
     if Path(weights).suffix or os.path.lexists(os.path.expanduser(weights)):
         return find_weights(weights)
     shipped = ", ".join(packaged_names(method)) or "none"
