@@ -1,4 +1,4 @@
-"""Is everything here that measures, and does it measure right? The checks behind `casarbi-bench doctor`."""
+"""The checks behind `casarbi-bench doctor`: whether what measures is here, and whether it measures correctly."""
 
 from __future__ import annotations
 
@@ -67,6 +67,7 @@ def example_pair() -> tuple[Tensor, Tensor]:
 
 def example_picture(height: int, width: int) -> Tensor:
     """Waves of many directions and lengths, rounded to 8 bits: (3, height, width) in [0, 1]."""
+    # Formulas instead of a file or a random generator, so that every machine and version has the same pixels.
     u, v = (np.arange(width) + 0.5) / width, ((np.arange(height) + 0.5) / height)[:, None]
     waves = (
         0.5 + 0.25 * np.sin(6 * np.pi * u) + 0.2 * np.cos(38 * np.pi * v),
@@ -133,12 +134,13 @@ def _judge(info: MetricInfo, value: float, same: float) -> Check:
     name, perfect = info.name, _perfect(info)
     if perfect is not None and not (same == perfect or abs(same - perfect) < TOLERANCE):
         return Check(name, "failed", f"an identical pair gives {same:.6g}, expected {perfect:g}", "report this")
-    # Metrics whose weights we never had: nothing to compare with, but nonsense is still seen.
+    # No value is stored for metrics whose weights were never at hand; a value that makes no sense is still found.
     if info.example is None:
         if not math.isfinite(value) or value == perfect:
             return Check(name, "failed", f"the example pair gives {value:.6g}", "report this")
         checked = "its properties and the weights' SHA-256 were" if info.weights else "its properties were"
         return Check(name, "ok", f"{value:.6g}; no value is stored, so only {checked} checked")
+    # "not <=" instead of ">", so that NaN fails.
     if not abs(value - info.example) <= TOLERANCE * max(0.1, abs(info.example)):
         found = f"the example pair gives {value:.6g}, expected {info.example:.6g}"
         return Check(name, "failed", found, "report this")

@@ -60,6 +60,7 @@ def estimate(session: Session) -> Estimate:
     if not outputs:
         return Estimate()
     costs, basis = _costs(session, states)
+    # Every output of a cell is taken to cost the mean of those measured in it.
     seconds = sum(
         len(state.todo) * costs.seconds[panel, state.method, state.scale]
         for panel, cells in states.items()
@@ -84,7 +85,7 @@ def _evaluations(bench: Bench, state: CellState) -> int:
 
 
 def _costs(session: Session, states: States) -> tuple[_Costs, str]:
-    """What outputs of these cells cost, and what that rests on."""
+    """What outputs of these cells cost, and whether that is known from earlier runs or from a probe."""
     device = device_name(session.device)
     stored = _stored_costs(states, device)
     if all((panel, s.method, s.scale) in stored.seconds for panel, cells in states.items() for s in cells):
@@ -100,7 +101,7 @@ def _costs(session: Session, states: States) -> tuple[_Costs, str]:
 
 
 def _probe(session: Session, bench: Bench, store: Store) -> None:
-    # Spread over the data set, whose first images may be alike.
+    # Spread over the data set, because its first images may be alike.
     part = Slice(0, math.ceil(len(bench.dataset.ids) / PROBE_IMAGES))
     outputs = len(part.of(bench.dataset.ids)) * len(bench.methods) * len(bench.job.scales)
     progress = session.watch(f"Probing {bench.job.data}", outputs)

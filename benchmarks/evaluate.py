@@ -144,12 +144,14 @@ def _row(
 ) -> Row:
     """What is to be stored of one output: its columns, or why there is none."""
     row = Row(image, bench.digests[image], findings=made.findings.get((image, scale), {}))
+    # Without an output there are no columns: the reason is stored under the empty name.
     if (image, scale) in made.broken:
         row.failures[""] = made.broken[image, scale]
         return row
     pair, outputs = pairs[image, scale], made.outputs[image]
     row.size = pair.size
     row.gt = hashlib.sha256(to_uint8(pair.gt).numpy().tobytes()).hexdigest()[:16]
+    # Metrics see both as the protocol compares them; `outputs` are whole, for metrics between scales.
     sr, gt = (bench.job.protocol.compared(picture, scale) for picture in (outputs[scale], pair.gt))
     known = bench.columns(method, scale)
     fill_row(row, [known[name] for name in columns], Output(scale, sr, gt, outputs))

@@ -75,6 +75,7 @@ class Bench:
         self.job = job
         self.metrics = {name: create_metric(name) for name in job.metrics}
         self._models = models or OpenModels(job.device)
+
         for metric in self.metrics.values():
             if metric.between_scales and not job.protocol.one_lr:
                 raise CasarbiError(
@@ -123,6 +124,7 @@ class Bench:
 
     def columns(self, method: str, scale: float) -> dict[str, Column]:
         """Columns that a cell of the store needs, by name; metrics may share one."""
+        # Scores compare an output with the GT, so of the GT itself only features are kept.
         columns = [c for metric in self.metrics.values() for c in metric.columns(scale, self.job.scales)]
         return {c.name: c for c in columns if c.is_features or method != GROUND_TRUTH}
 

@@ -89,6 +89,7 @@ def execute(
     """
     from benchmarks.runner import Slice
 
+    # The slice of the images that this machine takes: from the flags, or from the launcher's variables.
     if (rank is None) != (world is None):
         raise click.UsageError("--rank and --world go together.")
     part = Slice(rank, world) if rank is not None and world is not None else Slice.from_environment(os.environ)
@@ -104,7 +105,7 @@ def execute(
         if dry_run:
             _print_estimate(session, bars)
             return
-        # The folder comes before the work: a place that refuses is better known now.
+        # Made before the work: if the folder cannot be written, the user learns it now and not after hours.
         folder = Path(out) / experiment.name
         folder.mkdir(parents=True, exist_ok=True)
         started = time.perf_counter()
@@ -124,6 +125,7 @@ def _print_estimate(session: Session, bars: Bars) -> None:
 
 
 def _raise_failures(session: Session, tally: Tally) -> None:
+    # By now the report is written, with all that could be measured.
     if tally.failures:
         method, scale, image, reason = tally.failures[0]
         raise CasarbiError(

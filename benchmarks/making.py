@@ -48,6 +48,7 @@ def make_outputs(bench: Bench, method: str, pairs: Pairs, images: Mapping[float,
     """Run a method, a model's reference or the ground truth, on the images asked for at each scale."""
     made, needed = Made(), _needed_scales(bench, images)
     if method == GROUND_TRUTH:
+        # The ground truth stands for a method whose outputs are the GT itself.
         made.outputs = {i: {s: pairs[i, s].gt for s in scales if (i, s) in pairs} for i, scales in needed.items()}
         return made
     for group, scales in _alike(needed, pairs):

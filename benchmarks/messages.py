@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from benchmarks.survey import CellState
 
 NAMED_FILES = 3
-"""So many damaged files are named."""
+"""How many damaged files are named."""
 
 
 def announce(session: Session) -> None:
@@ -36,6 +36,7 @@ def tell_store(store: Store, states: Sequence[CellState], again: bool) -> None:
     """Print what is not measured now because it was before, and what was but does not count any more."""
     from benchmarks.survey import span
 
+    # Values that the store should hold, and of these the ones that it does.
     values = sum(state.values for state in states)
     held = values - sum(len(columns) for state in states for columns in state.todo.values())
     dates = {date for state in states for date in state.dates}
@@ -44,6 +45,7 @@ def tell_store(store: Store, states: Sequence[CellState], again: bool) -> None:
     elif held:
         when = f", measured {span(dates)}" if dates else ""
         echo(f"  {held} of {values} values are from the store{when}; --again measures them again.")
+    # Once per method, not once per scale.
     for method, why in {state.method: state.changed for state in states if state.changed}.items():
         echo(f"Warning: {method}: {why}; it is measured again.", err=True)
     tell_damaged(store)

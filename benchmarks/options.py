@@ -50,6 +50,7 @@ class NameList(click.ParamType):
         """Complete the last name of the list."""
         from click.shell_completion import CompletionItem
 
+        # A shell replaces the whole word, so the names before the last comma are part of every answer.
         done, comma, last = incomplete.rpartition(",")
         names = self.known() if self.known else []
         return [CompletionItem(f"{done}{comma}{name}") for name in names if name.startswith(last)]
@@ -57,7 +58,7 @@ class NameList(click.ParamType):
 
 def split_references(text: str) -> tuple[str, ...]:
     """Split at commas, each name once; a reference whose path is a file or folder that has commas stays whole."""
-    # The longest run of pieces that names a path there is, else the next piece alone.
+    # Take the longest run of pieces that names an existing path, else the next piece alone.
     pieces, names = text.split(","), []
     while pieces:
         joined = [",".join(pieces[:count]).strip() for count in range(len(pieces), 0, -1)]
@@ -147,6 +148,7 @@ SPREADSHEET = click.option(
 
 def run_options(command: Callable[..., None]) -> Callable[..., None]:
     """Options that every command which measures has."""
+    # The cores that this process may use: a container or a SLURM task may have fewer than the machine.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for option in reversed(
         (

@@ -107,7 +107,7 @@ def run(
         for index, bench in enumerate(benches)
         for some in cut_into_batches(survey(bench, store, part.of(bench.dataset.ids), again), batch)
     ]
-    # Large pictures first: the last batches, for which one process may wait on another, are then short ones.
+    # Large pictures first: at the end processes wait for the last batch, which is then a short one.
     work.sort(key=lambda item: benches[item[0]].job.protocol.lr_side or math.inf, reverse=True)
     if work:
         store.prepare()
@@ -159,7 +159,7 @@ def _in_this_process(benches: Sequence[Bench], store: Store, work: Work) -> Iter
     headers = [provenance(bench.job) for bench in benches]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    # On a GPU: numbers that TF32 or the algorithm of the day would move by more than rounding.
+    # On a GPU, TF32 and cuDNN's choice of algorithm would change numbers by more than rounding.
     fixed = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
     try:
         with fixed:
@@ -170,6 +170,7 @@ def _in_this_process(benches: Sequence[Bench], store: Store, work: Work) -> Iter
 
 
 def _in_processes(jobs: Sequence[Job], store: Store, work: Work, workers: int) -> Iterator[Tally]:
+    # Workers get the jobs as typed and open them themselves: models do not cross processes.
     headers = [provenance(job) for job in jobs]
     pool = ProcessPoolExecutor(
         workers, worker_context(), initializer=_open_worker, initargs=(jobs, store.folder, headers)
@@ -220,6 +221,7 @@ def _measure_in_worker(index: int, batch: Batch) -> Tally:
 
 
 def _die_with_parent() -> None:
+    # A parent that is killed cannot end its workers, which would go on for hours.
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

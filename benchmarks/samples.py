@@ -39,6 +39,7 @@ def samples(spec: PanelSpec, bench: Bench, store: Store) -> list[Sheet]:
     keys = [bench.key(method, spec.sample_scale).plain for method in methods]
     name = hashlib.sha256(json.dumps([drawn, keys], sort_keys=True).encode()).hexdigest()[:20]
     path = store.folder / "samples" / f"{name}.png"
+    # Drawing runs every model again, so a sheet is kept.
     if not path.exists():
         try:
             png = _draw(bench, columns, images, spec.sample_scale)

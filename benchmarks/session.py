@@ -54,6 +54,7 @@ class Session:
         again: bool = False,
         watch: Watch = _unwatched,
     ) -> None:
+        # Metrics whose weights are not on this machine are only cited.
         here = [name for name in experiment.optional if _can_be_measured(name)]
         self.experiment = replace(experiment, metrics=(*experiment.metrics, *here))
         self.store = store

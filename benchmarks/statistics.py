@@ -104,6 +104,7 @@ def paired_difference(
     left, right = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if left.shape != right.shape:
         raise ValueError(f"Cannot pair {left.size} values with {right.size}: give both for the same images.")
+    # By pair: one side without a finite value takes the other with it.
     infinite = np.isinf(left) | np.isinf(right)
     missing = np.isnan(left) | np.isnan(right)
     finite = left[~infinite & ~missing] - right[~infinite & ~missing]
@@ -119,6 +120,7 @@ def _common_limit(infinities: np.ndarray) -> float:
 
 def _resampled_means(values: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
+    # (rows, images) indices at a time, so that memory does not grow with the number of images.
     rows = max(1, DRAWS_AT_ONCE // values.size)
     starts = range(0, resamples, rows)
     # Deviations from the first value: the mean of equal values is then exact.

@@ -1,4 +1,4 @@
-"""What is done, missing or stale, cell by cell: the runner works from it, `status` and `--dry-run` print it."""
+"""The state of each cell: done, missing, stale or failed. The runner, `status` and `--dry-run` work from it."""
 
 from __future__ import annotations
 
@@ -96,6 +96,7 @@ def _survey_cell(
     cell = store.cell(bench.key(method, scale))
     columns = tuple(bench.columns(method, scale))
     rows = cell.rows(with_features=False)
+    # Rows are kept by image and digest of its pixels.
     known = {image for image, _ in rows}
     state = CellState(method, scale, cell, len(images), len(images) * len(columns), cell.generation() + again)
     for image in images:
@@ -114,6 +115,7 @@ def _survey_cell(
             state.failed[image] = row.failures[""]
         elif row is not None:
             _note_changed_metrics(state, image, row, todo)
+    # A cell with nothing in it: perhaps the same cell was filled by another version of a user's file.
     if state.todo and not rows:
         _note_changed_source(state, store)
     return state

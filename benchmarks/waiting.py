@@ -26,7 +26,8 @@ class Bars(AbstractContextManager["Bars"]):
         self._drawn: Progress | None = None
 
     def __call__(self, what: str, total: int) -> Callable[[int], None]:
-        """Begin something, so much of it; gives what is to be called with each amount that was done."""
+        """Begin a bar of `total` steps; returns the function to call with the number of steps just done."""
+        # Drawn only when something begins: a command that ends at once shows no bar.
         if self._drawn is None:
             self._drawn = make_progress(make_console(stderr=True))
             self._drawn.start()

@@ -68,6 +68,7 @@ def metric_chart(panel: Panel, metric: MetricColumn) -> str:
         _dress(axes, panel, metric)
         _label_ends(axes, curves)
         stream = io.StringIO()
+        # Without a date, and with a fixed salt for ids (STYLE): equal values give equal bytes.
         FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None, "Creator": None})
     return _inline(stream.getvalue(), f"{panel.name}-{metric.name}", f"{metric.label} over the scale")
 
@@ -145,7 +146,7 @@ def _label_ends(axes: Axes, curves: list[Curve]) -> None:
     heights: list[float] = []
     for value, _ in ends:
         heights.append(max(value, heights[-1] + step) if heights else value)
-    # Pushing upwards may leave the axes at the top: move the pile down as far as it stuck out.
+    # Labels pushed up may end above the axes: then move them down again, from the top, keeping their distance.
     over = max(0.0, heights[-1] - high)
     for place in range(len(heights) - 1, -1, -1):
         ceiling = heights[place + 1] - step if place + 1 < len(heights) else high
@@ -168,8 +169,10 @@ def _inline(svg: str, name: str, words: str) -> str:
     """Make a Matplotlib SVG fit to stand among others in one page: own ids, page colours, no global style."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<!--.*?-->", "", svg, flags=re.S)
+    # Ids must differ from those of the page's other charts.
     prefix = re.sub(r"[^a-zA-Z0-9-]", "-", name)
     svg = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{prefix}-", svg)
+    # Colours become variables of the page's style sheet, so that a dark page can change them.
     for place, colour in enumerate(SERIES):
         svg = svg.replace(colour, f"var(--s{place}, {colour})")
     for colour, variable in ((INK, "ink"), (FAINT, "faint"), (SHADE, "shade")):

@@ -64,6 +64,7 @@ def _field(value: Any, name: str, failed: bool, decimal: str | None) -> str:
         number = _number(value, name, failed and name == "value")
         return number.replace(".", decimal) if decimal else number
     text = "" if pd.isna(value) else str(value)
+    # For a spreadsheet only: programs must read every name back as it is.
     if decimal:
         text = visible(text)
         return f"'{text}" if text.startswith(FORMULA_SIGNS) else text

@@ -219,6 +219,7 @@ class Document:
 
         Matrices join as one row per value: `scale` is the generated scale and `metric` reads METRIC@REFERENCE.
         """
+        # Each panel's table, then its matrices as rows.
         frames = []
         for panel in self.panels:
             name = self._key(panel)
@@ -279,6 +280,7 @@ def _check_frame(panel: Panel) -> None:
     frame, where = panel.frame, f"Panel {panel.name}"
     if list(frame.columns) != list(COLUMNS):
         raise ValueError(f"{where}: columns are {list(frame.columns)}, expected {list(COLUMNS)}.")
+    # A name that is not declared would be in the frame but in no table.
     declared: dict[str, set[object]] = {
         "method": {method.name for method in panel.methods},
         "metric": {metric.name for metric in panel.metrics},

@@ -85,13 +85,13 @@ def _off_diagonal_values(array: np.ndarray) -> np.ndarray:
 
 def _shades(matrix: Matrix, array: np.ndarray, panel: Panel) -> list[list[Shade]]:
     low, high = matrix_bounds(panel)
-    # Fourth power: SelfSSIM crowds near 1 (0.88 against 0.97), where the methods differ.
-    # Intervals are ours alone: the paper prints none.
+    # The paper prints no intervals, so only our values have them.
     measured = array is matrix.values
     rows = []
     for i, values in enumerate(np.asarray(array, float)):
         row = []
         for j, value in enumerate(values):
+            # To the fourth power: values of SelfSSIM are close to 1 (0.88, 0.97), where small differences count.
             part = 0.0 if np.isnan(value) or high <= low else max(0.0, (value - low) / (high - low)) ** 4
             interval = ""
             if measured and matrix.low is not None and matrix.high is not None and np.isfinite(matrix.low[i, j]):

@@ -72,6 +72,7 @@ def _sign(match: re.Match[str]) -> str:
 def _latex_table(table: Table) -> str:
     wide = len(table.headings) + 1
     lines = [rf"\begin{{tabular}}{{@{{}}l{'r' * len(table.headings)}@{{}}}}", r"\toprule"]
+    # Headings over several columns, with a rule under each.
     groups = spans([heading.group for heading in table.headings])
     if any(name for name, _, _ in groups):
         heads = " & ".join(rf"\multicolumn{{{last - first + 1}}}{{c}}{{{name}}}" for name, first, last in groups)

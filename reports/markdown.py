@@ -31,7 +31,7 @@ def markdown_text(text: str) -> str:
         >>> markdown_text("a|b *c* <i>")
         'a\\|b \\*c\\* &lt;i&gt;'
     """
-    # Signs that mean something anywhere; then underscores at the edge of words, and what begins a list or heading.
+    # First the signs that format anywhere, then links, underscores at the edge of a word, and starts of lists.
     escaped = re.sub(r"([\\`*|~#])", r"\\\1", re.sub(r"&(?=#?\w+;)", "&amp;", visible(text)))
     escaped = escaped.replace("<", "&lt;").replace(">", "&gt;").replace("](", "]\\(")
     escaped = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", escaped)
@@ -49,6 +49,7 @@ def _markdown_table(table: Table) -> str:
         note = f" <sup>{row.footnote}</sup>" if row.footnote else ""
         title = markdown_text(row.title)
         lines.append([(f"_{title}_ (cited)" if row.cited else title) + note, *map(_markdown_entry, row.entries)])
+        # The paper's numbers in a row of their own, so that no cell holds two.
         if row.has_paper:
             lines.append(["&emsp;_paper_", *(f"_{entry.paper}_" if entry.paper else "" for entry in row.entries)])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -13,7 +13,7 @@ from reports.document import Document
 
 KEY = ("experiment", "preset", "method", "scale", "metric", "data", "model", "protocol", "seed")
 HEAD_BYTES = 2**14
-"""Of a page: it names its command before its style."""
+"""How much of a page is read: its command stands at the top, before the style."""
 
 Values = set[tuple[str | None, ...]]
 
@@ -52,5 +52,6 @@ def _command(page: Path) -> str:
             head = file.read(HEAD_BYTES).decode("utf-8", "replace")
     except OSError:
         return ""
+    # The page escapes the command as HTML.
     found = re.search('<meta name="command" content="([^"]*)">', head)
     return html.unescape(found[1]) if found else ""

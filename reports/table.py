@@ -151,7 +151,7 @@ def _side_by_side(panel: Panel, rows: dict, footnotes: dict[str, int]) -> Table:
 
 
 def _rows(panel: Panel, keys: list[tuple[float, MetricColumn]], rows: dict, footnotes: dict[str, int]) -> tuple:
-    # What a whole column decides: marks, the usual number of images, the paper's digits.
+    # Decided by whole columns: the marks, the usual number of images, and the digits that the paper prints.
     marks = [_marks(panel, scale, metric, rows) for scale, metric in keys]
     most = _all_images(panel)
     digits = {metric.name: _cited_decimals(panel, metric) for _, metric in keys}
@@ -195,6 +195,7 @@ def _entry(
     outside = method.outside(scale)
     if math.isnan(row.value):
         return Entry("failed", FAILED, paper=paper, outside=outside)
+    # An interval may be lopsided: `half` is its larger side, so that ± never claims too much.
     interval, half = "", ""
     if not (math.isnan(row.ci_low) or math.isnan(row.ci_high)):
         interval = f"{fixed(row.ci_low, metric.decimals)}, {fixed(row.ci_high, metric.decimals)}"
@@ -216,6 +217,7 @@ def _marks(panel: Panel, scale: float, metric: MetricColumn, rows: dict) -> dict
             printed[method.name] = float(fixed(value, metric.decimals).replace("∞", "inf"))
     if len(printed) < 2:
         return {}
+    # Equal printed values share a mark, so ranks are of distinct values.
     order = sorted(set(printed.values()), reverse=metric.higher_is_better)
     words = dict(zip(order, ("best", "second"), strict=False))
     return {name: words[value] for name, value in printed.items() if value in words}

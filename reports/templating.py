@@ -100,7 +100,7 @@ def matrix_rows(matrix: Matrix) -> Iterator[tuple[str, list[str], list[str]]]:
 
     If only the paper has values, they stand in the place of the measured ones and the third part is blank.
     """
-    # Measured values above, the paper's below; the paper's alone in the first place.
+    # Measured values first and the paper's beside them; if nothing is measured, the paper's take the first place.
     blank = np.full((len(matrix.labels), len(matrix.labels)), np.nan)
     paper = blank if matrix.paper is None else np.asarray(matrix.paper, float)
     values = paper if matrix.values is None else np.asarray(matrix.values, float)
@@ -134,7 +134,7 @@ def matrix_status(matrix: Matrix) -> str:
 
 def prose(text: str, escape: Callable[[str], str], code: str) -> str:
     """Escape a sentence in which `backticks` enclose commands and file names."""
-    # Every second piece is a command or file name. Spaces at its edges stay outside of the markup.
+    # Every second piece is a command or file name. Spaces at its edges stay outside the markup.
     pieces = re.split("`([^`]+)`", visible(text))
     lead = [piece[: len(piece) - len(piece.lstrip())] for piece in pieces]
     tail = [piece[len(piece.rstrip()) :] for piece in pieces]

@@ -56,8 +56,10 @@ def _text_table(table: Table) -> str:
     for heading in table.headings:
         label = f"{heading.label} {heading.arrow}".strip()
         header.append(f"{short.get(heading.group, '')}\n{label}" if groups else label)
+    # Tails such as "±0.31*" differ in length; padding them puts the numbers under each other.
     widths = _column_widths(table)
     lines: list[list[str]] = []
+    # A method takes one line, and a second one for the paper's numbers.
     for group, row in grouped(table.rows):
         if group:
             lines.append([f"[{group}]", *("" for _ in row.entries)])

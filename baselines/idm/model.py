@@ -60,6 +60,7 @@ class IDM(NetworkModel):
         super().__init__(network, weights)
         self.config = config
         self.rule, self.at_one = p, p_at_one(p, config.max_scale, max_scale)
+        # Most channels of a feature map at full size: the level below, upsampled, joined to a skip of the finest.
         self.widest = sum(config.network.channels[:2])
         self.steps = plan_steps(config)
         self.clamp = config.sampling.clamps

@@ -67,6 +67,7 @@ def collect(
 def _panel(results: PanelResults, sheets: Sequence[Sheet]) -> Panel:
     """Tables and matrices first: notes and facts tell what failed in them."""
     experiment, spec, metrics = results.experiment, results.spec, results.bench.metrics
+    # Rows that are neither measured nor cited here would be empty.
     shown = [method for method in spec.methods if method.model or spec.cite]
     tabled = {name: metric for name, metric in metrics.items() if not metric.between_scales}
     columns = tuple(_metric_columns(results, tabled))

@@ -30,6 +30,7 @@ def shared_means(results: PanelResults, metric: Metric, scale: float) -> dict[st
     shared = shared_images(results, metric, scale)
     if shared is None:
         return {}
+    # A value that is not finite, such as the PSNR of a perfect copy, stays as it is.
     means = _means(results, metric, scale)
     return {
         name: results.value(results.models()[name], scale, metric, among=shared).interval.mean
@@ -70,6 +71,7 @@ def paired_facts(results: PanelResults) -> Iterator[tuple[str, str]]:
 
 def _at_scale(results: PanelResults, metric: Metric, scale: float) -> str:
     """Such as `×5.3: LIIF - Bicubic = +2.74 [2.66, 2.82]`; "" if fewer than two methods share images."""
+    # Ranked by the images that all have, if the methods have different ones.
     means = _means(results, metric, scale) | shared_means(results, metric, scale)
     names = (name for name, mean in means.items() if math.isfinite(mean))
     ranked = sorted(names, key=lambda name: means[name], reverse=metric.info.higher_is_better)

@@ -25,6 +25,7 @@ def conditions(
     if not found:
         return NOT_MEASURED
     job = results.bench.job
+    # Rows whose output failed have no size.
     sizes = {row.size for row in found if row.size}
     size = "various" if len(sizes) > 1 else "".join(f"{width}x{height}" for height, width in sizes)
     cell = results.bench.key(model, scale)

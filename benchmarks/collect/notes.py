@@ -93,6 +93,7 @@ def _findings(results: PanelResults, model: str) -> Iterator[str]:
 
 def _alike(failures: Mapping[tuple[str, str], set[str]]) -> dict[tuple[str, str], set[str]]:
     """Images by model and reason; reasons that differ in their numbers alone are one, told by the first."""
+    # "needs 192 px" and "needs 256 px" are one reason: numbers are replaced by a sign to compare.
     merged: dict[tuple[str, str], tuple[str, set[str]]] = {}
     for (model, reason), images in sorted(failures.items()):
         first, together = merged.setdefault((model, re.sub(r"-?\d[\d.,e+-]*", "#", reason)), (reason, set()))

@@ -83,6 +83,7 @@ class PanelResults:
         truth = self.rows(GROUND_TRUTH, scale) if any(column.is_features for column in columns) else ()
         value = metric.value(Stored(scale, rows, truth, math.nan if towards is None else towards))
         self._note_failures(model, rows, columns, value)
+        # The mean leaves out infinite values; the notes tell how many there were.
         known = self.identical.get((model, metric.info.label), 0)
         self.identical[model, metric.info.label] = max(value.interval.n_infinite, known)
         return value

@@ -91,6 +91,7 @@ class Experiment:
 
     def job(self, panel: PanelSpec, device: str) -> Job:
         """What has to be measured for a panel."""
+        # Two rows may share a model: it is measured once.
         models = tuple(dict.fromkeys(method.model for method in panel.methods if method.model))
         return Job(panel.data, panel.protocol, self.scales, models, self.metrics, self.seed, device)
 
@@ -132,6 +133,7 @@ def load_experiment(name: str, preset: str = "mini") -> Experiment:
     Raises:
         CasarbiError: on an unknown name or preset, or a declaration that lacks or misspells something.
     """
+    # A name is one of ours; a path to a TOML file is the user's.
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
     if not os.path.exists(path):  # False for what can be no file name, too
         raise CasarbiError(f"There is no experiment {quote(name)}: {near_names(name, experiment_names())}")
@@ -148,7 +150,7 @@ def load_experiment(name: str, preset: str = "mini") -> Experiment:
 
 
 def _check_references(experiment: Experiment, path: Path) -> None:
-    """Text in a file names nothing but what is registered."""
+    """Refuse references other than registered names: a declaration must not import code."""
     for panel in experiment.panels:
         DATASETS.check_from_file(panel.data, path)
         for method in panel.methods:
@@ -176,6 +178,7 @@ def _experiment(name: str, declared: Declaration, preset: str) -> Experiment:
 
 
 def _panel(panel: PanelTable, rows: Sequence[MethodTable], models: Mapping[str, str]) -> PanelSpec:
+    # Rows as declared, then the preset's models, then those of this panel.
     methods = tuple(MethodSpec(row.name, group=_folded(row.group), reason=_folded(row.reason)) for row in rows)
     spec = PanelSpec(
         name=panel.name,

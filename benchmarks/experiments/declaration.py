@@ -74,6 +74,7 @@ class PaperTable:
             return None
         with open(PAPER / self.file, newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
+                # Table II has pairs of scales; a CSV without a scale holds one value per method.
                 at = float(row.get("scale") or row.get("generated_scale") or scale)
                 towards = float(row["reference_scale"]) if "reference_scale" in row else reference_scale
                 # Table III has a method once for each training set.
@@ -109,7 +110,7 @@ def read_declaration(path: Path) -> Declaration:
 
 
 def _check(declared: Declaration) -> None:
-    # Whatever a later step would meet as a missing key or an empty table is said here, with the file's own words.
+    # Checked here, in the words of the file, before a later step meets a missing key or an empty table.
     rows = [row.name for row in declared.methods]
     _check_once("[[methods]]", rows)
     if declared.paper:

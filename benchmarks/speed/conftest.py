@@ -45,6 +45,7 @@ def race(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> Race:
             theirs()
             their_seconds.append(time.perf_counter() - start)
 
+        # Interleaved: the library runs before each of our rounds, so a slow moment of the machine meets both.
         benchmark.pedantic(ours, setup=time_theirs, rounds=rounds, warmup_rounds=1)
         del their_seconds[0]  # the warm-up's
         our_median, their_median = statistics.median(benchmark.stats.stats.data), statistics.median(their_seconds)

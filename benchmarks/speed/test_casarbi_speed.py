@@ -31,6 +31,7 @@ def test_evaluation_against_convolutions_of_its_width(race: Race) -> None:
     width, t = network.config.width, torch.tensor([1])
     plain = conv3(width, width).to(memory_format=torch.channels_last)
     features = torch.randn(1, width, *size).to(memory_format=torch.channels_last)
+    # Operations of one plain convolution, and how many of them make up one evaluation.
     one = 2 * 9 * width**2 * size[0] * size[1]
     count = round(stage_cost(network.config, (64, 64), size).step / one)
     with torch.inference_mode():
@@ -45,6 +46,7 @@ def test_evaluation_against_convolutions_of_its_width(race: Race) -> None:
 def test_five_scales_against_the_largest(race: Race) -> None:
     """Table I's scales share the stages 32, 64 and 128."""
     model, lr = _model(), torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    # Apart from the stages that are shared, each scale has a last stage of its own: hence more than 1.
     race(
         lambda: model.upscale_many(lr, TABLE1, [0]),
         lambda: model.upscale(lr, TABLE1[-1], [0]),

@@ -21,11 +21,13 @@ def test_share_of_a_table1_run_outside_models_and_metrics(benchmark: BenchmarkFi
     writing, waiting for the last worker and the report are all outside. `pictures` is the part that drawing and
     reading them has in it.
     """
+    # A process of its own, as a user runs it: imports count.
     command = [sys.executable, "-c", "from benchmarks.cli import main; main()", "run", "table1"]
     command += ["--store", str(tmp_path / "store"), "--out", str(tmp_path / "out"), "--workers", str(WORKERS)]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     benchmark.pedantic(subprocess.run, (command,), {"check": True, "env": env, "capture_output": True}, rounds=1)
     parts = [json.loads(path.read_text()) for path in (tmp_path / "store").glob("cells/*/parts/*.json")]
+    # Seconds are sums over the workers, which run at the same time.
     spent = {
         part: sum(written["header"]["seconds"][part] for written in parts) / WORKERS
         for part in ("read", "model", "metrics")

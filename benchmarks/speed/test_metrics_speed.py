@@ -67,6 +67,7 @@ def test_frechet_distance_against_pytorch_fid(race: Race) -> None:
     from pytorch_fid.fid_score import calculate_frechet_distance
 
     generator = np.random.default_rng(0)
+    # Features with a decaying spectrum and no negative values, as those of Inception have.
     mixing = generator.normal(0, 0.05, (2048, 2048)) * np.exp(-np.arange(2048) / 300)[:, None]
     sets = [np.maximum(generator.normal(size=(3000, 2048)) @ mixing + shift, 0) for shift in (0.2, 0.25)]
     first, second = (feature_moments(features) for features in sets)
