@@ -93,7 +93,7 @@ class Step:
 
 
 def chain(alpha_bar: Sequence[float], indices: Sequence[int], last: float = 1.0, eta: float = 0.0) -> list[Step]:
-    """Steps through decreasing indices of a schedule, the last of which leads to `last`.
+    """Steps through decreasing indices of a schedule; the last step leads to `last`.
 
     Args:
         alpha_bar: of the schedule.
@@ -128,8 +128,8 @@ def estimate_x0(x_t: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
 def ancestral(x: Tensor, predict: Predict, steps: Sequence[Step], noise: Noise, *, clamp: bool = True) -> Tensor:
     """Run a chain whose every state is drawn from its posterior (DDPM: Ho et al., equations 6 and 7).
 
-    Any two levels may follow each other: for neighbours the coefficients are the published ones. What the arguments
-    are, `casarbi.sampling` says.
+    Any two levels may follow each other; for neighbours the coefficients are the published ones. `casarbi.sampling`
+    explains the arguments.
 
     Args:
         x: noisiest state.

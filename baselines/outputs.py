@@ -26,7 +26,7 @@ from casarbi.weights import sha256_file
 
 @dataclass(frozen=True)
 class Result:
-    """A picture in a folder of results, with the labels of its name and of the folders that are left out of it."""
+    """A picture in a folder of results, with the labels of those parts of its path that its id leaves out."""
 
     path: Path
     labels: tuple[Label, ...] = ()
@@ -41,9 +41,9 @@ class ResultFolder:
     """An index of the pictures in a folder, by the image ids they may answer to.
 
     A picture answers to its path in the folder without the suffix (and with it, as data sets do if two files share
-    a name); folders named for a scale, such as `x5.3`, may be left out of the path. Only if no such picture has
-    the expected size, one whose name ends in a label, such as `baby_x5.3.png`, answers to the name before it. A scale
-    in a name has to be the one that is asked for. `casarbi.pictures.naming` has the rules for names.
+    a name). Folders named for a scale, such as `x5.3`, may be left out of the path. If no such picture has the expected
+    size, one whose name ends in a label, such as `baby_x5.3.png`, answers to the name before the label. A scale in a
+    name has to be the requested one. `casarbi.pictures.naming` has the rules for names.
 
     Attributes:
         folder: the folder.

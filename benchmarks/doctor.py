@@ -92,7 +92,7 @@ def check_metric(name: str) -> Check:
         return Check(name, "unavailable", f"the package {error.name} is missing", f"pip install {error.name}")
     except CasarbiError as error:
         return Check(name, "failed", str(error), _mend(info.weights) if info.weights else "")
-    except Exception as error:  # a doctor that dies of the first illness helps nobody
+    except Exception as error:  # one broken metric must not hide the checks of the others
         return Check(name, "failed", f"{type(error).__name__}: {error}", "report this with the versions below")
     return _judge(info, value, same)
 

@@ -42,7 +42,7 @@ class Batch:
 
 @dataclass
 class Tally:
-    """What a batch, or a run, came to: outputs scored, seconds by part, failures as (method, scale, image, reason)."""
+    """The sum of a batch, or of a run: outputs scored, seconds by part, failures as (method, scale, image, reason)."""
 
     outputs: int = 0
     seconds: dict[str, float] = field(default_factory=lambda: {"read": 0.0, "model": 0.0, "metrics": 0.0, "store": 0.0})
@@ -118,7 +118,7 @@ class _ReadOnce(Dataset):
 
 
 def _read_pairs(bench: Bench, images: Sequence[str]) -> tuple[Pairs, dict[tuple[str, float], str]]:
-    """Pairs of images at all scales, and the reason for each that there is none of."""
+    """Pairs of images at all scales, and the reason for each pair that could not be made."""
     pairs: dict[tuple[str, float], Pair] = {}
     unreadable: dict[tuple[str, float], str] = {}
     protocol, scales = bench.job.protocol, bench.job.scales

@@ -1,7 +1,7 @@
 """Run a job: deal its missing images to processes, keep progress, survive interrupts.
 
 On the CPU there are worker processes with one torch thread each: numbers do not depend on how many there are. Several
-machines share a store by slices, image i going to rank i % world; a merge is nothing but reading what is there.
+machines share a store by slices: image i goes to rank i % world. Merging them is reading the store.
 """
 
 from __future__ import annotations
@@ -90,11 +90,11 @@ def run(
     again: bool = False,
     progress: Progress | None = None,
 ) -> Tally:
-    """Measure whatever jobs lack; returns what was done and what failed.
+    """Measure what the store lacks of some jobs; returns what was done and what failed.
 
     Args:
         benches: the opened jobs.
-        store: where rows go, each batch as soon as it is through.
+        store: where rows go, at the end of each batch.
         workers: processes; 1 measures in this process, as does any device but the CPU.
         batch: images of a batch, and the most that are given to a model at once. Numbers do not depend on it.
         part: the slice of each job's images to take.
@@ -137,7 +137,7 @@ def cut_into_batches(states: Sequence[CellState], size: int) -> Iterator[Batch]:
 
 
 def provenance(job: Job) -> dict[str, Any]:
-    """What a part of the store says of its making."""
+    """The header of a part of the store: when, from what and with which versions it was made."""
     return {
         "when": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "data": printable_name(job.data),

@@ -24,7 +24,7 @@ from reports.document import Sheet
 
 
 def samples(spec: PanelSpec, bench: Bench, store: Store) -> list[Sheet]:
-    """The contact sheet that a panel asks for; none if no model opens or one of them fails."""
+    """The contact sheet that a panel declares; none if no model opens or one of them fails."""
     images = bench.dataset.ids[: spec.samples]
     methods = [method for method in bench.methods if method != GROUND_TRUTH]
     if not images or not methods:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # pandas and Matplotlib, which measuring does not need
     from reports.document import Document
 
 Watch = Callable[[str, int], Callable[[int], None]]
-"""Told what begins and how much of it there is; gives what is to be called with each amount that was done."""
+"""Called with what begins and its number of steps; returns the function to call with the number just done."""
 
 
 def _unwatched(what: str, total: int) -> Callable[[int], None]:
@@ -35,7 +35,7 @@ class Session:
         store: where its values are kept.
         device, workers, part, again: see `benchmarks.runner.run`.
         batch: the same; by default 1 on the CPU and 16 on any other device.
-        watch: told of whatever may take seconds.
+        watch: called for everything that may take seconds.
         benches: opened job of each panel, by its name.
 
     Raises:
@@ -67,7 +67,7 @@ class Session:
         self._open()
 
     def _open(self) -> None:
-        """Read the data and open the models now: whatever is missing is said before hours of work."""
+        """Read the data and open the models now, so that what is missing is known before hours of work."""
         advance = self.watch("Reading the data", len(self.benches))
         for bench in self.benches.values():
             _ = bench.digests

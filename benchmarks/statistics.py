@@ -89,9 +89,8 @@ def paired_difference(
 ) -> Interval:
     """Mean of a - b over the same images, with its bootstrap interval.
 
-    A pair with a NaN on either side counts as missing, any other pair with an infinity as infinite.
-
-    Both hold one value per image, in one order; the rest is as in `mean_interval`.
+    `a` and `b` hold one value per image, in the same order; the rest is as in `mean_interval`. A pair with a NaN on
+    either side counts as missing, any other pair with an infinity as infinite.
 
     Example:
         >>> difference = paired_difference([25.1, 24.3, 26.2], [24.0, 23.1, 25.0])

@@ -79,7 +79,7 @@ def survey(
 ) -> list[CellState]:
     """State of every cell of a job, for all images of its data set or for some.
 
-    With `again`, what is there is to be measured again. `progress` is called with the number of cells just read.
+    With `again`, everything counts as still to be measured. `progress` is called with the number of cells just read.
     """
     images = bench.dataset.ids if images is None else images
     states = []

@@ -1,4 +1,4 @@
-"""What the report of an earlier command held that the next one under its name does not: no value is lost in silence."""
+"""Values of an earlier report that a new one under its name would replace, so that none is lost in silence."""
 
 from __future__ import annotations
 

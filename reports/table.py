@@ -206,7 +206,7 @@ def _entry(
 
 def _marks(panel: Panel, scale: float, metric: MetricColumn, rows: dict) -> dict[str, str]:
     """Best and second best of the measured values, compared as printed; nothing to mark if there is only one."""
-    # Compared as printed, so that no reader sees two equal numbers of which one is bold.
+    # Compared as printed: of two numbers that look equal, both are bold or neither is.
     printed: dict[str, float] = {}
     for method in panel.methods:
         row = rows.get((method.name, scale, metric.name))

@@ -33,7 +33,7 @@ from casarbi.scales import Size
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Widths; the defaults are the published network's, but for the never-used parameters.
+    """Widths. The defaults are those of the published network, without its never-used parameters.
 
     Attributes:
         channels: width of each level, the finest first.
@@ -78,12 +78,12 @@ class NetworkConfig:
 
 
 PUBLISHED = NetworkConfig(unused=True)
-"""The network of the released files: 116,590,885 parameters, 46 tensors of which are never used."""
+"""The network of the released files: 116,590,885 parameters; 46 of its tensors are never used."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """All that the denoiser needs beside x_t and the noise level: once per image, size and scale number.
+    """All that the denoiser needs beside x_t and the noise level, computed once per image, size and scale number.
 
     Attributes:
         image: (B, 3, H, W), the encoder's output; no picture by construction, and not clamped.

@@ -1,4 +1,4 @@
-"""Under which conditions a value was measured: the columns of a CSV that tell equal values from alike ones."""
+"""The conditions of a value: columns of a CSV that tell whether two values are the same measurement."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from casarbi.pictures.inspection import EQUAL
 
 
 def notes(results: PanelResults) -> Iterator[str]:
-    """All sentences about a panel; to be asked for after its values, whose failures they tell."""
+    """All sentences about a panel. Call it after the values were computed: it reports their failures."""
     yield from _of_metrics(results)
     # What belongs to one method stands under its name.
     for method in results.spec.methods:
@@ -38,7 +38,7 @@ def _of_metrics(results: PanelResults) -> Iterator[str]:
 
 
 def _few_images(metric: Metric, n: int, small_n: bool) -> str:
-    """What to think of a distance over fewer images than an honest value needs, with `--small-n` and without."""
+    """A sentence about a distance over fewer images than an honest value needs, with `--small-n` and without."""
     label, few = metric.info.label, f"computed from {n} images, and an honest value needs {metric.needs}"
     if n < metric.fewest:
         return f"{label} is not given: it cannot be computed from {n} images, only from {metric.fewest} or more."

@@ -137,7 +137,7 @@ def load_experiment(name: str, preset: str = "mini") -> Experiment:
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
     if not os.path.exists(path):  # False for what can be no file name, too
         raise CasarbiError(f"There is no experiment {quote(name)}: {near_names(name, experiment_names())}")
-    # A declaration is read whole, the presets that were not asked for too: a mistake is said by whoever runs any of it.
+    # The whole file is checked, other presets too: a mistake in it shows with whichever preset runs first.
     declared = read_declaration(path)
     if preset not in declared.presets:
         raise CasarbiError(f"{path} has no preset {quote(preset)}: {near_names(preset, declared.presets)}")

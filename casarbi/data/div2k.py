@@ -40,7 +40,7 @@ def div2k(path: str, *, split: str | None = None, n: int | None = None) -> FileD
     if root.is_dir() and not folder.is_dir():
         raise CasarbiError(f"{root} has no sub-folder {folder.name}: name the folder that holds it, or that one.")
 
-    # The images of the split among whatever lies in the folder.
+    # The images of the split, by their numbers; other files in the folder are left out.
     listing = list_images(folder if root.is_dir() else root)
     low, high = SPLITS[split]
     numbered = {file.stem: file for file in listing.paths if file.stem.isdecimal() and low <= int(file.stem) <= high}

@@ -1,4 +1,4 @@
-"""What the headers of picture files say, and the sentences a report makes of it."""
+"""The headers of picture files, and the sentences about them in a report."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ class Protocol:
         return image[..., cut : height - cut, cut : width - cut]
 
     def cropped(self, scale: float) -> str:
-        """What of an image is compared, in words for a table's `crop` column.
+        """The part of an image that is compared, in words for a table's `crop` column.
 
         Example:
             >>> PROTOCOLS["face"].cropped(7), PROTOCOLS["div2k-patch"].cropped(4), PROTOCOLS["whole"].cropped(4)
@@ -255,6 +255,6 @@ def default_protocol(name: str) -> Protocol:
     """The protocol used for a registered data set if none is named: its factory says which (see `measured_by`)."""
     try:
         factory, _ = DATASETS.factory(Reference.parse(name))
-    except Exception:  # unknown, or a plug-in that cannot be imported: whoever opens it is told what is wrong
+    except Exception:  # unknown, or a plug-in that cannot be imported: opening it says what is wrong
         return PROTOCOLS["whole"]
     return PROTOCOLS[getattr(factory, "protocol", "whole")]

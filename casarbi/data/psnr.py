@@ -12,7 +12,7 @@ _CHUNK = 2**14  # float64 copies stay in the cache: four times faster than of a 
 
 
 def peak_of(image: Tensor) -> float:
-    """Largest value of an image's kind: 255 for bytes, 1 for floats in [0, 1]."""
+    """Largest value that a pixel can have: 255 for bytes, 1 for floats in [0, 1]."""
     return float(torch.iinfo(image.dtype).max) if not image.is_floating_point() else 1.0
 
 

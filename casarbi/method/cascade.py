@@ -1,6 +1,6 @@
-"""The stages of a cascade: which sizes an image takes on its way to a target size.
+"""The stages of a cascade: the sizes of an image on its way to a target size.
 
-Everything here is arithmetic on numbers: no image, no network. `casarbi.method.strategies` cuts the scale.
+Everything here is arithmetic: no image, no network. `casarbi.method.strategies` cuts the scale into factors.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class CasArbi(NetworkModel):
                 f"that draws no noise: name one with the option liif=FILE."
             )
         self.config, self.timesteps = config, timesteps(config.process, config.sampling.steps)
-        # A base that nothing asks for is neither moved nor counted.
+        # A base that the configuration does not use is neither moved to the device nor counted.
         self.liif = liif if config.residual.needs_regressor else None
 
     @property

@@ -103,11 +103,11 @@ class StageInputs:
         return self.residual(self.up)
 
     def residual(self, image: Tensor) -> Tensor:
-        """Residual image of an image of the stage's size: x_0, if that is the HR image."""
+        """The residual image of an image that has the stage's size; that of the HR image is x_0."""
         return self.gain * (image - self.base)
 
     def compose(self, x0: Tensor, *, clamp: bool = True) -> Tensor:
-        """Image of a predicted residual: base added back, then clamped to [-1, 1]."""
+        """The image of a predicted residual: the base is added, and the sum clamped to [-1, 1]."""
         image = self.base + x0 / self.gain
         return image.clamp(-1, 1) if clamp else image
 
@@ -163,7 +163,7 @@ def stage_inputs(
 
 
 def coordinate_map(size: Size, device: torch.device | str | None = None) -> Tensor:
-    """Coordinate map c: where the pixels of an image of some size lie, its edges being at -1 and 1.
+    """Coordinate map c: the places of an image's pixels, with its edges at -1 and 1.
 
     Pixel centres as in LIIF, which the paper does not say.
 

@@ -113,7 +113,7 @@ class CasArbiTask(Task[Denoiser]):
         return {"loss": self._loss(self.network, batch, generator, self.noise)}
 
     def _loss(self, network: Denoiser, batch: Batch, generator: torch.Generator, noise: NoiseAugmentation) -> Tensor:
-        """One step of Algorithm 1 but for the update of the weights, which the trainer makes."""
+        """One step of Algorithm 1, without the update of the weights: that is the trainer's."""
         residual, process = self.config.residual, self.config.process
         # An HR image, the input and output of one of its stages, and s_i from Eq. 7: `StageRecipe` made them.
         hr, s_i = to_signed(from_uint8(batch["hr"])), float(batch["scale"][0])
