@@ -17,7 +17,7 @@ from casarbi.scales import Size
 from casarbi.settings import Choices, Option, check_choices
 
 MOST_ENLARGED = 64
-"""Far beyond the 8 and 4 that are published; memory grows with its square."""
+"""Far above the published 8 and 4. The side of the latent grows with it, so memory grows with its square."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,7 @@ class DiffusionConfig:
                 f"diffusion must have 0 < linear_start <= linear_end < 1 and timesteps of at least 1 and at most "
                 f"{LONGEST_SCHEDULE:,}, {given}."
             )
+        # The last alpha-bar, in float32 as files store it: 0 divides by zero in x0, and 1 is no noise at all.
         left = np.float32(np.prod(1 - self.betas()))
         if not 0 < left < 1:
             raise CasarbiError(f"diffusion must have a schedule that leaves some of the latent, but not all, {given}.")

@@ -31,6 +31,7 @@ def kim_cost(config: KimConfig, lr_size: Size, size: Size) -> StageCost:
         latent = torch.empty(1, config.first_stage.latent, *(side * config.cells for side in lr_size))
         t = torch.empty(1)
 
+    # Once per image: encoding the condition and decoding the result. The denoiser runs per step.
     def once() -> None:
         network.condition(image, latent)
         network.decode(latent, size)

@@ -24,9 +24,9 @@ def alpha_bars(config: DiffusionConfig) -> Tensor:
 def plan_steps(config: DiffusionConfig, sampling: KimSampling) -> tuple[Step, ...]:
     """The chain, noisiest step first.
 
-    With S steps asked for, t = 1, 1 + c, 1 + 2c, … with c = T // S, as published: S = 200 has 200 of them, S = 7 has 8,
-    and the noisiest is dropped with `drop_noisiest`. Official code fails if a t reaches T (S = 3, 300, 1000); here only
-    if that t is kept. A `start` stands for T.
+    For S steps the chain visits t = 1, 1 + c, 1 + 2c, … with c = T // S, as published: S = 200 gives 200 of them and
+    S = 7 gives 8. Then `drop_noisiest` drops the noisiest. Official code fails if a t reaches T (S = 3, 300, 1000);
+    here that is an error only if this t is kept. If `start` is given, it takes the place of T.
 
     Raises:
         CasarbiError: if S gives no chain.
@@ -47,6 +47,7 @@ def plan_steps(config: DiffusionConfig, sampling: KimSampling) -> tuple[Step, ..
     alpha_bar = alpha_bars(config).double().tolist()
     # The published chain ends a step before the image.
     last = alpha_bar[0] if sampling.last_alpha == "first" else 1.0
+    # Published DDIM draws noise after its last step, too (docs/kim.md §5.3).
     steps = chain(alpha_bar, times[::-1], last, sampling.eta)
     return (*steps[:-1], replace(steps[-1], draws=sampling.last_noise))
 

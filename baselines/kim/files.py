@@ -52,6 +52,7 @@ def load_kim(
         CasarbiError: if the file is missing, damaged, would run code, or is not wholly of Kim.
     """
     checkpoint = read_checkpoint(path)
+    # Files of ours name their method and hold their configuration.
     if "method" in checkpoint.metadata:
         return _load_ours(checkpoint, ema, lr_side, hr_side)
     state = find_state(checkpoint.content, path)
@@ -167,6 +168,7 @@ def _check_schedule(config: KimConfig, tables: Mapping[str, Tensor], path: Path)
 
 def _averaged(tensors: Mapping[str, Tensor], averages: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     """Averaged weights under the names of the raw ones: the published names of averages have no dots."""
+    # model.diffusion_model.out.0.weight is averaged as model_ema.diffusion_modelout0weight (docs/kim.md §6).
     names = {key: AVERAGE + key.removeprefix("model.").replace(".", "") for key in tensors if key.startswith(UNET)}
     # All of them, and none of another network; two counters may lie beside them.
     missing = [name for name in names.values() if name not in averages]

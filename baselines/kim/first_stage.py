@@ -51,6 +51,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""
         h = self.norm(x)
+        # Cells as a sequence (B, H W, C); the scale of the products is 1 / sqrt(C).
         query, key, value = (layer(h).flatten(2).transpose(1, 2) for layer in (self.q, self.k, self.v))
         mixed = F.scaled_dot_product_attention(query, key, value)
         return x + self.proj_out(mixed.transpose(1, 2).unflatten(2, x.shape[-2:]))
@@ -82,6 +83,7 @@ class Downsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, C, H / 2, W / 2)."""
+        # Left, right, top, bottom (docs/kim.md §3.1).
         return self.conv(F.pad(x, (0, 1, 0, 1)))
 
 
@@ -158,6 +160,7 @@ class ImplicitDecoder(nn.Module):
         super().__init__()
         self.decoder = nn.Sequential(nn.Conv2d(config.latent, config.latent, 1), Decoder(config))
         channels = config.channels * config.multipliers[0]
+        # The feature map comes from `decoder`, so LIIF's own encoder is an identity (docs/kim.md §3.3).
         self.inr = LIIFNetwork(FeatureMap(channels), config.hidden, feat_unfold=False)
 
 

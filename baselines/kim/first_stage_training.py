@@ -120,7 +120,10 @@ class FirstStageTask(Task[FirstStage]):
         else:
             target = to_signed(from_uint8(batch["target"]))
         cells = self.training.hr_side // self.config.reduction
+        # For a sample of the posterior, as official training takes it; a first stage without Gaussian ignores it.
         noise = torch.randn(len(hr), self.config.latent, cells, cells, generator=generator, device=hr.device)
+        # Predicting every pixel of the target costs most of the time; some of them, the same for the whole batch, have
+        # the same expected loss.
         chosen = None
         if 0 < queries < side * side:
             chosen = torch.randperm(side * side, generator=generator, device=hr.device)[:queries]

@@ -1,4 +1,4 @@
-"""Telling Kim's configuration from a published checkpoint, which does not hold it: from the shapes of its tensors."""
+"""Infers Kim's configuration from the shapes of the tensors in a published checkpoint, which does not hold it."""
 
 from __future__ import annotations
 
@@ -60,6 +60,7 @@ def infer_first_stage(tensors: Tensors, path: Path) -> FirstStageConfig:
 
 def _infer_first_stage(tensors: Tensors) -> FirstStageConfig:
     channels = _width(tensors, "encoder.0.conv_in.weight")
+    # One width per level: the output channels of its first convolution.
     levels = _count(tensors, "encoder.0.down.{}.block.0.conv1.weight")
     widths = [_width(tensors, f"encoder.0.down.{i}.block.0.conv1.weight") for i in range(levels)]
     latent = _width(tensors, "decoder.decoder.0.weight")
@@ -81,6 +82,7 @@ def _infer_unet(tensors: Tensors) -> UNetConfig:
     # The first layer of each block has number 0.
     present = {".".join(key.split(".")[:3]) for key in tensors}
     for i in range(1, _count(present, "input_blocks.{}.0")):
+        # A downsampling ends a level; every other entry is a residual block, perhaps with attention.
         if f"input_blocks.{i}.0.op.weight" in tensors:
             levels.append([])
         else:

@@ -46,7 +46,7 @@ def scale_of(latents: Tensor) -> Tensor:
     """Factor that brings latents to deviation 1; official code takes it once, from the first batch's samples.
 
     Raises:
-        CasarbiError: where all latents are the same.
+        CasarbiError: if all latents are the same.
     """
     deviation = latents.std()
     if not 0 < deviation < math.inf:
@@ -100,10 +100,12 @@ def alignment_terms(
     # The clean latent in one step from z_t, and its picture.
     z_0 = estimate_x0(z_t, network.unet(z_t, condition, t), a)
     image = network.decode(z_0, (hr.shape[-2], hr.shape[-1]))
+    # The signal-to-noise ratio of z_t: an estimate from much noise counts little.
     weight = a / (1 - a)
     return _weighted(weight, (z_0 - z).square(), per_image), _weighted(weight, (image - hr).square(), per_image)
 
 
 def _weighted(weight: Tensor, errors: Tensor, per_image: bool) -> Tensor:
+    # Mean error per image, (B,); then its weight, or as official code does, the batch's (docs/kim.md §7.3).
     errors = errors.flatten(1).mean(dim=1)
     return (weight * errors).mean() if per_image else torch.mean(weight) * errors.mean()

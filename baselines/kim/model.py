@@ -92,11 +92,13 @@ class Kim(NetworkModel):
         """The activations of one latent tile, the feature map and the output; figures measured on a CPU."""
         cells = lr_size[0] * lr_size[1] * self.config.cells**2
         tile = min(cells, self.config.tile_side**2)
+        # Bytes per cell of a tile in the UNet, per cell of the feature map, and per pixel of the output.
         return 540 * self.config.unet.channels * tile + 1200 * cells + 24 * size[0] * size[1]
 
     def enlarge(self, images: Tensor, sizes: Sequence[Size], seeds: Sequence[int]) -> Iterator[Tensor]:
         """Enlarge to several sizes, all decoded from one latent."""
         shape = (self.config.first_stage.latent, *self.config.latent_size((images.shape[-2], images.shape[-1])))
+        # The chain and the convolutional decoder know no size, so they run once for all sizes.
         features = self.features(self.latent(images, image_noise("kim", seeds, shape, images.device)))
         chunk = self.chunk or default_chunk(images.device)
         for size in sizes:
@@ -127,6 +129,7 @@ class Kim(NetworkModel):
             for tile in tiles
         ]
 
+        # The noise of the whole latent: each tile is denoised with its own condition, then they are blended.
         def predict(x: Tensor, step: Step) -> Tensor:
             t = torch.tensor([step.t], device=x.device)
 
@@ -141,6 +144,7 @@ class Kim(NetworkModel):
         x = noise()
         if config.sampling.start:
             x = add_noise(blend(tiles, size, conditions.__getitem__), x, x.new_tensor([self.steps[0].alpha_bar]))
+        # The padding was there for the denoiser alone; it is cut off the result.
         z = ddim(x, predict, self.steps, noise)
         return z[..., : lr_size[0] * config.cells, : lr_size[1] * config.cells]
 

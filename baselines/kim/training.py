@@ -91,6 +91,7 @@ class KimTask(Task[KimNetwork]):
         self.training, self.config = training, config
         plan_steps(config.diffusion, config.sampling)  # what validation could not run is refused now
         self.network = KimNetwork(config)
+        # Only the UNet learns; the alignment passes gradients through the frozen decoder.
         self.network.first_stage.requires_grad_(False)
         # Not a number until a first stage is there: no latent of a random one is ever trained on.
         self.network.scale_factor.fill_(math.nan)
@@ -126,6 +127,7 @@ class KimTask(Task[KimNetwork]):
             raise CasarbiError(f"{path} has the configuration {given.config}: expected {self.config.first_stage}.")
         network.first_stage.load_state_dict(given.state_dict())
         # The factor brings the latents of the first batch to deviation 1.
+        # A generator of its own: the factor must not depend on what was drawn before.
         generator = torch.Generator().manual_seed(0)
         with torch.no_grad():
             hr = to_signed(from_uint8(first_batch()["hr"]))
@@ -145,6 +147,7 @@ class KimTask(Task[KimNetwork]):
         lr, hr = (to_signed(from_uint8(batch[name])) for name in ("lr", "hr"))
         with torch.no_grad():
             z = network.latent(hr, self._noise(hr, generator))
+            # Two draws: latent and condition are samples of two posteriors (docs/kim.md §4).
             condition = network.condition(lr, self._noise(hr, generator))
         # A step and its noise for each image.
         table = alpha_bars(self.config.diffusion).to(hr.device)

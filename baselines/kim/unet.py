@@ -16,6 +16,7 @@ def time_embedding(t: Tensor, channels: int) -> Tensor:
     half = channels // 2
     frequencies = torch.exp(-math.log(10_000) * torch.arange(half, dtype=torch.float32, device=t.device) / half)
     angles = t.float()[:, None] * frequencies
+    # Cosines first, as in latent diffusion; `casarbi.layers.sinusoids` has sines first.
     return torch.cat((angles.cos(), angles.sin()), dim=1)
 
 
@@ -105,6 +106,7 @@ class UNet(nn.Module):
         self.time_embed = nn.Sequential(
             nn.Linear(channels, 4 * channels), nn.SiLU(), nn.Linear(4 * channels, 4 * channels)
         )
+        # The numbers of the blocks are part of the published keys, so convolution and downsamplings take one each.
         self.input_blocks = nn.ModuleList([Layers([nn.Conv2d(2 * latent, channels, 3, padding=1)])])
         skips = self._build_down()
         width = skips[-1]
@@ -131,6 +133,8 @@ class UNet(nn.Module):
         """Fill `output_blocks`, each of which takes one of the widths `skips` from its end."""
         config, width = self.config, skips[-1]
         for level, multiplier in reversed(list(enumerate(config.multipliers))):
+            # One block more than on the way down: the level's input (a downsampling or the first convolution) is a
+            # skip, too.
             for i in range(config.blocks + 1):
                 inputs, width = width + skips.pop(), multiplier * config.channels
                 layers: list[nn.Module] = [self._block(inputs, width), *self._attention_at(level, width)]

@@ -35,8 +35,9 @@ class EDSRBaseline(nn.Module):
 
     def __init__(self, blocks: int = 16, features: int = 64, res_scale: float = 1.0) -> None:
         super().__init__()
+        # Each 3x3 convolution reaches one pixel further: two per block, the first and the last.
         self.channels, self.reach, self.region = features, 2 * blocks + 2, 512
-        # Published as frozen parameters and unused: official files hold them, so strict loading wants them here.
+        # Published as frozen parameters and unused: official files hold them, so strict loading needs them here.
         self.sub_mean, self.add_mean = (nn.Conv2d(3, 3, 1).requires_grad_(False) for _ in range(2))
         self.head = nn.Sequential(conv3(3, features))
         residuals = [ResidualBlock(features, res_scale) for _ in range(blocks)]
@@ -79,6 +80,7 @@ class RDN(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         features, blocks, layers, growth = 64, 16, 8, 64
+        # Two convolutions before the blocks, `layers` in each, and one at the end; 1x1 ones reach nowhere.
         self.channels, self.reach, self.region = features, 2 + blocks * layers + 1, 384
         self.SFENet1, self.SFENet2 = conv3(3, features), conv3(features, features)
         self.RDBs = nn.ModuleList(DenseBlock(features, growth, layers) for _ in range(blocks))

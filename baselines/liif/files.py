@@ -138,6 +138,7 @@ def build_network(spec: Table, path: Path) -> LIIFNetwork:
 
 def _encoder(spec: Table, path: Path) -> EDSRBaseline | RDN:
     args: EDSRArgs | RDNArgs = _args({"edsr-baseline": EDSRArgs, "rdn": RDNArgs}, spec, path, "encoder_spec")
+    # LIIF replaces the upsampling of these encoders; features must have the size of the input.
     if not args.no_upsampling:
         raise CasarbiError(f"{path} has an encoder that enlarges by itself: expected one with no_upsampling.")
     return RDN() if isinstance(args, RDNArgs) else EDSRBaseline(args.n_resblocks, args.n_feats, args.res_scale)
@@ -160,6 +161,7 @@ def _spec_and_state(checkpoint: Checkpoint) -> tuple[Table, State]:
         raise CasarbiError(
             f"{path} is not a LIIF checkpoint: it holds {keys}; expected 'model' with name, args and sd."
         )
+    # A torch file has the weights in the spec (`sd`), safetensors beside it.
     tensors = spec.get("sd", content)
     spec = {name: value for name, value in spec.items() if name != "sd"}
     check_settings(spec, str(path))

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+# Added to every shifted point, whatever the sign of the shift, and the margin of the clamp (docs/liif.md §3).
 EPSILON = 1e-6
+# Above the rounding noise of centres (up to 1e-5, docs/liif.md §9) and far below any other offset.
 NEGLIGIBLE_OFFSET = 2e-5
 
 
@@ -76,6 +78,7 @@ class Axis:
     def of(cls, m: int, n: int, local_ensemble: bool) -> Axis:
         """An axis of m output pixels over n features; made on the CPU, so its numbers are the same for every device."""
         query = centres(m)
+        # A feature pixel is 2 / n wide, so a difference times n is in halves of it.
         index = torch.stack([nearest(query, n, shift) for shift in shifts(local_ensemble)], dim=1)
         return cls(index, (query[:, None] - centres(n)[index]) * n)
 
@@ -97,9 +100,9 @@ class Axis:
     def questions(self, skip_idle: bool) -> Questions:
         """The different questions among the neighbours, query by query.
 
-        Neighbours share a question if both are the same feature, at the border. With `skip_idle`, a neighbour without
-        weight (the query lies on the other one's centre, as one in s does at an odd scale s) is not asked but given the
-        other one's answer.
+        Two neighbours share a question if they are the same feature, which happens at the border. With `skip_idle`, a
+        neighbour of weight 0 is not asked either, and gets the other one's answer. Its weight is 0 if the query lies on
+        the centre of the other one, as one query in s does at an odd scale s.
         """
         asked = torch.ones_like(self.index, dtype=torch.bool)
         if self.index.shape[1] == 2:
@@ -107,6 +110,8 @@ class Axis:
             # A neighbour is weighted by the distance of the other one.
             idle = (self.offset.abs().flip(1) < NEGLIGIBLE_OFFSET) & apart[:, None] & skip_idle
             asked = torch.stack((~idle[:, 0], apart & ~idle[:, 1]), dim=1)
+        # Number the questions in order. One that is not asked gets the number before it: in the second column that of
+        # its own first neighbour; in the first column it is replaced by the second's.
         slots = asked.flatten().cumsum(0).view_as(self.index) - 1
         slots[:, 0] = torch.where(asked[:, 0], slots[:, 0], slots[:, -1])
         return Questions(self.index[asked], self.offset[asked], slots)

@@ -19,6 +19,7 @@ from casarbi.errors import CasarbiError
 from casarbi.scales import Size
 from casarbi.tiles import even_spans, rectangles
 
+# Keeps the sum of the areas positive where a query lies on a centre (docs/liif.md §3).
 AREA_EPSILON = 1e-9
 CPU_CHUNK = 4096
 """Predictions at once on a CPU: few enough to stay in its cache, which saves a quarter of the time."""
@@ -171,12 +172,14 @@ class Grid:
         self.network, self.folded, self.corner = network, folded, corner
         weight = network.first_layer.weight[:, network.feature_inputs :]
         self.weight_y, self.weight_x = weight[:, 0], weight[:, 1]
+        # The cell is the same for all pixels of a grid, so its part of the first layer is one vector (D,).
         cell = weight.new_tensor([2 / m for m in size]) * weight.new_tensor(features)
         self.cell = weight[:, 2:] @ cell if network.cell_decode else torch.zeros_like(self.weight_y)
 
     def paint(self, output: Tensor, y_axis: Axis, x_axis: Axis, chunk: int) -> Iterator[int]:
         """Fill `output` (3, H, W) with the queries of two axes; yields the number of pixels after each chunk."""
         height, width = output.shape[-2:]
+        # Each pixel takes up to four predictions, one per neighbour.
         pixels = max(1, chunk // (y_axis.index.shape[1] * x_axis.index.shape[1]))
         for (y0, y1), (x0, x1) in rectangles((height, width), pixels):
             output[:, y0:y1, x0:x1] = self._tile(y_axis.part(y0, y1), x_axis.part(x0, x1)).permute(2, 0, 1)
@@ -184,6 +187,8 @@ class Grid:
 
     def _tile(self, y_axis: Axis, x_axis: Axis) -> Tensor:
         """Colours (H, W, 3) of a tile."""
+        # If a query lies on both its neighbours, rounding decides the weights and every answer counts (docs/liif.md
+        # §9).
         rows, columns = y_axis.questions(not x_axis.degenerate), x_axis.questions(not y_axis.degenerate)
         answers = self._answers(rows, columns)
         areas = y_axis.offset.abs()[:, None, :, None] * x_axis.offset.abs()[None, :, None, :] + AREA_EPSILON

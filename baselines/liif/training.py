@@ -97,6 +97,7 @@ class LIIFRecipe(Recipe):
         """
         settings = self.settings
         side = settings.side(rng.uniform(settings.scales[0], settings.scales[1]))
+        # Faces: both sizes from the whole picture. Patches: a crop, and LR from it (docs/liif.md §5).
         hr = resize(image, (side, side)) if settings.whole else random_crop(image, side, rng)
         lr = resize(image if settings.whole else hr, (settings.lr_side, settings.lr_side))
         # Mirror both; faces stay upright.
