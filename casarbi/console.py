@@ -1,4 +1,4 @@
-"""The edge where both command lines meet people: errors as one sentence, and words that any stream can print.
+"""What both command lines print: errors as one sentence, and text that any stream can show.
 
 All text that leaves here goes through `plain.visible`: it may hold names and texts from files, and those must not move
 the cursor, set a terminal's title or begin a line that looks like ours.
@@ -174,6 +174,7 @@ def make_progress(console: Console, *, disable: bool = False, percent: bool = Fa
     )
     from rich.text import Text
 
+    # File names in descriptions are neither markup nor emoji, and may hold control characters.
     class Description(TextColumn):
         def render(self, task: Task) -> Text:
             return Text(visible(task.description), style="progress.description")

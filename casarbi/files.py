@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 _DRAFT = re.compile(r"\.casarbi-(?P<host>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{8}\.tmp")
-# What earlier versions called theirs; these names do not say on which machine.
+# Drafts of earlier versions, whose names do not say which machine wrote them.
 _OLD_DRAFT = re.compile(r"\..+-\d+\.tmp|\.\d{20}-[0-9a-f]{8}\.npz|\..+\.json\.[0-9a-f]{8}")
 _ABANDONED_SECONDS = 24 * 3600
 

@@ -1,4 +1,4 @@
-"""Which models there are to name: every method with each of its weights, and what a person chooses by."""
+"""The models that can be named: every method with each of its weights, and the facts that help to choose."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class KnownModel:
 
     @property
     def looks(self) -> str:
-        """How results look and how fast they come; "" of a plug-in, which only its author knows."""
+        """How results look and how long they take; "" for a plug-in, as only its author knows."""
         return _LOOKS.get(self.reference, _LOOKS.get(self.method, ""))
 
     @property
@@ -87,7 +87,7 @@ class KnownModel:
             return None
         try:
             return create_model(self.reference).info
-        except CasarbiError:  # a plug-in that needs an option, or is broken: naming it tells
+        except CasarbiError:  # a plug-in that needs an option, or is broken: opening it says what is wrong
             return None
 
 

@@ -1,4 +1,4 @@
-"""One base for the methods that are networks: it makes an SRModel of `enlarge`, which works on batches in [-1, 1]."""
+"""The base of methods that are networks: it makes an SRModel of `enlarge`, which works on batches in [-1, 1]."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """The source behind a typed `module:factory`, as a hash: an edited file is another method, whatever it calls itself.
 
-Hashed are all `.py` files of the top-level package (or the single module) of the factory and of the class it made, and
-those of every module that they import, at any depth, unless it is installed (in site-packages), Python's own, or ours:
-what lies beside a user's module changes between two runs, what pip installed rarely does, and hashing PyTorch would
-take minutes. A change of a comment counts, too: measuring once too often harms less than an old number. Data that the
-code reads, such as weights, is for its `identity` to name.
+The hash covers all `.py` files of the top-level package (or the single module) of the factory and of the class it
+made, and of every module that they import, at any depth. Modules that are installed (in site-packages), Python's own
+and ours are left out: files beside a user's module change between two runs, installed ones rarely do, and hashing
+PyTorch would take minutes. A changed comment counts, too: measuring once too often harms less than an old number. Data
+that the code reads, such as weights, has to be named by its `identity`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from casarbi.references import Reference
 
 MOST_FILES, MOST_BYTES = 2000, 2**26
-"""What is read of one plug-in; of files beyond, name and size alone are hashed."""
+"""Limits on what is read of one plug-in; of further files only names and sizes are hashed."""
 
 _OURS = {"casarbi", "baselines", "benchmarks", "reports"}
 # A pattern, because a file that does not parse here may still be imported by another Python.
@@ -92,7 +92,7 @@ def _places(top: str) -> tuple[Path, ...]:
 
 
 def _is_loose(top: str) -> bool:
-    """Whether a module is there as source of the user's: not ours, not Python's own, not installed."""
+    """Whether a module is the user's own source: not ours, not Python's own, not installed."""
     installed = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     places = _places(top)
     return (

@@ -148,8 +148,8 @@ def parse_value(text: str) -> Any:
 def build(cls: type[T], table: Any, where: str, inside: tuple[str, ...] = ()) -> T:
     """Build a frozen dataclass from a table of a file.
 
-    A class may hold a mapping `RETIRED` of settings that older files have: each is read with the one value that is
-    left of it.
+    A class may hold a mapping `RETIRED` of settings that older files have: each is accepted only with the one value
+    that is still supported.
 
     Args:
         cls: a dataclass whose fields are bool, int, float, str, dataclasses, tuples or mappings of these, or one of
@@ -179,7 +179,7 @@ def _without_retired(cls: type, table: Any, place: Place) -> Any:
     if not isinstance(table, Mapping):
         return table
     for name in retired.keys() & table.keys():
-        # JSON and TOML tell 0 from false, Python does not.
+        # JSON and TOML distinguish 0 from false, Python does not.
         if (type(table[name]), table[name]) != (type(retired[name]), retired[name]):
             raise CasarbiError(
                 f"{place.setting(name)} = {quote(table[name])} is no longer supported: only "

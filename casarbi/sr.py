@@ -54,7 +54,7 @@ class SRModel(ABC):
     progress: Callable[[float], None] | None = None
 
     def report(self, share: float) -> None:
-        """Tell whoever listens that another share of the image in hand is done."""
+        """Report that another share of the current image is done."""
         if self.progress:
             self.progress(share)
 

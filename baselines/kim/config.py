@@ -98,7 +98,7 @@ class DiffusionConfig:
     timesteps: int = 1000
 
     def __post_init__(self) -> None:
-        """Refuse a schedule that is none."""
+        """Refuse an impossible schedule."""
         given = f"got {self.linear_start}, {self.linear_end} and {self.timesteps}"
         if not 0 < self.linear_start <= self.linear_end < 1 or not 1 <= self.timesteps <= LONGEST_SCHEDULE:
             raise CasarbiError(

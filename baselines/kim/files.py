@@ -1,7 +1,7 @@
 """Kim's weights files: the published checkpoint layouts (docs/kim.md §6) and ours, read strictly.
 
 Ours are safetensors with the published keys and the whole configuration in the header. The published ones hold no
-configuration: `baselines.kim.layout` tells it from the shapes.
+configuration: `baselines.kim.layout` infers it from the shapes.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def load_kim(
     state = find_state(checkpoint.content, path)
     tensors = dict(state.tensors)
     _refuse_other_kinds(tensors, path)
-    # The file holds no configuration: shapes and schedule tell it.
+    # The file holds no configuration: it is inferred from shapes and schedule.
     config = infer_config(tensors, path, lr_side, hr_side)
     _check_schedule(config, {key: tensors.pop(key) for key in TABLES if key in tensors}, path)
     warning = ""
@@ -87,7 +87,7 @@ def load_first_stage(path: Path) -> FirstStage:
     tensors = find_state(nested if isinstance(nested, Mapping) else checkpoint.content, path).tensors
     if any(key.startswith(FIRST_STAGE) for key in tensors):
         tensors = {key[len(FIRST_STAGE) :]: t for key, t in tensors.items() if key.startswith(FIRST_STAGE)}
-    # Ours state their configuration; of published ones the shapes tell it.
+    # Ours state their configuration; that of published ones is inferred from shapes.
     method = checkpoint.metadata.get("method")
     if method is not None and method not in (METHOD, FIRST_STAGE_METHOD):
         raise CasarbiError(f"{path} holds weights of {quote(method)}: expected Kim's first stage.")
@@ -140,8 +140,9 @@ def _load_network(config: KimConfig, tensors: Mapping[str, Tensor], path: Path) 
 
 
 def _refuse_other_kinds(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Say what a file is that holds no denoiser and first stage."""
+    """Refuse a file that lacks the denoiser or the first stage, and say what it holds."""
     parts = {prefix: any(key.startswith(prefix) for key in tensors) for prefix in (UNET, FIRST_STAGE)}
+    # The same UNet keys as Kim's, but another autoencoder.
     if f"{FIRST_STAGE}quant_conv.weight" in tensors:
         raise CasarbiError(
             f"{path} holds a latent diffusion model of CompVis: expected Kim's, with an implicit decoder."

@@ -20,7 +20,7 @@ from casarbi.scales import Size
 EPSILON = 1e-6
 LOG_VARIANCE_RANGE = (-30.0, 20.0)
 TRAINING_CHUNK = 2**18
-"""Predictions of the implicit function at once where gradients need all of them kept anyway."""
+"""Predictions of the implicit function at once in training, where gradients keep all of them in memory anyway."""
 
 
 class ResidualBlock(nn.Module):
@@ -152,7 +152,7 @@ class Decoder(nn.Module):
 class ImplicitDecoder(nn.Module):
     """Convolutional decoder and implicit function; the latter is LIIF's decoder without feature unfolding.
 
-    Its coordinates, ensemble, areas and cells are LIIF's, the 1e-6 that is added for both signs of a shift too.
+    Its coordinates, ensemble, areas and cells are LIIF's, including the 1e-6 that is added for both signs of a shift.
     Official code knows one output side; here each axis has its own, by the same formulas.
     """
 

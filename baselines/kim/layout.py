@@ -23,12 +23,12 @@ def infer_config(tensors: Tensors, path: Path, lr_side: int | None = None, hr_si
     Args:
         tensors: under the published keys.
         path: the file, for messages.
-        lr_side: side of the LR images in training, which no shape tells; without it that of the published
-            configuration of this layout.
+        lr_side: side of the LR images in training, on which no shape depends; by default that of the
+            published configuration with this layout.
         hr_side: side of the HR images.
 
     Raises:
-        CasarbiError: if a tensor that tells is missing, the layout cannot be built, or its sides are unknown.
+        CasarbiError: if a tensor that decides is missing, the layout cannot be built, or its sides are unknown.
     """
     first_stage = _told(_infer_first_stage, tensors, path, "first_stage_model.")
     unet = _told(_infer_unet, tensors, path, "model.diffusion_model.")
@@ -41,7 +41,7 @@ def infer_config(tensors: Tensors, path: Path, lr_side: int | None = None, hr_si
         hr_side = known.hr_side if hr_side is None else hr_side
         if (lr_side, hr_side) == (known.lr_side, known.hr_side):
             return replace(known, diffusion=diffusion)
-    # Others cannot be told from the file.
+    # No tensor depends on the sides, so those of other layouts have to be given.
     if lr_side is None or hr_side is None:
         raise CasarbiError(
             f"{path} has a layout that was not published, so the sides of its training are unknown: give both, as in "

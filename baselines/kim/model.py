@@ -33,7 +33,7 @@ REVISION = 1
 EXPECTED = "a checkpoint file, of the published code's training or of casarbi train"
 
 CHAIN_SHARE = 0.5
-"""Share of the work that the chain is; the decoder is the rest. For progress alone."""
+"""Share of the work that the chain does; the rest is the decoder's. Used for progress only."""
 
 
 class Kim(NetworkModel):

@@ -21,7 +21,7 @@ class DenoiserWrapper(nn.Module):
 
 
 class KimNetwork(nn.Module):
-    """The keys of its state are those of the published checkpoints, less schedule and averages."""
+    """Its state has the keys of the published checkpoints, without those of schedule and averages."""
 
     scale_factor: Tensor
 

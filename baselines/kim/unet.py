@@ -28,7 +28,7 @@ class ResidualBlock(nn.Module):
         first = nn.Conv2d(inputs, outputs, 3, padding=1)
         self.in_layers = nn.Sequential(nn.GroupNorm(groups, inputs), nn.SiLU(), first)
         self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(embedding, outputs))
-        # Place 2 is a dropout of 0 in official code: it has no parameters, but counts.
+        # Place 2 is a dropout of 0 in official code: it has no parameters, but counts in the names.
         last = nn.Conv2d(outputs, outputs, 3, padding=1)
         self.out_layers = nn.Sequential(nn.GroupNorm(groups, outputs), nn.SiLU(), nn.Identity(), last)
         self.skip_connection = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)

@@ -28,7 +28,7 @@ from casarbi.plain import quote
 from casarbi.settings import build
 
 OFFICIAL_SCALES = (1.0, 4.0)
-"""Of training; a torch file does not record its own, which are taken as these."""
+"""Of official training; assumed for torch files, which do not record theirs."""
 
 Table = Mapping[str, Any]
 
@@ -145,7 +145,7 @@ def _encoder(spec: Table, path: Path) -> EDSRBaseline | RDN:
 
 
 def _args(kinds: Mapping[str, type], spec: Table, path: Path, place: str) -> Any:
-    """Arguments of a part of the network, of the kind that its name has."""
+    """Arguments of a part of the network, as the class that `kinds` has for its name."""
     part = build(Spec, spec, str(path), (place,))
     if part.name not in kinds:
         raise CasarbiError(f"{path}: [{place}] is {quote(part.name)}, unknown here: expected {' or '.join(kinds)}.")

@@ -138,8 +138,8 @@ class LIIFNetwork(nn.Module):
         ]
         outputs = [image.new_empty(3, *size) for size in sizes]
         for rows, columns in product(even_spans(height, region), even_spans(width, region)):
-            # Two more features on the far side, for the second neighbours of the last queries: they are one further
-            # on, or two where rounding has it so in long axes.
+            # Two more features on the far side, for the second neighbours of the last queries: these are one further
+            # on, or two if rounding decides so on long axes.
             top, left = rows[0], columns[0]
             bottom, right = min(rows[1] + 2, height), min(columns[1] + 2, width)
             folded = self._fold_window(image, (top, bottom), (left, right))
@@ -157,7 +157,7 @@ class LIIFNetwork(nn.Module):
 
     def _fold_window(self, image: Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
         """Folded features (h', w', D) of a window of the image."""
-        # With a margin as wide as the encoder reaches, its zero padding is seen at the image's border alone.
+        # With a margin as wide as the encoder's reach, zero padding acts at the image's border only.
         margin = self.encoder.reach + self.kernel // 2
         top, left = max(rows[0] - margin, 0), max(columns[0] - margin, 0)
         piece = image[None, :, top : rows[1] + margin, left : columns[1] + margin]

@@ -18,7 +18,7 @@ _PICTURES = (
 PICTURE_SUFFIXES = frozenset(_PICTURES.split())
 """A file with one of these is meant as a picture: if it cannot be read, that is an error."""
 
-# What systems and people leave beside pictures; never worth a word.
+# What systems and people leave beside pictures; it is not even counted as skipped.
 _LITTER_NAMES = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"))
 _LITTER = ".aae .csv .db .htm .html .ini .json .log .md .md5 .sha256 .thm .toml .txt .url .xml .xmp .yaml .yml"
 _LITTER_SUFFIXES = frozenset(_LITTER.split())

@@ -138,9 +138,9 @@ def colour_error(small: Tensor, lr: Tensor) -> Tensor:
 
 
 def tinge_gained(small: Tensor, lr: Tensor) -> Tensor:
-    """By how much the channels of a result lie further apart than its input's, in levels of 255, in each patch.
+    """How much further apart the channels of a result lie than its input's, in levels of 255, per patch.
 
-    It is seen pixel by pixel, so that colours count which cancel out within a patch.
+    It is measured pixel by pixel, so that colours that cancel out within a patch count too.
 
     Args:
         small: (3, h, w) in [0, 1], a result shrunk to its input's size by `box_means`.
@@ -159,12 +159,14 @@ def _patches(lr: Tensor, grid: int = 16) -> Size:
 
 
 def box_means(image: Tensor, boxes: Size) -> Tensor:
-    """Means of (C, H, W) over boxes of equal size, pixels on an edge shared: exact where sides do not divide.
+    """Means of (C, H, W) over boxes of equal size.
+
+    A pixel on an edge counts in both boxes by its share, so means are exact even if the boxes do not divide the sides.
 
     Returns:
         (C, *boxes).
     """
-    # Channel by channel, as the running sums take as much room as what they are taken of.
+    # Channel by channel, because running sums take as much memory as their values.
     return torch.stack([_means(_means(plane.T, boxes[1]).T, boxes[0]) for plane in image])
 
 

@@ -1,4 +1,4 @@
-"""What C libraries write to standard error by themselves, caught so that it can be said with the picture's name."""
+"""Catches what libtiff writes to standard error, so that it can be shown with the picture's name."""
 
 from __future__ import annotations
 

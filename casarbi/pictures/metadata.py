@@ -108,7 +108,7 @@ def _read_exif(image: Image.Image, dropped: list[str]) -> tuple[dict[int, Any], 
 
 
 def _text_bytes(value: Any) -> Any:
-    """Pillow reads texts as Latin-1 and writes "?" for what is not ASCII; as bytes they stay what they were."""
+    """A text that is not ASCII as its bytes: Pillow reads texts as Latin-1 and would write "?" for each such sign."""
     return value.encode("latin-1", "replace") if isinstance(value, str) and not value.isascii() else value
 
 

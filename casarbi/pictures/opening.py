@@ -42,7 +42,7 @@ DAMAGE = (
     Image.DecompressionBombError,
 )
 
-# What a file that is no picture often is, by how it begins.
+# Files that are mistaken for pictures, by their first bytes.
 _STRANGERS = {
     b"<!doctype html": "a web page",
     b"<html": "a web page",
@@ -54,7 +54,8 @@ _STRANGERS = {
 }
 _HEIF_BRANDS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypheif", b"ftyphevc")
 _REASON_LENGTH = 200
-logging.getLogger("PIL").addHandler(logging.NullHandler())  # it raises what it logs, and then we say it
+# Pillow raises what it logs, too, and the exception is what we show.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 ODD = "odd file"
 """Beginning of the note about a picture that was read in spite of damage."""
 
@@ -199,7 +200,7 @@ def _leave_out_odd_exif(image: Image.Image) -> None:
 
 
 def _unidentified(path: Path, reason: str) -> str:
-    """Say that a file is a TIFF of an unknown make, damaged for a reason, or else no picture at all."""
+    """Say what a file is that no reader takes: a TIFF of an unknown kind, a damaged picture, or no picture at all."""
     with path.open("rb") as file:
         head = file.read(64)
         made_of = describe_tiff(file) if head.startswith(tuple(TiffImagePlugin.PREFIXES)) else None

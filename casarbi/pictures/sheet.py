@@ -37,6 +37,7 @@ def draw_sheet(tiles: Sequence[Tile], columns: int) -> Image.Image:
             raise ValueError(f"'{label}' is {array.dtype} {array.shape}, expected uint8 (H, W, 3).")
     columns = min(columns, len(tiles))
     rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
+    # One width for all columns; each row is as high as its highest image.
     width = max(array.shape[1] for _, array in tiles)
     heights = [max(array.shape[0] for _, array in row) for row in rows]
     sheet = Image.new("RGB", (columns * (width + GAP) + GAP, sum(heights) + len(rows) * (STRIP + GAP) + GAP), "white")

@@ -29,7 +29,7 @@ def seen_size(image: Image.Image) -> Size:
 
 
 def picture_size(path: str | os.PathLike[str]) -> Size | None:
-    """(height, width) that a picture's header tells, or None if it tells none: reading the picture then says why."""
+    """(height, width) from a picture's header; None if it cannot be read, and then reading the picture says why."""
     try:
         with open_picture(Path(path)) as image:
             return seen_size(image)

@@ -41,7 +41,7 @@ class Forecast:
 
     @property
     def is_worth_a_line(self) -> bool:
-        """Whether it takes so long or so much that a person wants to know."""
+        """Whether it takes so much time or memory that the user should know."""
         return (self.seconds or 0) > LONG_SECONDS or self.memory_bytes > MUCH_BYTES
 
     def __str__(self) -> str:

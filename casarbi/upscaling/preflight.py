@@ -1,4 +1,4 @@
-"""What `casarbi upscale` finds out before the first picture: sizes, results that are there, places that refuse."""
+"""What `casarbi upscale` finds out before the first picture: sizes, earlier results, folders that refuse."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def _open_model(reference: str, device: str) -> SRModel:
 
 
 def _foretell(work: Worklist, model: SRModel, device: str) -> None:
-    """Say what will take long or much, and fail pictures that cannot fit into memory."""
+    """Announce a long run or much memory, and fail pictures that cannot fit into memory."""
     errors = make_consoles()[1]
     for item in tuple(work.items):
         # Forecasts are about the machine's memory, so they say nothing of a GPU's. They may be wrong by a factor of

@@ -151,14 +151,14 @@ def _of_folder(folder: Path, label: str, out: Path | None, recursive: bool, work
 
 
 def _in_out(paths: Sequence[Path], folder: Path, out: Path | None) -> Iterator[Path]:
-    """Labelled pictures in a folder for results inside the folder: they are results, even of pictures that are gone."""
+    """Labelled pictures in `out`, if it lies inside the folder: they are results, even if their pictures are gone."""
     if out is None or not out.is_dir() or not out.resolve().is_relative_to(folder.resolve()) or out.samefile(folder):
         return
     yield from (p for p in paths if p.resolve().is_relative_to(out.resolve()) and split_label(p.stem))
 
 
 def _settle(named: Sequence[_Named], label: str, suffix: str) -> Iterator[tuple[Path, Path]]:
-    """Give every result a file of its own: of pictures from several folders that share a name, -2, -3 … follow it."""
+    """Give every result a file of its own: pictures of several folders that share a name get -2, -3 and so on."""
     taken: set[str] = set()
     for picture in named:
         names = (picture.name, *(f"{picture.name}-{n}" for n in range(2, len(named) + 2)))
