@@ -112,8 +112,8 @@ def example_value(metric: Metric, sr: Tensor, gt: Tensor) -> float:
     for (output, reference), row, true_row in zip(pairs, rows, truth, strict=True):
         fill_row(row, columns, Output(1.0, output, reference, {1.0: output, 2.0: reference}))
         fill_row(true_row, [column for column in columns if column.is_features], Output(1.0, reference, reference))
-        for reason in (*row.failures.values(), *true_row.failures.values()):
-            raise CasarbiError(reason)
+        if failures := [*row.failures.values(), *true_row.failures.values()]:
+            raise CasarbiError(failures[0])
     return metric.value(Stored(1.0, rows, truth, towards=2.0)).interval.mean
 
 

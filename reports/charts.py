@@ -98,8 +98,7 @@ def _curves(panel: Panel, metric: MetricColumn) -> list[Curve]:
 def _short_titles(titles: list[str]) -> list[str]:
     """Drop what stands in brackets if the rest still tells the methods apart."""
     bare = [re.sub(r"\s*\([^)]*\)", "", title) or title for title in titles]
-    short = [plain if bare.count(plain) == 1 else title for plain, title in zip(bare, titles, strict=True)]
-    return short
+    return [plain if bare.count(plain) == 1 else title for plain, title in zip(bare, titles, strict=True)]
 
 
 def _cut(text: str, room: int) -> str:
@@ -147,10 +146,10 @@ def _label_ends(axes: Axes, curves: list[Curve]) -> None:
     for value, _ in ends:
         heights.append(max(value, heights[-1] + step) if heights else value)
     # Labels pushed up may end above the axes: then move them down again, from the top, keeping their distance.
-    over = max(0.0, heights[-1] - high)
-    for place in range(len(heights) - 1, -1, -1):
-        ceiling = heights[place + 1] - step if place + 1 < len(heights) else high
-        heights[place] = min(heights[place], ceiling) if over else heights[place]
+    ceiling = high
+    for place in reversed(range(len(heights))):
+        heights[place] = min(heights[place], ceiling)
+        ceiling = heights[place] - step
     for height, (_, place) in zip(heights, ends, strict=True):
         label, series, cited, _ = curves[place]
         axes.annotate(

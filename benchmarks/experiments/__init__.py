@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -217,8 +218,8 @@ def grid_experiment(
         short = Reference.parse(reference).name
         chosen = get_protocol(protocol) if protocol else default_protocol(short)
         # Panels are told apart by name in every report: photos, photos-2, …
-        taken = sum(panel.name.partition("-")[0] == short for panel in panels)
-        called = f"{short}-{taken + 1}" if taken else short
+        names = itertools.chain((short,), (f"{short}-{n}" for n in itertools.count(2)))
+        called = next(name for name in names if name not in {panel.name for panel in panels})
         panels.append(PanelSpec(called, reference, chosen, rows, f"{reference} by protocol {chosen.name}."))
     return Experiment(
         name=name,

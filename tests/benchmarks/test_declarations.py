@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.experiments import experiment_names, load_experiment
+from benchmarks.experiments import experiment_names, grid_experiment, load_experiment
 from casarbi.errors import CasarbiError
 
 GOOD = """
@@ -50,6 +50,13 @@ def test_shipped_declarations_are_read(name, preset):
     assert experiment.panels and experiment.scales and experiment.title
 
 
+def test_panels_of_a_grid_have_a_name_each():
+    data = ("photos?n=1", "my-set?n=1", "photos-2?n=1", "my-set?n=2", "photos?n=2")
+    options = {"protocol": "whole", "seed": 0, "small_n": False}
+    grid = grid_experiment("g", "G", data, ("bicubic",), (2.0,), ("psnr",), **options)
+    assert [panel.name for panel in grid.panels] == ["photos", "my-set", "photos-2", "my-set-2", "photos-3"]
+
+
 def test_prose_over_several_lines_is_folded(load):
     experiment = load("scales = [2]", "scales = [2, 3e0]")
     assert experiment.panels[0].methods[1].reason == "not trained yet" and experiment.scales == (2.0, 3.0)
@@ -83,6 +90,7 @@ def test_prose_over_several_lines_is_folded(load):
         ('"whole"', '"whol"', "mine.toml: There is no protocol 'whol': did you mean whole"),
         ('"table1.csv"', '"../../x.csv"', "no table of the paper"),
         ('psnr = "psnr"', 'psnr = "PSNR"', "no column in table1.csv 'PSNR': did you mean psnr"),
+        ('"table1.csv"', '"table6.csv"', "no column in table6.csv 'method'"),
         ("sample_scale = 2", "", "samples = 1 at sample_scale = 0"),
         ('name = "mine"', 'name = "mine\\n\\u001b"\nx = 1', r"no setting 'x'"),
         ('title = "Mine"', "", "lacks the setting 'title'"),
