@@ -18,7 +18,6 @@ from torchvision.models.inception import BasicConv2d, inception_v3
 from benchmarks.metrics.base import check_range
 from casarbi.checkpoints import load_strict
 
-DIMENSIONS = 2048
 _STAGES = (
     *("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "maxpool1", "Conv2d_3b_1x1", "Conv2d_4a_3x3", "maxpool2"),
     *("Mixed_5b", "Mixed_5c", "Mixed_5d", "Mixed_6a", "Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e"),

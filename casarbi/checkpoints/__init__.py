@@ -1,6 +1,6 @@
 """Weights files read and written as data: no code in a file is ever run."""
 
-from casarbi.checkpoints.header import fact, read_config, read_table, weights_header
+from casarbi.checkpoints.header import read_config, read_table, weights_header
 from casarbi.checkpoints.loading import load_new, load_strict
 from casarbi.checkpoints.reading import Checkpoint, read_checkpoint
 from casarbi.checkpoints.state import State, examples, find_state, read_state, strip_prefix
@@ -10,7 +10,6 @@ __all__ = [
     "Checkpoint",
     "State",
     "examples",
-    "fact",
     "find_state",
     "load_new",
     "load_strict",

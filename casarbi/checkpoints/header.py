@@ -1,4 +1,4 @@
-"""What the header of a weights file says: the configuration of its network, and facts for reports."""
+"""What the header of a weights file says: the method and the configuration of its network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from casarbi.checkpoints.bounds import check_settings
 from casarbi.checkpoints.reading import Checkpoint
 from casarbi.checkpoints.safetensors_files import parse_json
 from casarbi.errors import CasarbiError
-from casarbi.plain import visible
 
 
 def weights_header(method: str, config: Mapping[str, Any]) -> dict[str, str]:
@@ -37,9 +36,3 @@ def read_table(checkpoint: Checkpoint, name: str) -> Mapping[str, Any]:
         raise CasarbiError(f"{checkpoint.path} has no {name} in its header that is a JSON table: get the file again.")
     check_settings(table, str(checkpoint.path))
     return table
-
-
-def fact(header: Mapping[str, str], name: str) -> str:
-    """A text of the header, such as its licence, as one line for reports; says so if the header does not have it."""
-    text = visible(header.get(name, "not recorded in the file"))
-    return text if len(text) <= 300 else f"{text[:300]}…"

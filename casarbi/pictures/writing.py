@@ -57,11 +57,6 @@ def keeps_alpha(path: str | os.PathLike[str]) -> bool:
     return _writer(Path(path)).alpha
 
 
-def can_write(suffix: str) -> bool:
-    """Whether `write_image` knows a suffix such as `.png`."""
-    return suffix.lower() in _WRITERS
-
-
 def result_suffix(out: Path | None, format_name: str | None, quality: int | None) -> str:
     """Suffix of the results, from what a person asked for; PNG if they did not.
 
