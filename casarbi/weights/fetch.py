@@ -51,11 +51,12 @@ def find_weights(text: str) -> Path:
         return path
     if kind:
         what = "folder" if stat.S_ISDIR(kind) else "device, pipe or socket"
-        raise CasarbiError(f"{quote(text)} is a {what}: name the weights file itself.")
+        raise CasarbiError(f"{quote(text, limit=300)} is a {what}: name the weights file itself.")
     for weights in CATALOGUE.values():
         if text in (weights.name, weights.file):
             return weights_path(weights.name)
-    raise CasarbiError(f"There is no weights file {quote(text)}, nor catalogued weights of that name: {_near(text)}")
+    named = quote(text, limit=300)  # paths are long, and the end of one tells the most
+    raise CasarbiError(f"There is no weights file {named}, nor catalogued weights of that name: {_near(text)}")
 
 
 def fetch_weights(name: str, progress: Callable[[str], None] | None = None) -> Path:

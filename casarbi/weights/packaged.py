@@ -43,4 +43,5 @@ def find_trained(method: str, title: str, weights: str, expected: str) -> Path:
     if Path(weights).suffix or os.path.lexists(os.path.expanduser(weights)):
         return find_weights(weights)
     shipped = ", ".join(packaged_names(method)) or "none"
-    raise CasarbiError(f"There are no {title} weights {quote(weights)} (this package has {shipped}): name {expected}.")
+    named = quote(weights, limit=300)  # paths are long, and the end of one tells the most
+    raise CasarbiError(f"There are no {title} weights {named} (this package has {shipped}): name {expected}.")

@@ -78,7 +78,7 @@ def test_official_file_is_sampled_as_published(tmp_path):
 @pytest.mark.parametrize("name", ["face", "face_gen.pth", "mini-fac"])
 def test_missing_file_is_never_random_weights(tmp_path, name):
     with pytest.raises(CasarbiError, match=f"There (are no IDM weights|is no weights file) '.*{name}'"):
-        idm(str(tmp_path / name))
+        idm(str(tmp_path / ("long" * 20) / name))
 
 
 @pytest.mark.parametrize(
