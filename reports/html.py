@@ -15,7 +15,7 @@ from reports.charts import SERIES, metric_chart
 from reports.document import Document, Matrix, Panel, Sheet
 from reports.legend import footnotes, legend
 from reports.table import MISSING, Table, fixed, panel_tables
-from reports.templating import TEMPLATES, grouped, prose, spans
+from reports.templating import TEMPLATES, grouped, prose, runs_of_equals
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def to_html(document: Document) -> str:
         legend=_legend,
         footnotes=footnotes,
         grouped=grouped,
-        spans=lambda table: spans([heading.group for heading in table.headings]),
+        runs_of_equals=lambda table: runs_of_equals([heading.group for heading in table.headings]),
         shades=_shades,
         bounds=matrix_bounds,
         off_diagonal=off_diagonal,

@@ -9,7 +9,7 @@ from casarbi.plain import visible
 from casarbi.scales import scale_label
 from reports.document import Document, Matrix
 from reports.table import Entry, Table, TableRow
-from reports.templating import grouped, matrix_rows, render, spans
+from reports.templating import grouped, matrix_rows, render, runs_of_equals
 
 TEX = {c: "\\" + c for c in "&%$#_{}"}
 TEX |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}"}
@@ -73,7 +73,7 @@ def _latex_table(table: Table) -> str:
     wide = len(table.headings) + 1
     lines = [rf"\begin{{tabular}}{{@{{}}l{'r' * len(table.headings)}@{{}}}}", r"\toprule"]
     # Headings over several columns, with a rule under each.
-    groups = spans([heading.group for heading in table.headings])
+    groups = runs_of_equals([heading.group for heading in table.headings])
     if any(name for name, _, _ in groups):
         heads = " & ".join(rf"\multicolumn{{{last - first + 1}}}{{c}}{{{name}}}" for name, first, last in groups)
         rules = "".join(rf"\cmidrule(lr){{{first + 2}-{last + 2}}}" for _, first, last in groups)

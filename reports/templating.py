@@ -113,7 +113,7 @@ def matrix_rows(matrix: Matrix) -> Iterator[tuple[str, list[str], list[str]]]:
         )
 
 
-def spans(names: list[str]) -> list[tuple[str, int, int]]:
+def runs_of_equals(names: list[str]) -> list[tuple[str, int, int]]:
     """Runs of equal neighbours: (name, first, last)."""
     runs: list[tuple[str, int, int]] = []
     for place, name in enumerate(names):

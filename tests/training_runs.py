@@ -9,7 +9,7 @@ from casarbi.training.batches import Batches
 from casarbi.training.logs import read_log
 from casarbi.training.presets import DataSettings, Preset, RunSettings
 from casarbi.training.progress import SilentReporter
-from casarbi.training.run import Place
+from casarbi.training.run import Workspace
 from casarbi.training.session import Start, train
 from casarbi.training.snapshots import list_snapshots
 
@@ -57,7 +57,7 @@ class Runs:
 
     def __call__(self, name, *, toy=None, start=ON_CPU, workers=0, minutes=None, data=DATA, **changes):
         preset = Preset("toy", "", "training_toys:task", data, replace(RUN, **changes), toy or {})
-        place = Place(self.place / name, workers, minutes, tensorboard=False)
+        place = Workspace(self.place / name, workers, minutes, tensorboard=False)
         return train(preset, place, start, self.listener)
 
     def resume(self, name, **options):

@@ -126,11 +126,11 @@ def _folder(preset: Preset, options: dict[str, Any]) -> Path:
 
 def _train(preset: Preset, options: dict[str, Any], began: float) -> Outcome:
     from casarbi.training.progress import CacheBar, ConsoleReporter
-    from casarbi.training.run import Place
+    from casarbi.training.run import Workspace
     from casarbi.training.session import Start, train
 
     _, errors = make_consoles()
-    place = Place(_folder(preset, options), options["workers"], options["minutes"], began=began)
+    place = Workspace(_folder(preset, options), options["workers"], options["minutes"], began=began)
     start = Start(options["resume"], options["init"], options["device"])
     with CacheBar(errors) as cache_bar, ConsoleReporter(errors) as reporter:
         return train(preset, place, start, reporter, cache_bar)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from casarbi.console import make_progress, say
+from casarbi.units import duration
 
 LINE_SECONDS = 30.0
 
@@ -118,22 +119,3 @@ class CacheBar:
             self.bar.stop()
             self.bar.remove_task(self.bar_task)
             self.bar_task = None
-
-
-def duration(seconds: float) -> str:
-    """Time as people read it.
-
-    Example:
-        >>> duration(59), duration(3540), duration(9000), duration(400000)
-        ('59 s', '59 min', '2 h 30 min', '4 d 15 h')
-    """
-    minutes = round(seconds / 60)
-    if seconds < 99:
-        return f"{seconds:.0f} s"
-    if minutes < 99:
-        return f"{minutes} min"
-    return (
-        f"{minutes // 60} h {minutes % 60} min"
-        if minutes < 48 * 60
-        else f"{minutes // 1440} d {minutes % 1440 // 60} h"
-    )

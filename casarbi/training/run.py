@@ -15,7 +15,7 @@ from casarbi.training.task import Task
 
 
 @dataclass(frozen=True)
-class Place:
+class Workspace:
     """Where a run happens and what it may take; the files of its folder have their names here.
 
     Attributes:
@@ -83,7 +83,7 @@ class Run:
     settings: RunSettings
     images: Sequence[Tensor]
     validation: Sequence[Tensor]
-    place: Place
+    place: Workspace
     identity: Mapping[str, Any]
     header: Mapping[str, Any]
 

@@ -17,7 +17,7 @@ from casarbi.training.identity import check_identity, run_identity
 from casarbi.training.pictures import open_pictures
 from casarbi.training.presets import Preset
 from casarbi.training.progress import Reporter, SilentReporter
-from casarbi.training.run import Place, Run
+from casarbi.training.run import Run, Workspace
 from casarbi.training.seeds import Purpose, torch_seed
 from casarbi.training.snapshots import Snapshot, list_snapshots, read_snapshot
 from casarbi.training.task import build_task
@@ -41,7 +41,7 @@ class Start:
 
 def train(
     preset: Preset,
-    place: Place,
+    place: Workspace,
     start: Start,
     reporter: Reporter,
     cache_report: Report | None = None,
@@ -101,7 +101,7 @@ def train(
         return trainer.train()
 
 
-def _find_snapshot(place: Place, start: Start, reporter: Reporter) -> Snapshot | None:
+def _find_snapshot(place: Workspace, start: Start, reporter: Reporter) -> Snapshot | None:
     """The newest whole snapshot of a run that is resumed; None for a new run, whose folder must not hold another."""
     paths = list_snapshots(place.snapshots)
     if not start.resume:

@@ -13,6 +13,7 @@ import torch
 
 from casarbi.scales import Size
 from casarbi.sr import SRModel
+from casarbi.units import duration, gigabytes
 
 LONG_SECONDS, MUCH_BYTES = 10.0, 2 * 10**9
 """From here on a forecast is worth a line."""
@@ -148,25 +149,3 @@ def available_bytes() -> int | None:
         limit = int((group / "memory.max").read_text())
         found.append(limit - int((group / "memory.current").read_text()))
     return min(found) if found else None
-
-
-def duration(seconds: float) -> str:
-    """A time for people.
-
-    Example:
-        >>> duration(50), duration(700), duration(9000)
-        ('50 s', '12 min', '2.5 h')
-    """
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
-def gigabytes(size: int) -> str:
-    """A size for people, in 10^9 bytes.
-
-    Example:
-        >>> gigabytes(1_230_000_000), gigabytes(17_000_000_000)
-        ('1.2 GB', '17 GB')
-    """
-    return f"{size / 1e9:.1f} GB" if size < 10**10 else f"{size / 1e9:.0f} GB"

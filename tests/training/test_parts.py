@@ -12,7 +12,7 @@ from casarbi.training.augmentation import NoiseAugmentation
 from casarbi.training.ema import WeightAverage
 from casarbi.training.logs import CsvLog, read_log
 from casarbi.training.optimizer import make_adam
-from casarbi.training.progress import ConsoleReporter, duration
+from casarbi.training.progress import ConsoleReporter
 from casarbi.training.schedule import LearningRate
 from casarbi.training.sheet import draw_sheet
 from casarbi.training.task import Sheet
@@ -123,13 +123,6 @@ def test_sheet_shows_pixels_as_they_are():
     sheet = draw_sheet(Sheet(("LR", "GT"), ((lr, torch.rand(3, 128, 128)), (lr, torch.rand(3, 85, 85)))))
     assert sheet.dtype == torch.uint8 and sheet.shape == (3, 8 + (128 + 30) + (96 + 30), 8 + 2 * (128 + 8))
     assert torch.equal(sheet[:, 8:136:8, 8:136:8], lr.mul(255).round().to(torch.uint8))
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0 s"), (3540, "59 min"), (9000, "2 h 30 min"), (400000, "4 d 15 h")]
-)
-def test_durations_read_well(seconds, text):
-    assert duration(seconds) == text
 
 
 def test_bar_of_training_leaves_the_terminal_to_that_of_the_pictures_until_the_loop_begins():

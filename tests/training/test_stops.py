@@ -14,7 +14,7 @@ from casarbi.files import replacing
 from casarbi.training import clock, trainer
 from casarbi.training.clock import Clock
 from casarbi.training.header import KEY
-from casarbi.training.run import Place
+from casarbi.training.run import Workspace
 from casarbi.training.session import Start
 from casarbi.training.snapshots import list_snapshots, read_snapshot
 
@@ -104,7 +104,7 @@ def test_clock_keeps_time_for_what_a_stop_writes(monkeypatch):
 def test_limit_counts_from_the_start_of_the_command(runs, monkeypatch):
     """Opening and drawing pictures took all of it: one step is made, so that sessions in a row get on."""
     began = time.monotonic() - 90
-    monkeypatch.setattr("training_runs.Place", lambda *rest, **options: Place(*rest, began=began, **options))
+    monkeypatch.setattr("training_runs.Workspace", lambda *rest, **options: Workspace(*rest, began=began, **options))
     assert runs("run", minutes=1.5).step == 1
     assert runs("other", minutes=60).step == 20
 

@@ -21,7 +21,7 @@ from casarbi.pictures.resize import resize
 from casarbi.training.batches import Batches
 from casarbi.training.presets import Preset, load_preset
 from casarbi.training.progress import SilentReporter
-from casarbi.training.run import Place
+from casarbi.training.run import Workspace
 from casarbi.training.session import Start, train
 from casarbi.training.validation import mean_psnr, validation_pairs
 
@@ -146,7 +146,7 @@ def toy_preset(**training) -> Preset:
 
 def run(preset, folder, steps=None, **start):
     run_settings = dataclasses.replace(preset.run, snapshot_every=2)
-    place = Place(folder, workers=0, minutes=None if steps is None else 0.0, tensorboard=False)
+    place = Workspace(folder, workers=0, minutes=None if steps is None else 0.0, tensorboard=False)
     return train(dataclasses.replace(preset, run=run_settings), place, Start(device="cpu", **start), SilentReporter())
 
 
