@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+import json
 import sys
 import types
 from collections.abc import Callable, Mapping
@@ -130,6 +131,12 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise CasarbiError(f"The file {path} cannot be read: {error.strerror}.") from None
     except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, a number of 5,000 digits, 1,000 lists in lists
         raise CasarbiError(f"The file {path} is no valid TOML: {error}.") from None
+
+
+def as_json(config: Any) -> dict[str, Any]:
+    """A dataclass of settings as plain JSON, every value stated: what a header holds and `build` reads back."""
+    # Through text, so that tuples become the lists that a header read back holds.
+    return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
 def parse_value(text: str) -> Any:

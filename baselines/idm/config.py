@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any
+from dataclasses import dataclass, field
+from typing import Annotated
 
 from baselines.idm.diffusion import ScheduleConfig
 from baselines.idm.network import NetworkConfig
@@ -78,7 +77,3 @@ class IDMConfig:
         """Refuse a scale at which p means nothing."""
         if not 1 < self.max_scale < math.inf:
             raise CasarbiError(f"IDM's max_scale={self.max_scale:g} must be a number above 1, where p is 0.")
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain JSON, every value stated."""
-        return json.loads(json.dumps(asdict(self)))

@@ -25,7 +25,7 @@ from casarbi.checkpoints import (
 from casarbi.errors import CasarbiError
 from casarbi.network_model import WeightsInfo
 from casarbi.plain import quote
-from casarbi.settings import build
+from casarbi.settings import as_json, build
 from casarbi.weights import find_trained, packaged_weights
 
 METHOD = "idm"
@@ -80,7 +80,7 @@ def save_idm(path: Path, network: IDMNetwork, config: IDMConfig, header: Mapping
         config: the whole configuration.
         header: texts such as `licence` and `source`, which reports print.
     """
-    write_weights(path, network, METHOD, config.as_json(), header)
+    write_weights(path, network, METHOD, as_json(config), header)
 
 
 def load_idm(path: Path) -> IDMWeights:

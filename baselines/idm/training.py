@@ -24,7 +24,7 @@ from casarbi.checkpoints import load_strict, weights_header
 from casarbi.errors import CasarbiError
 from casarbi.pictures.pixels import from_uint8
 from casarbi.pictures.resize import resize
-from casarbi.settings import build
+from casarbi.settings import as_json, build
 from casarbi.signed import to_signed
 from casarbi.training.crops import random_patch
 from casarbi.training.header import TRAINED_HERE
@@ -107,7 +107,7 @@ class IDMTask(Task[IDMNetwork]):
         if training.orthogonal:
             orthogonal_start(self.network)
         self.recipe = IDMRecipe(training, config.max_scale)
-        self.settings = {"training": dataclasses.asdict(training), **config.as_json()}
+        self.settings = {"training": dataclasses.asdict(training), **as_json(config)}
         if not training.whole:
             self.least_side = int(training.lr_side * max(config.max_scale, *training.validation_scales) + 0.5)
 
@@ -159,7 +159,7 @@ class IDMTask(Task[IDMNetwork]):
 
     def facts(self) -> dict[str, str]:
         """Method, configuration and licence."""
-        return {**TRAINED_HERE, **weights_header(METHOD, self.config.as_json())}
+        return {**TRAINED_HERE, **weights_header(METHOD, as_json(self.config))}
 
     def save(self, path: Path, network: IDMNetwork, header: Mapping[str, str]) -> None:
         """Write a file that `idm:FILE` loads."""

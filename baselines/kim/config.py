@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
-from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any
+from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
 
@@ -238,10 +237,6 @@ class KimConfig:
     def trained_scales(self) -> tuple[float, float]:
         """Smallest and largest scale of training."""
         return self.sizes[0] / self.lr_side, self.sizes[1] / self.lr_side
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain JSON, every value stated."""
-        return json.loads(json.dumps(asdict(self)))
 
 
 def _check_widths(name: str, channels: int, multipliers: tuple[int, ...], groups: int) -> None:

@@ -31,7 +31,7 @@ from casarbi.checkpoints import (
 from casarbi.errors import CasarbiError
 from casarbi.network_model import WeightsInfo
 from casarbi.plain import quote
-from casarbi.settings import build
+from casarbi.settings import as_json, build
 
 METHOD, FIRST_STAGE_METHOD = "kim", "kim-first-stage"
 UNET, FIRST_STAGE, AVERAGE = "model.diffusion_model.", "first_stage_model.", "model_ema."
@@ -106,7 +106,7 @@ def save_kim(path: Path, network: KimNetwork, header: Mapping[str, str]) -> None
         network: with its configuration.
         header: texts such as `licence` and `source`, which reports print.
     """
-    write_weights(path, network, METHOD, network.config.as_json(), header)
+    write_weights(path, network, METHOD, as_json(network.config), header)
 
 
 def save_first_stage(path: Path, first_stage: FirstStage, header: Mapping[str, str]) -> None:

@@ -24,7 +24,7 @@ from casarbi.checkpoints import load_strict, weights_header
 from casarbi.errors import CasarbiError
 from casarbi.pictures.pixels import from_uint8
 from casarbi.pictures.resize import resize
-from casarbi.settings import build
+from casarbi.settings import as_json, build
 from casarbi.signed import to_signed
 from casarbi.training.crops import random_patch
 from casarbi.training.header import TRAINED_HERE
@@ -96,7 +96,7 @@ class KimTask(Task[KimNetwork]):
         # Not a number until a first stage is there: no latent of a random one is ever trained on.
         self.network.scale_factor.fill_(math.nan)
         self.recipe = PairRecipe(training, config.lr_side, config.hr_side)
-        self.settings = {"training": dataclasses.asdict(training), **config.as_json()}
+        self.settings = {"training": dataclasses.asdict(training), **as_json(config)}
         if not training.whole:
             self.least_side = int(max(config.hr_side, *(config.lr_side * s + 0.5 for s in training.validation_scales)))
 
@@ -180,7 +180,7 @@ class KimTask(Task[KimNetwork]):
 
     def facts(self) -> dict[str, str]:
         """Method, configuration and licence."""
-        return {**TRAINED_HERE, **weights_header(METHOD, self.config.as_json())}
+        return {**TRAINED_HERE, **weights_header(METHOD, as_json(self.config))}
 
     def save(self, path: Path, network: KimNetwork, header: Mapping[str, str]) -> None:
         """Write a file that `kim:FILE` loads."""

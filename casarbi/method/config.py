@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from casarbi.checkpoints import Checkpoint, find_state, load_new, read_checkpoint, read_config, write_weights
 from casarbi.errors import CasarbiError
@@ -17,7 +16,7 @@ from casarbi.method.residuals import ResidualConfig
 from casarbi.method.strategies import CascadeConfig
 from casarbi.method.tiling import TileConfig
 from casarbi.plain import quote
-from casarbi.settings import Choices, Option, build, check_choices
+from casarbi.settings import Choices, Option, as_json, build, check_choices
 
 METHOD = "casarbi"
 
@@ -57,11 +56,6 @@ class CasArbiConfig:
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     tiles: TileConfig = field(default_factory=TileConfig)
 
-    def as_json(self) -> dict[str, Any]:
-        """Plain JSON, every value stated."""
-        # Through text, so that tuples become the lists that a header read back holds.
-        return json.loads(json.dumps(asdict(self)))
-
 
 def save_weights(path: Path, network: Denoiser, config: CasArbiConfig, header: Mapping[str, str]) -> None:
     """Write weights, their configuration under `config` in the header beside the given texts.
@@ -72,7 +66,7 @@ def save_weights(path: Path, network: Denoiser, config: CasArbiConfig, header: M
         config: the whole configuration.
         header: texts such as `licence` and `source`, which reports print, and what `casarbi info` is to show.
     """
-    write_weights(path, network, METHOD, config.as_json(), header)
+    write_weights(path, network, METHOD, as_json(config), header)
 
 
 def load_weights(path: Path) -> tuple[Denoiser, CasArbiConfig, Checkpoint]:

@@ -25,7 +25,7 @@ from casarbi.method.strategies import CascadeConfig
 from casarbi.pictures.pixels import from_uint8
 from casarbi.pictures.resize import resize
 from casarbi.scales import Size
-from casarbi.settings import build
+from casarbi.settings import as_json, build
 from casarbi.signed import to_signed
 from casarbi.sr import create_model
 from casarbi.training.augmentation import NoiseAugmentation
@@ -103,7 +103,7 @@ class CasArbiTask(Task[Denoiser]):
         self.noise = NoiseAugmentation(items.noise, items.noise_amount, items.noise_drawn)
         self.chain = config.process.noise_levels
         self.noise.deviations(self.chain)  # fails now, not in the first step
-        self.settings = {"items": dataclasses.asdict(items), **config.as_json()}
+        self.settings = {"items": dataclasses.asdict(items), **as_json(config)}
         if not items.whole:
             self.least_side = int(items.lr_side * max(config.cascade.max_scale, *items.validation_scales) + 0.5)
         self.liif = create_model(config.residual.liif) if config.residual.needs_regressor else None
@@ -155,7 +155,7 @@ class CasArbiTask(Task[Denoiser]):
     def facts(self) -> dict[str, str]:
         """Method, configuration, licence, and the LIIF that residuals were made with."""
         base = {} if self.liif is None else {BASE_KEY: json.dumps(self.liif.identity)}
-        return {**TRAINED_HERE, **base, **weights_header(METHOD, self.config.as_json())}
+        return {**TRAINED_HERE, **base, **weights_header(METHOD, as_json(self.config))}
 
     def save(self, path: Path, network: Denoiser, header: Mapping[str, str]) -> None:
         """Write a file that `casarbi:FILE` loads."""

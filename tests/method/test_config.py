@@ -10,7 +10,7 @@ from casarbi.method.config import CasArbiConfig, SamplingConfig, load_weights, s
 from casarbi.method.diffusion import ShiftConfig
 from casarbi.method.guidance import GuidanceConfig
 from casarbi.method.strategies import CascadeConfig
-from casarbi.settings import build
+from casarbi.settings import as_json, build
 
 CONFIG = CasArbiConfig(
     network=TINY,
@@ -22,7 +22,7 @@ CONFIG = CasArbiConfig(
 
 
 def test_configuration_survives_its_header(tmp_path):
-    assert build(CasArbiConfig, json.loads(json.dumps(CONFIG.as_json())), "here") == CONFIG
+    assert build(CasArbiConfig, json.loads(json.dumps(as_json(CONFIG))), "here") == CONFIG
     save_weights(tmp_path / "w.safetensors", denoiser(), CONFIG, {"licence": "MIT"})
     network, config, checkpoint = load_weights(tmp_path / "w.safetensors")
     assert config == CONFIG and checkpoint.metadata["licence"] == "MIT"

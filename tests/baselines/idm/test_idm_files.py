@@ -17,6 +17,7 @@ from baselines.idm.model import IDM, idm
 from baselines.idm.network import PUBLISHED, IDMNetwork
 from casarbi.checkpoints import write_checkpoint
 from casarbi.errors import CasarbiError
+from casarbi.settings import as_json
 from casarbi.sr import create_model
 
 
@@ -207,9 +208,9 @@ def test_shipped_weights_are_found_by_name(tmp_path, monkeypatch):
         ),
         ({"method": "idm", "config": "[" * 100_000}, "no config in its header that is a JSON table"),
         ({"method": "idm", "config": '{"scale": 8}'}, "has no setting 'scale': did you mean max_scale"),
-        ({"method": "idm", "config": json.dumps({**CONFIG.as_json(), "schedule": {"T": 0}})}, "T of at least 1"),
+        ({"method": "idm", "config": json.dumps({**as_json(CONFIG), "schedule": {"T": 0}})}, "T of at least 1"),
         (
-            {"method": "idm", "config": json.dumps(replace(CONFIG, network=replace(TINY, blocks=1)).as_json())},
+            {"method": "idm", "config": json.dumps(as_json(replace(CONFIG, network=replace(TINY, blocks=1))))},
             "unexpected",
         ),
     ],

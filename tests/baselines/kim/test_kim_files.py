@@ -15,7 +15,7 @@ from baselines.kim.model import kim
 from baselines.kim.network import KimNetwork
 from casarbi.checkpoints import write_checkpoint
 from casarbi.errors import CasarbiError
-from casarbi.settings import build
+from casarbi.settings import as_json, build
 
 SIDES = {"lr_side": 4, "hr_side": 16}
 
@@ -209,7 +209,7 @@ def test_cut_off_and_missing_files(official, tmp_path):
         ({"method": "kim", "config": '{"unet": {"chanels": 3}}'}, "did you mean channels"),
         ({"method": "kim", "config": '{"lr_side": 5}'}, "hr_side=128 must be lr_side=5 times"),
         ({"method": "kim", "config": '{"unet": 3}'}, "unet = 3 is not a table"),
-        ({"method": "kim", "config": json.dumps(PUBLISHED["FFHQ"].as_json())}, "does not fit KimNetwork"),
+        ({"method": "kim", "config": json.dumps(as_json(PUBLISHED["FFHQ"]))}, "does not fit KimNetwork"),
     ],
 )
 def test_wrong_headers_are_refused(tmp_path, header, words):
@@ -219,7 +219,7 @@ def test_wrong_headers_are_refused(tmp_path, header, words):
 
 
 def test_configuration_survives_json():
-    assert build(KimConfig, json.loads(json.dumps(CONFIG.as_json())), "here") == CONFIG
+    assert build(KimConfig, json.loads(json.dumps(as_json(CONFIG))), "here") == CONFIG
 
 
 def test_names_that_are_no_weights():

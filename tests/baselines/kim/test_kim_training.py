@@ -18,6 +18,7 @@ from baselines.training_target import training_target
 from casarbi.errors import CasarbiError
 from casarbi.pictures.pixels import from_uint8, to_uint8
 from casarbi.pictures.resize import resize
+from casarbi.settings import as_json
 from casarbi.training.batches import Batches
 from casarbi.training.presets import Preset, load_preset
 from casarbi.training.progress import SilentReporter
@@ -25,7 +26,7 @@ from casarbi.training.run import Workspace
 from casarbi.training.session import Start, train
 from casarbi.training.validation import mean_psnr, validation_pairs
 
-TINY = CONFIG.as_json()
+TINY = as_json(CONFIG)
 IMAGES = [to_uint8(scene(24, 24, seed)) for seed in range(3)]
 
 
@@ -217,6 +218,6 @@ def test_mistakes_are_named(make, words):
 
 def test_a_first_stage_of_another_layout_is_refused(first_stage_file):
     other = dataclasses.replace(CONFIG, first_stage=dataclasses.replace(CONFIG.first_stage, hidden=(8, 8, 8)))
-    task = kim_task(other.as_json() | {"training": {"first_stage": str(first_stage_file)}})
+    task = kim_task(as_json(other) | {"training": {"first_stage": str(first_stage_file)}})
     with pytest.raises(CasarbiError, match=r"hidden=\(8, 8\).*expected.*hidden=\(8, 8, 8\)"):
         task.begin(dict)
