@@ -75,8 +75,7 @@ class Shortage:
 def shortage(model: SRModel, lr_size: Size, size: Size) -> Shortage | None:
     """The shortage if a picture needs more of the machine's memory than is free; None if it fits or this is unknown."""
     # What the process already holds is not free, so only what comes on top of it is compared.
-    free = available_bytes()
-    needed = memory_bytes(model, lr_size, size) - resident_bytes()
+    free, needed = available_bytes(), added_bytes(model, lr_size, size)
     return Shortage(size, needed, free) if free is not None and needed > free else None
 
 
@@ -90,13 +89,15 @@ def forecast(model: SRModel, sizes: Sequence[tuple[Size, Size]], device: str) ->
     """
     largest = max(sizes, key=lambda pair: _pixels(pair[1]))
     total = sum(_pixels(size) for _, size in sizes)
-    return Forecast(_seconds(model, largest, total, device), max(memory_bytes(model, *pair) for pair in sizes))
+    # The process keeps what it takes after the probes, and the most demanding picture comes on top of it.
+    seconds = _seconds(model, largest, total, device)
+    return Forecast(seconds, resident_bytes() + max(added_bytes(model, *pair) for pair in sizes))
 
 
-def memory_bytes(model: SRModel, lr_size: Size, size: Size) -> int:
-    """Memory of the process while one picture is enlarged: what it takes now, and what the model or writing adds."""
+def added_bytes(model: SRModel, lr_size: Size, size: Size) -> int:
+    """Memory that the model or writing adds to what the process takes now, while one picture is enlarged."""
     pictures = PICTURE_BYTES * (_pixels(size) + _pixels(lr_size))
-    return resident_bytes() + max(pictures, model.memory_bytes(lr_size, size) or 0)
+    return max(pictures, model.memory_bytes(lr_size, size) or 0)
 
 
 def _seconds(model: SRModel, largest: tuple[Size, Size], total: int, device: str) -> float | None:

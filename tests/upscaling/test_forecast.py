@@ -18,7 +18,7 @@ from programs import environment
 import casarbi.upscaling.forecast
 from casarbi.cli import main
 from casarbi.sr import ModelInfo, SRModel, create_model
-from casarbi.upscaling.forecast import Forecast, forecast, memory_bytes, resident_bytes
+from casarbi.upscaling.forecast import Forecast, added_bytes, forecast
 
 GB = 10**9
 
@@ -144,5 +144,5 @@ def test_memory_is_foretold_within_a_factor_of_two(reference, lr_side, side):
     )
     command = [sys.executable, "-c", code, reference, str(lr_side), str(side)]
     real = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    told = memory_bytes(create_model(reference), (lr_side, lr_side), (side, side)) - resident_bytes()
+    told = added_bytes(create_model(reference), (lr_side, lr_side), (side, side))
     assert real / 2 < told < 2 * real
