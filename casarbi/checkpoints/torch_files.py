@@ -53,14 +53,19 @@ def _read_zip(path: Path, data: mmap.mmap) -> Any:
                     f"has a storage that claims {count:,} values in {end - begin:,} bytes: {quote(key)}"
                 )
             opened[key] = _values(data, begin, count, dtype)
-        if opened[key].dtype != dtype or len(opened[key]) != count:
-            raise WeightsFileError(f"gives a storage two types or sizes: {quote(key)}")
-        return opened[key]
+        return _as_claimed(opened[key], dtype, key, count)
 
     begin, end = members[f"{top}/data.pkl"]
     if end - begin > LONGEST_PICKLE:
         raise WeightsFileError(f"has a data.pkl of {end - begin:,} bytes, and weights need far fewer")
     return run_pickle(Machine(storage, LARGEST_CLAIM * len(data)), data[begin:end])[0]
+
+
+def _as_claimed(opened: Tensor, dtype: torch.dtype, key: str, count: int) -> Tensor:
+    """A storage that was opened before, if it is claimed again with the same type and size."""
+    if opened.dtype != dtype or len(opened) != count:
+        raise WeightsFileError(f"gives a storage two types or sizes: {quote(key)}")
+    return opened
 
 
 def _values(data: mmap.mmap, begin: int, count: int, dtype: torch.dtype) -> Tensor:
@@ -123,9 +128,7 @@ def _read_legacy(data: mmap.mmap) -> Any:
             if count < 0 or left < 0:
                 raise WeightsFileError(f"has storages that claim more values than it holds: {count:,}")
             opened[key] = torch.empty(count, dtype=dtype)
-        if opened[key].dtype != dtype or len(opened[key]) != count:
-            raise WeightsFileError(f"gives a storage two types or sizes: {quote(key)}")
-        return opened[key]
+        return _as_claimed(opened[key], dtype, key, count)
 
     content, at = run_pickle(Machine(storage, LARGEST_CLAIM * len(data)), pickles, at)
     keys, at = run_pickle(Machine(None), pickles, at)
