@@ -28,8 +28,10 @@ def shared_images(results: PanelResults, metric: Metric, scale: float) -> frozen
 def shared_means(results: PanelResults, metric: Metric, scale: float) -> dict[str, float]:
     """Value of each method, by its name, over the images that all have; {} if all have the same."""
     shared = shared_images(results, metric, scale)
-    if shared is None:
-        return {}
+    return {} if shared is None else _means_among(results, metric, scale, shared)
+
+
+def _means_among(results: PanelResults, metric: Metric, scale: float, shared: frozenset[str]) -> dict[str, float]:
     # A value that is not finite, such as the PSNR of a perfect copy, stays as it is.
     means = _means(results, metric, scale)
     return {
@@ -44,16 +46,13 @@ def shared_sentence(results: PanelResults, metric: Metric) -> str:
     """What a reader must know if the methods of a column were measured on different images; "" if none were."""
     parts = []
     for scale in results.experiment.scales:
-        means = shared_means(results, metric, scale)
+        shared = shared_images(results, metric, scale)
+        if shared is None:
+            continue
+        means = _means_among(results, metric, scale, shared)
         shown = [f"{name} {mean:.{metric.info.decimals}f}" for name, mean in means.items() if math.isfinite(mean)]
-        shared = len(shared_images(results, metric, scale) or ())
-        if means:
-            told = (
-                f"over the {shared} that all have, {', '.join(shown)}"
-                if shown
-                else "they share none, so no mark is set"
-            )
-            parts.append(f"×{scale_label(scale)}: {told}")
+        told = f"over the {len(shared)} that all have, {', '.join(shown)}" if shown else ""
+        parts.append(f"×{scale_label(scale)}: {told or 'they share none, so no mark is set'}")
     if not parts:
         return ""
     words = "the methods have values for different images; the best are marked by those that all have"

@@ -6,6 +6,7 @@ import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from benchmarks.metrics import METRIC_NAMES
@@ -72,16 +73,22 @@ class PaperTable:
         column = self.columns.get(metric)
         if column is None:
             return None
-        with open(PAPER / self.file, newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                # Table II has pairs of scales; a CSV without a scale holds one value per method.
-                at = float(row.get("scale") or row.get("generated_scale") or scale)
-                towards = float(row["reference_scale"]) if "reference_scale" in row else reference_scale
-                # Table III has a method once for each training set.
-                name = f"{row['method']} ({row['datasets']})" if "datasets" in row else row["method"]
-                if (name, at, towards) == (method, scale, reference_scale) and row[column]:
-                    return float(row[column])
+        for row in _paper_rows(self.file):
+            # Table II has pairs of scales; a CSV without a scale holds one value per method.
+            at = float(row.get("scale") or row.get("generated_scale") or scale)
+            towards = float(row["reference_scale"]) if "reference_scale" in row else reference_scale
+            # Table III has a method once for each training set.
+            name = f"{row['method']} ({row['datasets']})" if "datasets" in row else row["method"]
+            if (name, at, towards) == (method, scale, reference_scale) and row[column]:
+                return float(row[column])
         return None
+
+
+@cache
+def _paper_rows(name: str) -> list[dict[str, str]]:
+    """Rows of a CSV in benchmarks/paper, read once: every cell of a report asks for its number."""
+    with open(PAPER / name, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 @dataclass(frozen=True)
@@ -137,8 +144,7 @@ def _check_paper(paper: PaperTable) -> None:
     tables = sorted(table.name for table in PAPER.glob("*.csv"))
     _check_known("table of the paper", (paper.file,), tables)
     _check_known("metric", paper.columns, METRIC_NAMES)
-    with open(PAPER / paper.file, newline="", encoding="utf-8") as file:
-        columns = next(csv.reader(file))
+    columns = list(_paper_rows(paper.file)[0])
     _check_known(f"column in {paper.file}", paper.columns.values(), columns)
     # Values are looked up by method: the paper's ablations, which tell other things apart, cannot be cited.
     _check_known(f"column in {paper.file}", ("method",), columns)
