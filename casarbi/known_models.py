@@ -27,8 +27,6 @@ _LOOKS = {
 _TARGETS = {"outputs": "DIR", "spandrel": "FILE"}
 """What has to stand after the colon of methods that have no weights of their own."""
 
-_PICTURES = {"portraits": "drawn portraits", "deadleaves": "drawn textures"}
-
 
 @dataclass(frozen=True)
 class KnownModel:
@@ -72,9 +70,7 @@ class KnownModel:
         """What pictures the weights were trained on, from their header or the catalogue."""
         if self.weights:
             return self.weights.pictures
-        name = str(_training(self.path).get("pictures", {}).get("train", {}).get("reference", ""))
-        kind = name.partition("?")[0].partition(":")[0]
-        return _PICTURES.get(kind, kind) or "–"
+        return str(_training(self.path).get("preset", {}).get("weights", {}).get("trained_on", "")) or "–"
 
     @property
     def command(self) -> str:

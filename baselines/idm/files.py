@@ -76,7 +76,7 @@ def save_idm(path: Path, network: IDMNetwork, config: IDMConfig, header: Mapping
 
     Args:
         path: a .safetensors file.
-        network: of `config.network`; written as float32.
+        network: of `config.network`; written in its own type.
         config: the whole configuration.
         header: texts such as `licence` and `source`, which reports print.
     """

@@ -99,7 +99,7 @@ def load_first_stage(path: Path) -> FirstStage:
 
 
 def save_kim(path: Path, network: KimNetwork, header: Mapping[str, str]) -> None:
-    """Write a whole model as float32 safetensors that `kim:FILE` loads.
+    """Write a whole model as safetensors that `kim:FILE` loads.
 
     Args:
         path: a .safetensors file.

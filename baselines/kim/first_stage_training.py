@@ -26,7 +26,6 @@ from casarbi.pictures.resize import resize
 from casarbi.settings import build
 from casarbi.signed import from_signed, to_signed
 from casarbi.training.crops import random_patch
-from casarbi.training.header import TRAINED_HERE
 from casarbi.training.task import Batch, Recipe, Sheet, Task, Validation
 from casarbi.training.validation import SHEET_ROWS, mean_psnr
 
@@ -149,9 +148,9 @@ class FirstStageTask(Task[FirstStage]):
         return Validation({"psnr": sum(metrics.values()) / len(metrics), **metrics}, sheet)
 
     def facts(self) -> dict[str, str]:
-        """Method, configuration and licence."""
+        """Method and configuration."""
         config = {"first_stage": dataclasses.asdict(self.network.config)}
-        return {**TRAINED_HERE, **weights_header(FIRST_STAGE_METHOD, config)}
+        return weights_header(FIRST_STAGE_METHOD, config)
 
     def save(self, path: Path, network: FirstStage, header: Mapping[str, str]) -> None:
         """Write a file that the task `kim` takes as its first stage."""

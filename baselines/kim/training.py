@@ -27,7 +27,6 @@ from casarbi.pictures.resize import resize
 from casarbi.settings import as_json, build
 from casarbi.signed import to_signed
 from casarbi.training.crops import random_patch
-from casarbi.training.header import TRAINED_HERE
 from casarbi.training.task import Batch, Recipe, Task, Validation
 from casarbi.training.validation import check_scales, validate_model
 
@@ -179,8 +178,8 @@ class KimTask(Task[KimNetwork]):
         )
 
     def facts(self) -> dict[str, str]:
-        """Method, configuration and licence."""
-        return {**TRAINED_HERE, **weights_header(METHOD, as_json(self.config))}
+        """Method and configuration."""
+        return weights_header(METHOD, as_json(self.config))
 
     def save(self, path: Path, network: KimNetwork, header: Mapping[str, str]) -> None:
         """Write a file that `kim:FILE` loads."""

@@ -23,7 +23,6 @@ from casarbi.pictures.resize import resize
 from casarbi.settings import build
 from casarbi.signed import to_signed
 from casarbi.training.crops import random_crop
-from casarbi.training.header import TRAINED_HERE
 from casarbi.training.task import Batch, Recipe, Task, Validation
 from casarbi.training.validation import check_scales, validate_scales
 
@@ -145,8 +144,8 @@ class LIIFTask(Task[LIIFNetwork]):
         )
 
     def facts(self) -> dict[str, str]:
-        """Spec, trained scales and licence."""
-        return {**TRAINED_HERE, "trained_scales": json.dumps(self.config.scales), "model": json.dumps(self.config.spec)}
+        """Spec and trained scales."""
+        return {"trained_scales": json.dumps(self.config.scales), "model": json.dumps(self.config.spec)}
 
     def save(self, path: Path, network: LIIFNetwork, header: Mapping[str, str]) -> None:
         """Write a file that `liif:FILE` loads."""

@@ -4,13 +4,14 @@ from casarbi.checkpoints.header import read_config, read_table, weights_header
 from casarbi.checkpoints.loading import load_new, load_strict
 from casarbi.checkpoints.reading import Checkpoint, read_checkpoint
 from casarbi.checkpoints.state import State, examples, find_state, read_state, strip_prefix
-from casarbi.checkpoints.writing import write_checkpoint, write_weights
+from casarbi.checkpoints.writing import halved, write_checkpoint, write_weights
 
 __all__ = [
     "Checkpoint",
     "State",
     "examples",
     "find_state",
+    "halved",
     "load_new",
     "load_strict",
     "read_checkpoint",

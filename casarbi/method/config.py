@@ -62,7 +62,7 @@ def save_weights(path: Path, network: Denoiser, config: CasArbiConfig, header: M
 
     Args:
         path: a .safetensors file.
-        network: of `config.network`; written as float32.
+        network: of `config.network`; written in its own type.
         config: the whole configuration.
         header: texts such as `licence` and `source`, which reports print, and what `casarbi info` is to show.
     """

@@ -30,7 +30,6 @@ from casarbi.signed import to_signed
 from casarbi.sr import create_model
 from casarbi.training.augmentation import NoiseAugmentation
 from casarbi.training.crops import random_patch
-from casarbi.training.header import TRAINED_HERE
 from casarbi.training.task import Batch, Recipe, Task, Validation
 from casarbi.training.validation import check_scales, validate_model
 
@@ -153,9 +152,9 @@ class CasArbiTask(Task[Denoiser]):
         )
 
     def facts(self) -> dict[str, str]:
-        """Method, configuration, licence, and the LIIF that residuals were made with."""
+        """Method, configuration, and the LIIF that residuals were made with."""
         base = {} if self.liif is None else {BASE_KEY: json.dumps(self.liif.identity)}
-        return {**TRAINED_HERE, **base, **weights_header(METHOD, as_json(self.config))}
+        return {**base, **weights_header(METHOD, as_json(self.config))}
 
     def save(self, path: Path, network: Denoiser, header: Mapping[str, str]) -> None:
         """Write a file that `casarbi:FILE` loads."""

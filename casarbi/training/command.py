@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +85,9 @@ def train(preset: str | None, **options: Any) -> None:
     # batches; OpenMP reads this when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _need_accelerate()
-    chosen = _change(load_preset(preset, options["changes"]), options)
+    chosen = load_preset(preset, options["changes"], dict(_typed(options)))
+    if not chosen.task:
+        raise CasarbiError(f"The preset {chosen.name} names no task: add one, or type it with --task.")
     if options["dry_run"]:
         from casarbi.training.describe import header_lines
         from casarbi.training.task import build_task
@@ -104,20 +106,18 @@ def _need_accelerate() -> None:
         raise CasarbiError("Training needs accelerate: pip install 'casarbi[train]'.")
 
 
-def _change(preset: Preset, options: dict[str, Any]) -> Preset:
-    """Apply --task, --data, --validation and --steps."""
-    data, run = preset.data, preset.run
-    # Other training pictures have other validation pictures: the preset's would measure something else.
+def _typed(options: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The settings that --task, --data, --validation and --steps stand for."""
+    if options["task"]:
+        yield "task", options["task"]
     if options["data"]:
-        data = replace(data, train=options["data"], validation="")
+        # Other pictures have other validation pictures, other authors and another licence than the preset's.
+        yield "data.train", options["data"]
+        yield from ((name, "") for name in ("data.validation", "weights.trained_on", "weights.licence"))
     if options["validation"]:
-        data = replace(data, validation=options["validation"])
+        yield "data.validation", options["validation"]
     if options["steps"]:
-        run = replace(run, iterations=options["steps"])
-    task = options["task"] or preset.task
-    if not task:
-        raise CasarbiError(f"The preset {preset.name} names no task: add one, or type it with --task.")
-    return replace(preset, task=task, data=data, run=run)
+        yield "run.iterations", options["steps"]
 
 
 def _folder(preset: Preset, options: dict[str, Any]) -> Path:

@@ -12,15 +12,12 @@ import torch
 from casarbi import __version__
 from casarbi.provenance import command_line, git_commit
 from casarbi.training.cache import CachedImages
-from casarbi.training.presets import Preset
+from casarbi.training.presets import Preset, WeightsSettings
 from casarbi.training.task import Task
 from casarbi.weights import sha256_file
 
 KEY = "training"
 CURVE_POINTS = 40
-
-TRAINED_HERE = {"licence": "MIT", "source": "trained by this project: casarbi info prints how"}
-"""What every file that is trained by a task of this project says of itself beside its training."""
 
 
 def start_of_header(
@@ -44,6 +41,12 @@ def start_of_header(
         "git_commit": git_commit(),
         "versions": {"casarbi": __version__, "torch": str(torch.__version__)},
     }
+
+
+def statements(weights: WeightsSettings) -> dict[str, str]:
+    """Texts by which a file says where it comes from and, if it is settled, under which licence it stands."""
+    licence = {"licence": weights.licence} if weights.licence else {}
+    return {"source": "trained with casarbi: casarbi info prints how", **licence}
 
 
 def as_text(content: Mapping[str, Any]) -> str:

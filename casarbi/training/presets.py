@@ -17,6 +17,7 @@ from casarbi.settings import Choices, build, check_choices, parse_value, read_to
 from casarbi.training.schedule import LearningRate
 
 FOLDER = Path(__file__).parent / "presets"
+_CHANGEABLE = ("data", "run", "settings", "weights")
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,25 @@ class RunSettings:
 
 
 @dataclass(frozen=True)
+class WeightsSettings:
+    """What the weights files that a run writes are like, and what they say of themselves; training does not see it.
+
+    Attributes:
+        precision: type of the numbers in the files, which networks load as float32. float16 halves a file.
+        trained_on: the pictures in words, with their authors if their licence asks for it.
+        licence: of the weights, which may follow from that of the pictures; empty: files state none.
+    """
+
+    precision: Annotated[str, Choices("float32", "float16")] = "float32"
+    trained_on: str = ""
+    licence: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown precision; raises CasarbiError."""
+        check_choices(self)
+
+
+@dataclass(frozen=True)
 class Preset:
     """A preset.
 
@@ -109,6 +129,7 @@ class Preset:
         data: the pictures.
         run: how it is trained.
         settings: the task's own table.
+        weights: what the weights files are like.
         assumed: settings such as "run.batch" whose values are not the paper's, which may give none.
     """
 
@@ -118,6 +139,7 @@ class Preset:
     data: DataSettings
     run: RunSettings
     settings: Mapping[str, Any]
+    weights: WeightsSettings = WeightsSettings()
     assumed: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
@@ -130,8 +152,13 @@ def preset_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
-def load_preset(name: str, changes: Sequence[str] = ()) -> Preset:
-    """Load a preset by name, or from a TOML file, and apply changes such as "run.batch=8", which a person typed.
+def load_preset(name: str, changes: Sequence[str] = (), values: Mapping[str, Any] | None = None) -> Preset:
+    """Load a preset by name, or from a TOML file, and change what a person typed.
+
+    Args:
+        name: of a preset, or a TOML file.
+        changes: settings as text, such as "run.batch=8".
+        values: settings such as {"run.batch": 8}, put in place before `changes`.
 
     Raises:
         CasarbiError: on an unknown preset, setting or value, and if the file names a task or data set that is not
@@ -141,11 +168,13 @@ def load_preset(name: str, changes: Sequence[str] = ()) -> Preset:
     if not name.endswith(".toml") and not os.path.isfile(path):
         raise CasarbiError(f"There is no preset {quote(name)}: {near_names(name, preset_names())}")
     # What may be left out of the file, then the file, then what a person typed.
-    tables: dict[str, Any] = {"description": "", "task": "", "data": {}, "run": {}, "settings": {}}
+    tables: dict[str, Any] = {"description": "", "task": "", "data": {}, "run": {}, "settings": {}, "weights": {}}
     tables |= read_toml(path)
     if "name" in tables:
         raise CasarbiError(f"{path.name} has no setting 'name': a preset is called as its file is.")
     _check_references(tables, path)
+    for setting, value in (values or {}).items():
+        _put(tables, setting, value)
     for change in changes:
         _apply(tables, change)
     return build(Preset, tables | {"name": path.stem}, path.name)
@@ -166,13 +195,19 @@ def _check_references(tables: Mapping[str, Any], path: Path) -> None:
 
 def _apply(tables: dict[str, Any], change: str) -> None:
     name, equals, text = change.partition("=")
-    *parents, last = name.strip().split(".")
-    if not equals or not parents or parents[0] not in ("data", "run", "settings"):
-        raise CasarbiError(f"'{change}' changes nothing: write run.NAME=VALUE, data.NAME=VALUE or settings.NAME=VALUE.")
+    table, dot, _ = name.strip().partition(".")
+    if not equals or not dot or table not in _CHANGEABLE:
+        known = ", ".join(f"{table}.NAME=VALUE" for table in _CHANGEABLE)
+        raise CasarbiError(f"'{change}' changes nothing: expected one of {known}.")
+    _put(tables, name.strip(), parse_value(text.strip()))
+
+
+def _put(tables: dict[str, Any], setting: str, value: Any) -> None:
     # Tables that the file leaves out are made, so that every setting can be typed.
+    *parents, last = setting.split(".")
     table = tables
     for parent in parents:
         table = table.setdefault(parent, {})
         if not isinstance(table, dict):
-            raise CasarbiError(f"'{change}' goes into '{parent}', which is no table.")
-    table[last] = parse_value(text.strip())
+            raise CasarbiError(f"'{setting}' goes into '{parent}', which is no table.")
+    table[last] = value

@@ -10,12 +10,13 @@ from pathlib import Path
 from safetensors import SafetensorError
 from torch import Tensor
 
+from casarbi.checkpoints import halved
 from casarbi.errors import CasarbiError
 from casarbi.files import free_bytes, is_full
 from casarbi.pictures.writing import write_image
 from casarbi.training.clock import Clock
 from casarbi.training.ema import WeightAverage
-from casarbi.training.header import KEY, as_text, thin_out
+from casarbi.training.header import KEY, as_text, statements, thin_out
 from casarbi.training.logs import CsvLog, TensorBoardLog, read_log
 from casarbi.training.progress import Reporter
 from casarbi.training.run import Run
@@ -131,7 +132,10 @@ class Recorder:
         self._write("the best weights", lambda: self._save(self._place.best_weights))
 
     def _save(self, path: Path) -> None:
-        self._run.task.save(path, self._average.network, self._header())
+        network = self._average.network
+        if self._run.written.precision == "float16":
+            network = halved(network)
+        self._run.task.save(path, network, self._header())
 
     def _header(self) -> dict[str, str]:
         """Everything that is known of the training of the averaged weights."""
@@ -148,7 +152,7 @@ class Recorder:
             "curve": thin_out(read_log(self._place.log)),
             "validation_curve": thin_out(read_log(self._place.validation_log)),
         }
-        return {KEY: as_text({**self._run.header, **facts})}
+        return {KEY: as_text({**self._run.header, **facts}), **statements(self._run.written)}
 
     def _seconds(self) -> float:
         """Seconds of training, over all sessions."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from casarbi.training.presets import RunSettings
+from casarbi.training.presets import RunSettings, WeightsSettings
 from casarbi.training.task import Task
 
 
@@ -71,6 +71,7 @@ class Run:
         name: of the preset.
         task: brings the network.
         settings: how it is trained.
+        written: what its weights files are like.
         images: training images, uint8 (3, H, W).
         validation: validation images, the same.
         place: where it writes.
@@ -81,6 +82,7 @@ class Run:
     name: str
     task: Task[Any]
     settings: RunSettings
+    written: WeightsSettings
     images: Sequence[Tensor]
     validation: Sequence[Tensor]
     place: Workspace

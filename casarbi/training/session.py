@@ -78,6 +78,7 @@ def train(
             preset.name,
             task,
             preset.run,
+            preset.weights,
             images,
             list(validation),
             place,

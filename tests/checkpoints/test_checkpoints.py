@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from casarbi.checkpoints import load_strict, read_checkpoint, read_state, write_checkpoint
+from casarbi.checkpoints import halved, load_strict, read_checkpoint, read_state, write_checkpoint
 from casarbi.checkpoints.pickles import Inert
 from casarbi.errors import CasarbiError
 from casarbi.weights import sha256_file
@@ -199,3 +199,11 @@ def test_classes_of_anything_else_are_refused(tmp_path, trainer_class, monkeypat
     path = saved(tmp_path / "w.ckpt", {"state_dict": weights(), "x": trainer_class(f"{package}.a", "Thing")})
     gone(monkeypatch, package)
     assert f"{package}.a.Thing" in refusal(path)
+
+
+def test_weights_too_large_for_float16_are_not_halved():
+    network = torch.nn.Linear(2, 1)
+    assert all(tensor.dtype == torch.float16 for tensor in halved(network).state_dict().values())
+    network.weight.data[0, 0] = 70000
+    with pytest.raises(CasarbiError, match="too large for float16: set weights.precision=float32"):
+        halved(network)

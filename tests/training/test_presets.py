@@ -91,8 +91,9 @@ def test_changes_are_typed(tmp_path):
         (["run.learning_rate=nan"], "must be above 0"),
         (["run.precision=float16"], "'float16' is unknown: did you mean"),
         (["run.average_decay=1"], "average_decay must lie in"),
-        (["batch=8"], "write run.NAME=VALUE"),
-        (["run.batch"], "write run.NAME=VALUE"),
+        (["batch=8"], "expected one of data.NAME=VALUE, run.NAME=VALUE"),
+        (["run.batch"], "changes nothing: expected one of"),
+        (["weights.precision=bfloat16"], "precision = 'bfloat16' is unknown"),
         (["run.batch.x=1"], "which is no table"),
     ],
 )

@@ -3,9 +3,12 @@
 import re
 
 import pytest
+import torch
 from click.testing import CliRunner
 
+from casarbi.checkpoints import read_checkpoint
 from casarbi.cli import main
+from casarbi.training.describe import read_header
 
 PRESET = """
 description = "Toy"
@@ -59,6 +62,31 @@ def test_options_change_the_preset(call, tmp_path):
     assert done.exit_code == 0, done.output
     told = call("info", "other/toy.safetensors").output
     assert "training_toys:scenes?n=5" in told and (tmp_path / "other" / "toy.safetensors").is_file()
+
+
+def test_weights_of_half_the_size_are_the_same_numbers_rounded(call, tmp_path):
+    for folder, precision in (("full", "float32"), ("half", "float16")):
+        words = ("--steps", 2, "--device", "cpu", "--workers", 0, "-o", folder, "-s", f"weights.precision={precision}")
+        assert call("train", "toy.toml", *words).exit_code == 0
+    full, half = (read_checkpoint(tmp_path / folder / "toy.safetensors").content for folder in ("full", "half"))
+    assert all(torch.equal(half[name], full[name].half()) for name in full)
+
+
+def test_weights_state_their_pictures_and_licence(call, tmp_path):
+    """Those of the preset hold for the preset's pictures alone."""
+    preset = tmp_path / "toy.toml"
+    preset.write_text(preset.read_text() + '[weights]\ntrained_on = "toys"\nlicence = "MIT"\n')
+    other = ("--data", "training_toys:scenes?n=5")
+    for folder, words, licence in (
+        ("own", (), "MIT"),
+        ("other", other, None),
+        ("typed", (*other, "-s", "weights.licence=CC BY 4.0"), "CC BY 4.0"),
+    ):
+        done = call("train", "toy.toml", "--steps", 2, "--device", "cpu", "--workers", 0, "-o", folder, *words)
+        assert done.exit_code == 0, done.output
+        header = read_header(tmp_path / folder / "toy.safetensors")
+        assert header.get("licence") == licence and "trained with casarbi" in header["source"]
+        assert header["training"]["preset"]["weights"]["trained_on"] == ("" if words else "toys")
 
 
 def test_signal_gives_its_exit_code(call):
