@@ -27,7 +27,7 @@ def test_models_lists_every_method_with_each_of_its_weights(monkeypatch):
     lines = {line.split()[0]: line for line in done.output.splitlines()}
     assert done.exit_code == 0 and set(REFERENCES) < set(lines)
     assert {reference.partition(":")[0] for reference in REFERENCES} == set(MODELS.names())
-    for words in ("5.6 MB", "drawn portraits", "sharp"):
+    for words in ("2.8 MB", "drawn portraits", "sharp"):
         assert words in lines["casarbi:mini-face"]
     assert "18.9 MB" in lines["liif:edsr-baseline-div2k"] and "DIV2K" in lines["liif:edsr-baseline-div2k"]
 
@@ -41,7 +41,7 @@ def test_info_answers_for_every_name_that_is_listed(reference):
 
 def test_info_of_shipped_weights_says_how_they_were_made():
     done = run("info", "liif:mini-face?chunk=5000")
-    for words in ("trained scales x1 to x8", "file size      3.9 MB", "trained on     drawn portraits"):
+    for words in ("trained scales x1 to x8", "file size      2.0 MB", "trained on     drawn portraits"):
         assert words in done.output
     assert "trained by     casarbi train mini-liif-face" in done.output
 
