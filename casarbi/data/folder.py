@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from casarbi.data.base import Dataset
 from casarbi.data.files import FileDataset, LrFiles, first, name_files
 from casarbi.data.headers import header_notes, name_some
+from casarbi.data.reduced import Reduced
 from casarbi.errors import CasarbiError
 from casarbi.pictures.folders import list_images
 from casarbi.pictures.naming import printable_name
@@ -14,7 +16,14 @@ from casarbi.pictures.naming import printable_name
 HR, LR = "HR", "LR_bicubic"
 
 
-def folder(path: str, *, recursive: bool = False, n: int | None = None, max_pixels: int | None = None) -> FileDataset:
+def folder(
+    path: str,
+    *,
+    recursive: bool = False,
+    n: int | None = None,
+    max_pixels: int | None = None,
+    reduce: float | None = None,
+) -> Dataset:
     """Read a folder of pictures, or a single picture, as a data set.
 
     The id of an image is its path in the folder without the suffix; files that share it keep their suffixes. A folder
@@ -25,11 +34,16 @@ def folder(path: str, *, recursive: bool = False, n: int | None = None, max_pixe
         recursive: take pictures in sub-folders too.
         n: only the first n in natural order (img2 before img10).
         max_pixels: images of more pixels are refused; None for `casarbi.pictures.reading.MAX_INPUT_PIXELS`.
+        reduce: make images smaller by this factor, which hides the blocks of lossy files.
 
     Raises:
-        CasarbiError: if there is no such folder, it holds no picture, or fewer than n.
+        CasarbiError: if there is no such folder, it holds no picture, or fewer than n; if reduce is not above 1.
     """
-    root = Path(path).expanduser()
+    found = _folder(Path(path).expanduser(), path, recursive, n, max_pixels)
+    return found if reduce is None else Reduced(found, reduce)
+
+
+def _folder(root: Path, path: str, recursive: bool, n: int | None, max_pixels: int | None) -> FileDataset:
     # A single picture is a data set of one.
     if root.is_file():
         files = name_files([root], root.parent)
