@@ -27,7 +27,7 @@ from casarbi.pictures.resize import resize
 from casarbi.scales import Size
 from casarbi.settings import as_json, build
 from casarbi.signed import to_signed
-from casarbi.sr import create_model
+from casarbi.sr import SRModel, create_model
 from casarbi.training.augmentation import NoiseAugmentation
 from casarbi.training.crops import random_patch
 from casarbi.training.task import Batch, Recipe, Task, Validation
@@ -105,7 +105,7 @@ class CasArbiTask(Task[Denoiser]):
         self.settings = {"items": dataclasses.asdict(items), **as_json(config)}
         if not items.whole:
             self.least_side = int(items.lr_side * max(config.cascade.max_scale, *items.validation_scales) + 0.5)
-        self.liif = create_model(config.residual.liif) if config.residual.needs_regressor else None
+        self.liif = _open_base(config.residual.liif) if config.residual.needs_regressor else None
 
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """The L1 loss of Eq. 10, in units of the residual gain."""
@@ -159,6 +159,17 @@ class CasArbiTask(Task[Denoiser]):
     def save(self, path: Path, network: Denoiser, header: Mapping[str, str]) -> None:
         """Write a file that `casarbi:FILE` loads."""
         save_weights(path, network, self.config, {**self.facts(), **header})
+
+
+def _open_base(reference: str) -> SRModel:
+    """The LIIF that residuals are taken against; the message on a missing one says how to name another."""
+    try:
+        return create_model(reference)
+    except CasarbiError as error:
+        raise CasarbiError(
+            f"The base of the residual images cannot be opened: {str(error).rstrip('.')}. Train it first, or name "
+            f"another: -s settings.residual.liif=liif:FILE."
+        ) from None
 
 
 def casarbi_task(settings: Mapping[str, Any]) -> CasArbiTask:
