@@ -97,7 +97,8 @@ def test_signal_gives_its_exit_code(call):
 def test_presets_are_listed_and_shown(call):
     listed = call("train").output
     assert "mini-face" in listed and "paper-scene" in listed
-    assert "Train it first, or name another: -s settings.residual.liif=" in call("train", "paper-face", "--dry-run").output
+    without_base = call("train", "paper-face", "--dry-run")
+    assert without_base.exit_code == 1 and "or name another: -s settings.residual.liif=" in without_base.output
     shown = call("train", "paper-face", "--dry-run", "-s", "settings.residual.liif=liif:mini-face").output
     assert re.search(r"iterations +1,000,000\n", shown)
     assert re.search(r"parameters +\d\d,\d{3},\d{3}\n", shown) and re.search(
