@@ -96,7 +96,7 @@ def stage_predictor(
     features = None if config.tiles.needed(size) else network.encode(inputs)
 
     def predict(x: Tensor, t: int) -> Tensor:
-        step = torch.tensor([t], device=x.device)
+        step = torch.full((len(x),), t, device=x.device)
         x = scale_input(x, step, config.process)
         if features is None:
             return predict_tiled(network, inputs, x, step, config.tiles, lambda part: report(part * share * len(x)))
