@@ -41,6 +41,7 @@ class ItemSettings:
     Attributes:
         lr_side: side of the original LR images; a stage's input is larger by the factors of the stages before.
         whole: items are whole pictures (faces); else square patches.
+        mirror: mirror half of the items; the paper says nothing of it.
         noise: reading of the noise augmentation, see `NoiseAugmentation`.
         noise_amount: its steps, or deviation.
         noise_drawn: draw the amount per image.
@@ -50,6 +51,7 @@ class ItemSettings:
 
     lr_side: int = 16
     whole: bool = True
+    mirror: bool = True
     noise: str = "none"
     noise_amount: float = 0.0
     noise_drawn: bool = False
@@ -73,7 +75,7 @@ class StageRecipe(Recipe):
         return small, large, (large[0] / small[0] if achieved else stage.scale)
 
     def item(self, image: Tensor, shared: tuple[Size, Size, float], rng: np.random.Generator) -> Batch:
-        """Make the stage's input and output from one picture, mirrored half of the time.
+        """Make the stage's input and output from one picture.
 
         Returns:
             lr and hr: uint8 (3, h, h) and (3, H, H); first: uint8, the original LR image; scale: scalar.
@@ -83,7 +85,7 @@ class StageRecipe(Recipe):
         # A patch covers the largest scale, so that every stage's input and output can be made from it.
         if not self.items.whole:
             image = random_patch(image, round(side * self.cascade.max_scale), rng)
-        if rng.random() < 0.5:
+        if self.items.mirror and rng.random() < 0.5:
             image = image.flip(-1).contiguous()
         lr, hr, first = (resize(image, size) for size in (small, large, (side, side)))
         return {"lr": lr, "hr": hr, "first": first, "scale": torch.tensor(scale)}

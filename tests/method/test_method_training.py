@@ -51,6 +51,15 @@ def test_items_are_the_stage_of_one_picture():
     assert batch["first"].shape == (3, 3, 8, 8)
 
 
+def test_half_of_the_items_are_mirrored_unless_told_otherwise():
+    (small, large, scale), image = ((16, 16), (32, 32), 2.0), IMAGES[0]
+    for mirror, share in ((True, 100), (False, 0)):
+        recipe = casarbi_task(TINY | {"items": TINY["items"] | {"mirror": mirror}}).recipe
+        made = [recipe.item(image, (small, large, scale), np.random.default_rng(seed))["hr"] for seed in range(200)]
+        mirrored = sum(torch.equal(item, resize(image.flip(-1), large)) for item in made)
+        assert abs(mirrored - share) < 30 * bool(share) + 1
+
+
 def test_patches_stay_inside():
     task = casarbi_task(TINY | {"items": TINY["items"] | {"whole": False}, "cascade": {"max_scale": 4.0}})
     batch = Batches([to_uint8(scene(33, 47))], task.recipe, 0, 8)[0]
