@@ -2,11 +2,15 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+# BIN=DIR takes an environment of yours as it is: on a machine without a package index, say.
+STAMP := $(if $(filter command%,$(origin BIN)),,$(VENV)/.installed)
 WEIGHTS := edsr-baseline-div2k stlpips-alex
 TEST_WEIGHTS := $(WEIGHTS) stlpips-vgg
 
-.PHONY: help setup weights test test-slow lint format bench bench-paper reproduce-all report clean
+MINUTES ?= 9
+DEVICE ?= cuda
+
+.PHONY: help setup weights test test-slow lint format bench bench-paper gpu reproduce-all report clean
 
 help: ## Show this help
 	@grep -hE '^[a-z][a-zA-Z0-9%-]*:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -43,6 +47,9 @@ bench: weights ## Speed runs (pytest-benchmark), ratios against other libraries 
 
 bench-paper: weights ## Table V's rows for this device, the papers' sizes too: half an hour on a CPU
 	$(BIN)/python -m pytest benchmarks/speed/test_methods_speed.py -m '' --benchmark-only --benchmark-columns=min,median,rounds
+
+gpu: $(STAMP) ## On a GPU: tests, Table V, a training, in MINUTES=9; FACES=DIR, GPU_OPTIONS=--help, DEVICE=cpu tries it out
+	$(BIN)/python -m benchmarks.speed.gpu --minutes $(MINUTES) --device $(DEVICE) $(if $(FACES),--faces "$(FACES)") $(GPU_OPTIONS)
 
 reproduce-%: weights ## Measure and write a table, such as reproduce-table1
 	$(BIN)/casarbi-bench run $*

@@ -1,7 +1,8 @@
 """Table V's rows for the device at hand: seconds and operations per face of every method, at mini and the papers' size.
 
-Random weights serve for timing: the arithmetic is the same. A GPU is used if there is one. The papers' size takes
-about half an hour on a CPU, and 4 GiB of memory and 2 of disk: `make bench-paper`.
+And faces per second if many go through the network at once. Random weights serve for timing: the arithmetic is the
+same. A GPU is used if there is one. The papers' size takes about half an hour on a CPU, and 4 GiB of memory and 2 of
+disk: `make bench-paper`.
 """
 
 from __future__ import annotations
@@ -21,13 +22,16 @@ from baselines.kim.training import KimTask
 from baselines.liif.training import LIIFSettings, LIIFTask
 from casarbi.method.costs import stage_costs
 from casarbi.method.model import CasArbi
+from casarbi.network_model import NetworkModel
 from casarbi.scales import Size
+from casarbi.signed import to_signed
 from casarbi.sr import SRModel, create_model
 from casarbi.training.presets import load_preset
 from casarbi.training.task import Task, build_task
 
 LR = (16, 16)
 SCALES = (2, 4, 8, 12)
+BATCHES = (1, 16, 64)
 PRESETS = {
     ("LIIF", "mini"): "mini-liif-face",
     ("IDM", "mini"): "mini-idm-face",
@@ -45,7 +49,9 @@ REFERENCES = {
 
 
 @pytest.fixture(scope="module", params=PRESETS, ids="-".join)
-def method(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, SRModel]]:
+def method(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, NetworkModel]]:
     """Name and model: written with random weights and read again, as every model is."""
     name, size = request.param
     task = _task(PRESETS[request.param])
@@ -53,6 +59,7 @@ def method(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     task.save(path, task.network, {})
     kind = "casarbi" if name == "Ours" else name.lower()
     model = create_model(REFERENCES.get(request.param, f"{kind}:{{}}").format(path))
+    assert isinstance(model, NetworkModel)
     yield f"{name} ({size})", model.to("cuda" if torch.cuda.is_available() else "cpu")
     path.unlink()
 
@@ -75,12 +82,38 @@ def test_seconds_and_operations_of_a_face(
     """One face from 16 x 16, in a batch of one as the papers time it."""
     name, model = method
     lr, size = torch.rand(1, 3, *LR, generator=torch.Generator().manual_seed(0)), (LR[0] * scale, LR[1] * scale)
-    heavy = "paper" in name and not torch.cuda.is_available()
-    benchmark.pedantic(lambda: model.upscale(lr, size, [0]), rounds=1 if heavy else 3, warmup_rounds=0 if heavy else 1)
+    # The papers' chains take seconds even on a GPU, which one run to get warm and one to time are enough for.
+    heavy = "paper" in name
+    warmups = 0 if heavy and not torch.cuda.is_available() else 1
+    benchmark.pedantic(lambda: model.upscale(lr, size, [0]), rounds=1 if heavy else 3, warmup_rounds=warmups)
     gflop, calls = count(model, size) / 1e9, model.evaluations(scale)
     benchmark.extra_info.update(gflop=round(gflop, 2), evaluations=calls)
     seconds = benchmark.stats.stats.median
     tell(f"{name:<13} {scale:>3}x {seconds:>10.3f} s {gflop:>10.1f} GFLOP {calls:>4} evaluations")
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+def test_faces_per_second(
+    method: tuple[str, NetworkModel], batch: int, benchmark: BenchmarkFixture, tell: Callable[[str], None]
+) -> None:
+    """Faces at 8x, `batch` of them in each call of `enlarge`; how far they are from those made one by one is noted."""
+    name, model = method
+    if model.device.type == "cpu" and ("paper" in name or batch > BATCHES[1]):
+        pytest.skip("a CPU gains nothing from so large a batch")
+    size, seeds = (8 * LR[0], 8 * LR[1]), range(batch)
+    lr = torch.rand(batch, 3, *LR, generator=torch.Generator().manual_seed(0))
+    images = to_signed(lr.to(model.device)).contiguous()
+
+    def enlarge() -> torch.Tensor:
+        with torch.no_grad():
+            return torch.cat([made.cpu() for made in model.enlarge(images, [size], seeds)])
+
+    made = enlarge().div(2).add(0.5).clamp(0, 1)
+    benchmark.pedantic(enlarge, rounds=1 if "paper" in name or model.device.type == "cpu" else 3)
+    rate = batch / benchmark.stats.stats.median
+    levels = 255 * (made[:1] - model.upscale(lr[:1], size, [0]).cpu()).abs().max().item()
+    benchmark.extra_info.update(batch=batch, faces_per_second=round(rate, 3), levels_from_one_by_one=round(levels, 3))
+    tell(f"{name:<13} {batch:>3} at once {rate:>10.2f} faces/s, up to {levels:.2f} levels from one by one")
 
 
 def count(model: SRModel, size: Size) -> int:

@@ -56,6 +56,7 @@ def _preset_names(ctx: click.Context, param: click.Parameter, incomplete: str) -
 @click.option(
     "--workers", metavar="N", type=click.IntRange(min=0), default=1, show_default=True, help="Processes making batches."
 )
+@click.option("--compile", is_flag=True, help="Compile the network's blocks: pays on a GPU, after about a minute.")
 @click.option("--dry-run", is_flag=True, help="Print settings, parameters and FLOPs, and stop.")
 def train(preset: str | None, **options: Any) -> None:
     """Train a network as a preset says; without PRESET the presets are listed.
@@ -131,7 +132,7 @@ def _train(preset: Preset, options: dict[str, Any], began: float) -> Outcome:
 
     _, errors = make_consoles()
     place = Workspace(_folder(preset, options), options["workers"], options["minutes"], began=began)
-    start = Start(options["resume"], options["init"], options["device"])
+    start = Start(options["resume"], options["init"], options["device"], options["compile"])
     with CacheBar(errors) as cache_bar, ConsoleReporter(errors) as reporter:
         return train(preset, place, start, reporter, cache_bar)
 

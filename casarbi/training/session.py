@@ -11,6 +11,7 @@ from casarbi.files import sweep_drafts, write_json
 from casarbi.training.batches import Batches
 from casarbi.training.cache import Report
 from casarbi.training.claim import claim
+from casarbi.training.compiling import compiled_blocks
 from casarbi.training.device import make_accelerator
 from casarbi.training.header import start_of_header
 from casarbi.training.identity import check_identity, run_identity
@@ -32,11 +33,13 @@ class Start:
         resume: go on with the run in the folder.
         weights: begin a new run from the weights of this file.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        compile: compile the network's blocks; changes speed, and rounding.
     """
 
     resume: bool = False
     weights: Path | None = None
     device: str = "auto"
+    compile: bool = False
 
 
 def train(
@@ -99,7 +102,8 @@ def train(
                 f"the run in {place.folder} is finished: for more steps begin another from its weights, with "
                 f"--init {run.weights} --out FOLDER."
             )
-        return trainer.train()
+        with compiled_blocks(trainer.network) if start.compile else nullcontext():
+            return trainer.train()
 
 
 def _find_snapshot(place: Workspace, start: Start, reporter: Reporter) -> Snapshot | None:
