@@ -206,8 +206,9 @@ def pictures(plan: Plan) -> list[str]:
     if plan.faces is None and os.path.isdir(load_preset(PRESET).data.train.partition(":")[2]):
         return []
     if plan.faces is None:
-        train, val = ("16", "4") if plan.small else ("2048", "8")
-        names = ("--data", f"portraits?split=train&n={train}", "--validation", f"portraits?split=val&n={val}")
+        counts = {"train": 16, "val": 4} if plan.small else {"train": 2048, "val": 8}
+        drawn = {split: f"portraits?split={split}&n={count}&size=256" for split, count in counts.items()}
+        names = ["--data", drawn["train"], "--validation", drawn["val"]]
         return [*names, "-s", "weights.trained_on=drawn portraits", "-s", "weights.licence=MIT"]
     train_folder, val_folder = plan.faces / "train", plan.faces / "val"
     words = ["--data", f"folder:{train_folder if train_folder.is_dir() else plan.faces}"]
