@@ -40,10 +40,14 @@ def device():
     return name
 
 
+def in_float32():
+    """Convolutions in float32, as the harness has them."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+
+
 @pytest.fixture
 def exact():
-    """Convolutions in float32, as the harness has them."""
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+    with in_float32():
         yield
 
 
@@ -64,7 +68,7 @@ def test_methods_enlarge_as_on_the_cpu(device, lr, reference):
     model = create_model(reference).to(device)
     made = model.upscale_many(lr.to(device), sizes, [3, 4])
     assert max(levels(a, b) for a, b in zip(made, expected, strict=True)) < TF32
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+    with in_float32():
         made = model.upscale_many(lr.to(device), sizes, [3, 4])
     assert max(levels(a, b) for a, b in zip(made, expected, strict=True)) < EXACT
 

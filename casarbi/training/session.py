@@ -98,12 +98,16 @@ def train(
         if accelerator.is_main_process:
             write_json(place.folder / "run.json", run.header)
         if trainer.state.step >= preset.run.iterations:
-            reporter.note(
-                f"the run in {place.folder} is finished: for more steps begin another from its weights, with "
-                f"--init {run.weights} --out FOLDER."
-            )
+            _note_finished(run, reporter)
         with compiled_blocks(trainer.network) if start.compile else nullcontext():
             return trainer.train()
+
+
+def _note_finished(run: Run, reporter: Reporter) -> None:
+    reporter.note(
+        f"the run in {run.place.folder} is finished: for more steps begin another from its weights, with "
+        f"--init {run.weights} --out FOLDER."
+    )
 
 
 def _find_snapshot(place: Workspace, start: Start, reporter: Reporter) -> Snapshot | None:

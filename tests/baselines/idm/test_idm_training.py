@@ -98,7 +98,7 @@ def test_training_lowers_the_validation_loss_and_the_file_is_a_model(tmp_path):
     found = task.validate(task.network.eval(), IMAGES).metrics
     assert found["loss"] < 0.9 * first["loss"] and set(found) == {"loss", "psnr", "psnr_x2", "psnr_x3.5"}
     path = tmp_path / "idm.safetensors"
-    task.save(path, task.network, {"training": "{}"})
+    task.save(path, task.network, {"training": "{}", "licence": "MIT"})
     model = idm(str(path))
     assert model.info.trained_scales == (1.0, 4.0) and model.info.licence == "MIT" and len(model.steps) == 4
     lr, gt = validation_pairs(IMAGES, 8, 2.0, whole=True)

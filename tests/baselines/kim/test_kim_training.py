@@ -130,7 +130,7 @@ def test_training_lowers_the_validation_loss_and_the_file_is_a_model(first_stage
         found = task.validate(task.network.eval(), IMAGES).metrics
     assert found["loss"] < 0.9 * first["loss"] and set(found) == {"loss", "psnr", "psnr_x2", "psnr_x4"}
     path = tmp_path / "kim.safetensors"
-    task.save(path, task.network, {"training": "{}"})
+    task.save(path, task.network, {"training": "{}", "licence": "MIT"})
     model = kim(str(path))
     assert model.info.licence == "MIT" and model.config == dataclasses.replace(CONFIG)
     lr, gt = validation_pairs(IMAGES, 4, 2.0, whole=True)

@@ -68,7 +68,7 @@ def test_training_beats_its_beginning_and_the_file_is_a_model(tmp_path):
     found = task.validate(task.network, images)
     assert found.metrics["psnr"] > first.metrics["psnr"] + 5 and set(found.metrics) == {"psnr", "psnr_x2", "psnr_x3.5"}
     path = tmp_path / "liif.safetensors"
-    task.save(path, task.network, {"training": "{}"})
+    task.save(path, task.network, {"training": "{}", "licence": "MIT"})
     model = liif(str(path))
     assert model.info.trained_scales == (1.0, 4.0) and model.info.licence == "MIT"
     lr, gt = validation_pairs(images, 12, 2.0, whole=False)
