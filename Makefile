@@ -51,14 +51,14 @@ bench-paper: weights ## Table V's rows for this device, the papers' sizes too: h
 gpu: $(STAMP) ## On a GPU: tests, Table V, a training, in MINUTES=9; FACES=DIR, GPU_OPTIONS=--help, DEVICE=cpu tries it out
 	$(BIN)/python -m benchmarks.speed.gpu --minutes $(MINUTES) --device $(DEVICE) $(if $(FACES),--faces "$(FACES)") $(GPU_OPTIONS)
 
-reproduce-%: weights ## Measure and write a table, such as reproduce-table1
+reproduce-%: weights ## Measure and write a table or figure, such as reproduce-table1
 	$(BIN)/casarbi-bench run $*
 
-reproduce-all: weights ## Every table there is
-	@set -e; for file in benchmarks/experiments/*.toml; do $(BIN)/casarbi-bench run $$(basename $$file .toml); done
+reproduce-all: weights ## Every table and figure; says at its end what could not be run, and why
+	$(BIN)/casarbi-bench run all
 
 report: $(STAMP) ## Write the reports again from what is measured
-	@set -e; for file in benchmarks/experiments/*.toml; do $(BIN)/casarbi-bench report $$(basename $$file .toml); done
+	$(BIN)/casarbi-bench report all
 
 clean: ## Remove reports, caches and the environment, but never results
 	rm -rf reports/out .pytest_cache .mypy_cache .ruff_cache .benchmarks build *.egg-info $(VENV)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from benchmarks.commands import completion, datasets, doctor, weights
-from benchmarks.launch import begin, declared, execute, open_session, write
-from benchmarks.messages import tell_damaged, tell_states
+from benchmarks.kinds import Choice, experiment_names, open_kind, title_of
+from benchmarks.launch import begin, execute, with_chosen
 from benchmarks.options import (
     OUT,
     SPREADSHEET,
     STORE,
     Name,
     ScaleList,
+    experiments_or_all,
     known_datasets,
     known_experiments,
     known_metrics,
@@ -24,7 +24,6 @@ from benchmarks.options import (
     names_option,
     run_options,
 )
-from benchmarks.waiting import Bars
 from casarbi.console import CasarbiGroup, echo
 
 PAPER_SCALES = "5.3,7,10,10.7,12"
@@ -49,16 +48,17 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("experiment", type=Name(known_experiments))
+@click.argument("experiment", type=Name(experiments_or_all))
 @click.option("--preset", default="mini", show_default=True, help="mini: minutes on two cores; paper: the real data.")
 @click.option("--data", metavar="REF", help="Measure on this data set in place of the declared ones.")
 @click.option("--model", "models", multiple=True, metavar="ROW=REF", help="Model of a row, or a new row; repeatable.")
 @run_options
 def run(experiment: str, preset: str, data: str | None, models: tuple[str, ...], **options: Any) -> None:
-    """Run a table of the paper, then write and print its report.
+    """Run a table or figure of the paper, then write and print its report.
 
-    EXPERIMENT is the name of a declaration (see `casarbi-bench status`) or a TOML file of yours. What the store
-    already holds is not measured again, so a run that was stopped goes on where it was.
+    EXPERIMENT is the name of a declaration (see `casarbi-bench status`), a TOML file of yours, or `all`, which goes on
+    after a failure and ends with what could not be run, and why. What the store already holds is not measured again, so
+    a run that was stopped goes on where it was.
 
     \b
     Examples:
@@ -66,9 +66,10 @@ def run(experiment: str, preset: str, data: str | None, models: tuple[str, ...],
       casarbi-bench run table1 --dry-run
       casarbi-bench run table1 --model Mine=my_package.module:factory
       casarbi-bench run table1 --preset paper --data celebahq:/data/CelebA-HQ --device cuda
+      casarbi-bench run all
     """
-    begin(f"{experiment}, preset {preset}", **options)
-    execute(declared(experiment, preset, data, models), **options)
+    out = None if options["dry_run"] else options["out"]
+    with_chosen(Choice(experiment, preset, data, models), lambda kind, choice: kind.run(choice, **options), out)
 
 
 @main.command()
@@ -153,7 +154,7 @@ def selfssim(
 
 
 @main.command()
-@click.argument("experiment", type=Name(known_experiments))
+@click.argument("experiment", type=Name(experiments_or_all))
 @click.option("--preset", default="mini", show_default=True)
 @click.option("--data", metavar="REF", help="As given to run.")
 @click.option("--model", "models", multiple=True, metavar="ROW=REF", help="As given to run.")
@@ -169,17 +170,18 @@ def report(
     out: str,
     spreadsheet: str | None,
 ) -> None:
-    """Write and print a report from what is measured, without measuring anything.
+    """Write and print a report from what is measured, without measuring anything; `all` writes every report.
 
     \b
-    Example:
+    Examples:
       casarbi-bench report table1
+      casarbi-bench report all
     """
-    begin(f"{experiment}, preset {preset}")
-    with Bars() as bars:
-        session = open_session(declared(experiment, preset, data, models), store, watch=bars)
-        write(session, Path(out) / session.experiment.name, spreadsheet, bars)
-        tell_damaged(session.store)
+    with_chosen(
+        Choice(experiment, preset, data, models),
+        lambda kind, choice: kind.report(choice, store=store, out=out, spreadsheet=spreadsheet),
+        out,
+    )
 
 
 @main.command()
@@ -199,17 +201,10 @@ def status(experiment: str | None, preset: str, data: str | None, models: tuple[
       casarbi-bench status table1
     """
     if experiment is None:
-        from benchmarks.experiments import load_experiment
-
-        for name in known_experiments():
-            echo(f"{name}: {load_experiment(name).title}")
+        for name in experiment_names():
+            echo(f"{name}: {title_of(name)}")
         return
-    begin(f"{experiment}, preset {preset}")
-    with Bars() as bars:
-        session = open_session(declared(experiment, preset, data, models), store, watch=bars)
-        states = session.states()
-    tell_damaged(session.store)
-    tell_states(session, states)
+    open_kind(experiment).status(Choice(experiment, preset, data, models), store=store)
 
 
 for command in (doctor, weights, datasets, completion):

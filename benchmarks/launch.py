@@ -11,12 +11,16 @@ import shlex
 import shutil
 import sys
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmarks.kinds import Choice, Kind, open_kind
 from benchmarks.messages import announce, tell_estimate, tell_store, tell_times
+from benchmarks.options import ALL
 from benchmarks.waiting import Bars
 from casarbi.console import echo
 from casarbi.errors import CasarbiError
@@ -37,21 +41,25 @@ def begin(what: str, workers: int = 1, device: str = "cpu", dry_run: bool = Fals
         start_server()
 
 
-def declared(name: str, preset: str, data: str | None, models: tuple[str, ...]) -> Experiment:
-    """The experiment of a name or file, with the data and models that were typed in place of the declared ones."""
+def with_chosen(choice: Choice, do: Callable[[Kind, Choice], Sequence[str]], out: str | None) -> None:
+    """Do something with the experiment that was chosen, or with each of them; `out` is where an index of all goes."""
+    if choice.name != ALL:
+        do(open_kind(choice.name), choice)
+        return
+    if choice.data or choice.models:
+        raise click.UsageError("--data and --model change one experiment: give its name in place of `all`.")
+    from benchmarks.everything import each
+
+    each(lambda name: do(open_kind(name), replace(choice, name=name)), out)
+
+
+def declared(choice: Choice) -> Experiment:
+    """The table that was chosen, with the data and models that were typed in place of the declared ones."""
     from benchmarks.experiments import load_experiment
 
-    experiment = load_experiment(name, preset)
     # Typed models replace those of the declared rows, or add rows.
-    pairs = [model.partition("=") for model in models]
-    for row, equals, reference in pairs:
-        if not (row and equals and reference):
-            raise click.UsageError(f"--model {row} must read ROW=REFERENCE, such as Mine=my_package.module:factory.")
-    chosen = {row: reference for row, _, reference in pairs}
-    if len(chosen) < len(pairs):
-        raise click.UsageError("--model names a row twice: give each row one model.")
-    experiment = experiment.with_models(chosen)
-    return experiment.with_data(data) if data else experiment
+    experiment = load_experiment(choice.name, choice.preset).with_models(choice.typed_models())
+    return experiment.with_data(choice.data) if choice.data else experiment
 
 
 def open_session(experiment: Experiment, store: str, **settings: Any) -> Session:

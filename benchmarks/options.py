@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,6 +13,8 @@ from casarbi.scales import parse_scales
 
 STORE = "results"
 OUT = "reports/out"
+ALL = "all"
+"""What stands in place of an experiment's name for all of them."""
 
 
 class ScaleList(click.ParamType):
@@ -121,7 +122,14 @@ def known_metrics() -> list[str]:
 
 def known_experiments() -> list[str]:
     """Names of experiments, for completion."""
-    return sorted(path.stem for path in (Path(__file__).parent / "experiments").glob("*.toml"))
+    from benchmarks.kinds import experiment_names
+
+    return experiment_names()
+
+
+def experiments_or_all() -> list[str]:
+    """Names of experiments, and the word for all of them, for completion."""
+    return [*known_experiments(), ALL]
 
 
 def known_protocols() -> list[str]:

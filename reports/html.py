@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from typing import Any
 
 import jinja2
 import numpy as np
@@ -30,20 +31,9 @@ class Shade:
 
 def to_html(document: Document) -> str:
     """Draw a document as one self-contained HTML page; equal documents give equal text."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_shown,
-    )
-    environment.filters["prose"] = _prose
-    environment.filters["scale"] = scale_label
-    style = environment.get_template("report.css").render()
-    return environment.get_template("report.html.j2").render(
+    return page(
+        "report.html.j2",
         document=document,
-        style=Markup(style),
         tables_of=panel_tables,
         chart=_charts,
         legend=_legend,
@@ -56,6 +46,22 @@ def to_html(document: Document) -> str:
         source=data_uri,
         series=len(SERIES),
     )
+
+
+def page(template: str, **content: Any) -> str:
+    """Fill a page of reports/templates with its content, which is escaped, and with the style sheet."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_shown,
+    )
+    environment.filters["prose"] = _prose
+    environment.filters["scale"] = scale_label
+    style = Markup(environment.get_template("report.css").render())
+    return environment.get_template(template).render(style=style, **content)
 
 
 def data_uri(sheet: Sheet) -> str:

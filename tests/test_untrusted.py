@@ -17,8 +17,8 @@ from fuzz.runner import Case, Limits, judge
 from fuzz.weights import LIIF_SPEC, METHODS, bases, open_weights, put_together, taken_apart, torch_file, zipped
 
 from baselines.liif.files import build_network
-from benchmarks.experiments import FOLDER as EXPERIMENTS
 from benchmarks.experiments import load_experiment
+from benchmarks.kinds import TABLE, experiment_names, experiment_path
 from casarbi.checkpoints import read_checkpoint
 from casarbi.cli import main
 from casarbi.errors import CasarbiError
@@ -96,7 +96,7 @@ def test_texts_of_presets_run_nothing(tmp_path, hostile, field):
     assert refused == len(hostile) or path != ("task",)
 
 
-@pytest.mark.parametrize("file", sorted(EXPERIMENTS.glob("*.toml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", [*map(experiment_path, experiment_names(TABLE))], ids=lambda file: file.stem)
 def test_texts_of_declarations_run_nothing(tmp_path, hostile, file):
     tables = read_toml(file)
     fields = {tuple("*" if isinstance(key, int) else key for key in path): path for path in strings(tables)}

@@ -1,21 +1,19 @@
-"""Experiments: tables and figures of the paper as TOML declarations, one file each in this folder."""
+"""Experiments that are tables, as TOML declarations; `benchmarks.kinds` tells of the other kinds in this folder."""
 
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.experiments.declaration import Declaration, MethodTable, PanelTable, PaperTable, read_declaration
 from benchmarks.job import Job
+from benchmarks.kinds import experiment_path
 from casarbi.data.protocol import Protocol, default_protocol, get_protocol
 from casarbi.errors import CasarbiError, near_names
 from casarbi.plain import quote
 from casarbi.references import DATASETS, MODELS, Reference
-
-FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -123,21 +121,13 @@ def _with_models(panel: PanelSpec, models: Mapping[str, str]) -> PanelSpec:
     return replace(panel, methods=tuple(rows))
 
 
-def experiment_names() -> list[str]:
-    """Names of the declared experiments."""
-    return sorted(path.stem for path in FOLDER.glob("*.toml"))
-
-
 def load_experiment(name: str, preset: str = "mini") -> Experiment:
     """Read a declaration by name, or from a TOML file of the user's, with one of its presets.
 
     Raises:
         CasarbiError: on an unknown name or preset, or a declaration that lacks or misspells something.
     """
-    # A name is one of ours; a path to a TOML file is the user's.
-    path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
-    if not os.path.exists(path):  # False for what can be no file name, too
-        raise CasarbiError(f"There is no experiment {quote(name)}: {near_names(name, experiment_names())}")
+    path = experiment_path(name)
     # The whole file is checked, other presets too: a mistake in it shows with whichever preset runs first.
     declared = read_declaration(path)
     if preset not in declared.presets:

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
+from benchmarks.kinds import TABLE
 from benchmarks.metrics import METRIC_NAMES
 from casarbi.errors import CasarbiError, near_names
 from casarbi.plain import quote
-from casarbi.settings import build, read_toml
+from casarbi.settings import Choices, build, read_toml
 
 PAPER = Path(__file__).parents[1] / "paper"
 
@@ -93,11 +95,12 @@ def _paper_rows(name: str) -> list[dict[str, str]]:
 
 @dataclass(frozen=True)
 class Declaration:
-    """The whole file."""
+    """The whole file of a table."""
 
     title: str
     methods: tuple[MethodTable, ...]
     presets: Mapping[str, PresetTable]
+    kind: Annotated[str, Choices(TABLE)] = TABLE
     summary: str = ""
     split: float | None = None
     paper: PaperTable | None = None

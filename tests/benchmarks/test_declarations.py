@@ -2,7 +2,8 @@
 
 import pytest
 
-from benchmarks.experiments import experiment_names, grid_experiment, load_experiment
+from benchmarks.experiments import grid_experiment, load_experiment
+from benchmarks.kinds import TABLE, experiment_names
 from casarbi.errors import CasarbiError
 
 GOOD = """
@@ -44,7 +45,7 @@ def load(tmp_path):
 
 
 @pytest.mark.parametrize("preset", ["mini", "paper"])
-@pytest.mark.parametrize("name", experiment_names())
+@pytest.mark.parametrize("name", experiment_names(TABLE))
 def test_shipped_declarations_are_read(name, preset):
     experiment = load_experiment(name, preset)
     assert experiment.panels and experiment.scales and experiment.title
