@@ -33,7 +33,10 @@ def test_every_file_says_how_it_was_made_and_is_a_model(method, name):
     model = create_model(f"{method}:{name}")
     made = model.upscale(torch.rand(1, 3, 16, 16), (37, 37), [0])
     assert made.shape == (1, 3, 37, 37) and 0 <= made.min() < made.max() <= 1
-    assert model.info.licence == preset.weights.licence != "" and 1 <= model.info.trained_scales[0] < 4 <= model.info.trained_scales[1]
+    assert (
+        model.info.licence == preset.weights.licence != ""
+        and 1 <= model.info.trained_scales[0] < 4 <= model.info.trained_scales[1]
+    )
 
 
 @pytest.fixture(scope="module")

@@ -55,6 +55,10 @@ class MetricInfo:
     example: float | None = None
 
 
+Seen = dict[str, Any]
+"""What networks gave for one picture, by network: metrics that share a network run it once per picture."""
+
+
 @dataclass(frozen=True)
 class Output:
     """What a method made of one image at one scale, with all that a metric may compare it with.
@@ -63,12 +67,15 @@ class Output:
         scale: the scale.
         sr, gt: output and reference as the protocol compares them, float32 (3, H, W) in [0, 1].
         by_scale: the method's outputs of this image at every scale, whole and not clipped.
+        seen_sr, seen_gt: what networks gave for `sr` and for `gt` so far.
     """
 
     scale: float
     sr: Tensor
     gt: Tensor
     by_scale: Mapping[float, Tensor] = field(default_factory=dict)
+    seen_sr: Seen = field(default_factory=dict)
+    seen_gt: Seen = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

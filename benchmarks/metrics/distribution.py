@@ -6,11 +6,12 @@ import math
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from benchmarks.metrics import stlpips
 from benchmarks.metrics.backbones import load_backbone
-from benchmarks.metrics.base import MetricInfo
+from benchmarks.metrics.base import MetricInfo, Output
 from benchmarks.metrics.frechet import frechet_distance
 from benchmarks.metrics.kid import kernel_distance
 from benchmarks.metrics.kinds import DistributionMetric
@@ -86,6 +87,15 @@ class FeatureDistance(DistributionMetric):
         return kernel_distance(sr, gt)[1] if self.is_kernel else None
 
 
+class StDistance(FeatureDistance):
+    """The same on a trunk of ST-LPIPS, which that metric may have run on the picture already."""
+
+    network: StFeatures
+
+    def _fill(self, output: Output) -> np.ndarray:
+        return stlpips.pooled_features(self.network.trunk, output.sr, output.seen_sr).numpy()
+
+
 class InceptionFeatures:
     """Features of pytorch-fid's Inception network."""
 
@@ -117,9 +127,11 @@ class StFeatures:
 
     def features(self, images: Tensor) -> np.ndarray:
         """Float32 (B, 256 or 512) of (B, 3, H, W) in [0, 1]."""
-        return stlpips.pooled_features(self.trunk, images).numpy()
+        return torch.stack([stlpips.pooled_features(self.trunk, image) for image in images]).numpy()
 
 
 def create(name: str) -> FeatureDistance:
     """Build one of `INFO`; raises CasarbiError if the weights are missing or not the ones they should be."""
-    return FeatureDistance(name, StFeatures(name.rpartition("-")[2]) if "-st-" in name else InceptionFeatures())
+    if "-st-" in name:
+        return StDistance(name, StFeatures(name.rpartition("-")[2]))
+    return FeatureDistance(name, InceptionFeatures())

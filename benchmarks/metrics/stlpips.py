@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import reduce
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, pad, relu
 
 from benchmarks.metrics.backbones import Backbone, load_backbone
-from benchmarks.metrics.base import MetricInfo, check_pair, check_range
+from benchmarks.metrics.base import MetricInfo, Output, Seen, check_pair, check_range
 from benchmarks.metrics.kinds import ImageMetric
 
 _MIN_SIDES = {"alex": 21, "vgg": 18}  # below, a map is too small for its mirrored border
@@ -64,8 +64,18 @@ class ShiftTolerantTrunk:
             for key, tensor in backbone.tensors.items()
         }
 
-    def layers(self, images: Tensor) -> Iterator[Tensor]:
-        """The five layers that are compared, of (B, 3, H, W) in [0, 1]: each (B, C, h, w)."""
+    def look(self, image: Tensor, seen: Seen | None = None) -> list[Tensor]:
+        """The five layers that are compared, of one (3, H, W) in [0, 1]: each (1, C, h, w), of unit length over C.
+
+        They are taken from `seen`, or else put there for the next metric that looks at the image.
+        """
+        seen, key = {} if seen is None else seen, f"st-{self.net} {self.sha256}"
+        if key not in seen:
+            with torch.inference_mode():
+                seen[key] = [_unit_length(layer) for layer in self._layers(image[None])]
+        return cast("list[Tensor]", seen[key])
+
+    def _layers(self, images: Tensor) -> Iterator[Tensor]:
         self._move(images.device)
         w = self._tensors
         x = (2 * images.float() - 1 - w["scaling_layer.shift"]) / w["scaling_layer.scale"]
@@ -76,24 +86,11 @@ class ShiftTolerantTrunk:
                 x = self._convolve(x, f"net.slice{number}.{index}")
             yield x
 
-    def distance(self, a: Tensor, b: Tensor) -> float:
-        """Distance of one (3, H, W) from another: weighted squared differences of unit-length features."""
-        total = torch.zeros((), device=a.device)
-        for number, layer in enumerate(self.layers(torch.stack((a, b)))):
-            unit = _unit_length(layer)
-            weights = self._tensors[f"lin{number}.model.1.weight"]
-            total = total + conv2d((unit[:1] - unit[1:]).square(), weights).mean()
-        return float(total)
-
-    def pooled(self, image: Tensor) -> Tensor:
-        """Feature vector of one (3, H, W) in [0, 1]: (C,).
-
-        The last layer at unit length, as the metric itself sees it, averaged over positions and times √C, so that both
-        trunks give values of one size. The raw layer, of which a few channels would decide everything, does not rank
-        blurs in order; this does.
-        """
-        *_, last = self.layers(image[None])
-        return math.sqrt(last.shape[1]) * _unit_length(last).mean((-2, -1))[0]
+    def distance(self, a: list[Tensor], b: list[Tensor]) -> float:
+        """Distance of two images as `look` gives them: weighted squared differences of unit-length features."""
+        weights = (self._tensors[f"lin{number}.model.1.weight"] for number in range(len(a)))
+        parts = [conv2d((x - y).square(), w).mean() for x, y, w in zip(a, b, weights, strict=True)]
+        return float(torch.stack(parts).sum())
 
     def _convolve(self, x: Tensor, key: str) -> Tensor:
         weight, bias = self._tensors[f"{key}.weight"], self._tensors[f"{key}.bias"]
@@ -137,16 +134,24 @@ class StLpips(ImageMetric):
 
     def scores(self, sr: Tensor, gt: Tensor) -> list[float]:
         """Score each image of (B, 3, H, W) in [0, 1], one by one: neighbours never change a digit."""
-        check_pair(self.info, sr, gt)
-        with torch.inference_mode():
-            return [self.trunk.distance(a, b) for a, b in zip(sr, gt, strict=True)]
+        return [self._fill(Output(math.nan, *pair)) for pair in zip(sr, gt, strict=True)]
+
+    def _fill(self, output: Output) -> float:
+        check_pair(self.info, output.sr[None], output.gt[None])
+        look = self.trunk.look
+        return self.trunk.distance(look(output.sr, output.seen_sr), look(output.gt, output.seen_gt))
 
 
-def pooled_features(trunk: ShiftTolerantTrunk, images: Tensor) -> Tensor:
-    """Feature vectors of (B, 3, H, W) in [0, 1]: float32 (B, C) on the CPU, each image by itself."""
-    check_range(f"the {trunk.net} trunk of ST-LPIPS", images)
-    with torch.inference_mode():
-        return torch.stack([trunk.pooled(image) for image in images]).cpu()
+def pooled_features(trunk: ShiftTolerantTrunk, image: Tensor, seen: Seen | None = None) -> Tensor:
+    """Feature vector of one (3, H, W) in [0, 1]: float32 (C,) on the CPU.
+
+    The last layer at unit length, as the metric itself sees it, averaged over positions and times √C, so that both
+    trunks give values of one size. The raw layer, of which a few channels would decide everything, does not rank
+    blurs in order; this does.
+    """
+    check_range(f"the {trunk.net} trunk of ST-LPIPS", image)
+    last = trunk.look(image, seen)[-1]
+    return (math.sqrt(last.shape[1]) * last.mean((-2, -1))[0]).cpu()
 
 
 def load_trunk(net: str) -> ShiftTolerantTrunk:

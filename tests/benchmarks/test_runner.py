@@ -8,6 +8,7 @@ from programs import ends, environment
 
 from benchmarks.evaluate import Batch
 from benchmarks.job import GROUND_TRUTH, Bench, Job
+from benchmarks.metrics.stlpips import ShiftTolerantTrunk
 from benchmarks.runner import Slice, cut_into_batches, run
 from benchmarks.store import Store
 from benchmarks.survey import survey
@@ -218,3 +219,18 @@ def test_a_killed_run_keeps_what_it_had_and_ends_with_the_same_numbers(tmp_path,
     after, outcome = measured(tmp_path / "killed", a_job)
     assert 0 < outcome.outputs <= 5
     assert after == measured(tmp_path / "whole", a_job)[0]
+
+
+def test_metrics_that_share_a_network_run_it_once_per_picture(tmp_path, monkeypatch):
+    """The GT's once for all methods; the values are those of each metric alone."""
+    both = job(metrics=("st-lpips-alex", "fd-st-alex"))
+    try:
+        bench = Bench(both)
+    except CasarbiError as error:
+        pytest.skip(str(error))  # the backbone is not on this machine
+    looks, layers = [], ShiftTolerantTrunk._layers
+    monkeypatch.setattr(ShiftTolerantTrunk, "_layers", lambda self, images: looks.append(1) or layers(self, images))
+    run([bench], Store(tmp_path / "both"), workers=1)
+    assert len(looks) == 5 * 2 * 3  # images, scales, and two methods and the GT
+    together = values(bench, Store(tmp_path / "both"))
+    assert together == measured(tmp_path / "alone", job(metrics=("st-lpips-alex",)))[0] and len(together) == 5 * 2 * 2
