@@ -9,6 +9,7 @@ import click
 from benchmarks.commands import completion, datasets, doctor, weights
 from benchmarks.kinds import Choice, experiment_names, open_kind, title_of
 from benchmarks.launch import begin, execute, with_chosen
+from benchmarks.metrics import NOISES
 from benchmarks.options import (
     OUT,
     SPREADSHEET,
@@ -42,7 +43,7 @@ def main() -> None:
     Examples, all offline:
       casarbi-bench run table1
       casarbi-bench grid --models bicubic,liif:edsr-baseline-div2k --data photos --scales 2,3.5,8
-      casarbi-bench selfssim --scales 5.3,7,10 --models bicubic
+      casarbi-bench selfssim --scales 5.3,7,10
       casarbi-bench doctor
     """
 
@@ -114,10 +115,17 @@ def grid(
 
 @main.command()
 @click.option("--scales", type=ScaleList(), default=PAPER_SCALES, show_default=True, help="Scales to compare.")
-@names_option("--models", known_models, default=["bicubic,liif:edsr-baseline-div2k"], show_default=True)
+@names_option("--models", known_models, help="Model references; default: every method of Table II, mini weights.")
 @names_option("--data", known_datasets, default=["portraits?split=test&n=16"], show_default=True)
 @click.option("--protocol", type=Name(known_protocols), metavar="NAME", help="A protocol with one LR for all scales.")
 @click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--noise",
+    type=click.Choice(NOISES),
+    default="shared",
+    show_default=True,
+    help="One seed per image, whose noise scales share as far as the method does, or a seed per image and scale.",
+)
 @run_options
 def selfssim(
     scales: tuple[float, ...],
@@ -125,19 +133,22 @@ def selfssim(
     data: tuple[str, ...],
     protocol: str | None,
     seed: int,
+    noise: str,
     **options: Any,
 ) -> None:
     """Print matrices of SelfSSIM: how well a method agrees with itself across scales.
 
-    The row is the scale of the output that is resized, the column the scale at which SSIM is taken.
+    The row is the scale of the output that is resized, the column the scale at which SSIM is taken. Without --models,
+    the methods are those of Table II, and the paper's matrices are printed too.
 
     \b
     Examples:
-      casarbi-bench selfssim --scales 5.3,7,10 --models bicubic,liif:edsr-baseline-div2k
-      casarbi-bench selfssim --scales 2,3 --models bicubic --data photos
+      casarbi-bench selfssim --scales 5.3,7,10
+      casarbi-bench selfssim --scales 5.3,7,10 --noise independent
+      casarbi-bench selfssim --scales 2,3 --models bicubic,liif:edsr-baseline-div2k --data photos
     """
-    begin(f"{len(models)} model(s) and {len(data)} data set(s)", **options)
-    from benchmarks.experiments import grid_experiment
+    begin(f"{f'{len(models)} model(s)' if models else 'Table II'} and {len(data)} data set(s)", **options)
+    from benchmarks.experiments import grid_experiment, load_experiment
 
     experiment = grid_experiment(
         "selfssim",
@@ -149,8 +160,9 @@ def selfssim(
         protocol=protocol,
         seed=seed,
         small_n=False,
+        noise=noise,
     )
-    execute(experiment, **options)
+    execute(experiment if models else experiment.with_rows_of(load_experiment("table2")), **options)
 
 
 @main.command()

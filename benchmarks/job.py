@@ -15,7 +15,8 @@ from casarbi.data.base import Dataset
 from casarbi.data.protocol import Protocol
 from casarbi.errors import CasarbiError
 from casarbi.plugin_source import plugin_source
-from casarbi.sr import MODELS, SRModel, create_model
+from casarbi.scales import scale_label
+from casarbi.sr import MODELS, SRModel, create_model, image_seed
 
 GROUND_TRUTH = "ground-truth"
 """Name under which the GT's own features are kept, as if it were a method."""
@@ -23,7 +24,12 @@ GROUND_TRUTH = "ground-truth"
 
 @dataclass(frozen=True)
 class Job:
-    """References and settings of one panel, as typed; small and picklable, so that workers can open it."""
+    """References and settings of one panel, as typed; small and picklable, so that workers can open it.
+
+    Attributes:
+        data, protocol, scales, models, metrics, seed, device: as measured.
+        noise: how the scales of an image draw noise, one of `benchmarks.metrics.NOISES`.
+    """
 
     data: str
     protocol: Protocol
@@ -32,6 +38,7 @@ class Job:
     metrics: tuple[str, ...]
     seed: int = 0
     device: str = "cpu"
+    noise: str = "shared"
 
 
 class OpenModels:
@@ -118,14 +125,27 @@ class Bench:
         # A typed module:factory counts with the hash of its source: an edited file is another method.
         if source := self._models.sources.get(method):
             identity = {**identity, SOURCE: source}
-        # The ground truth has no randomness: one cell serves every seed.
-        seed = self.job.seed if model else 0
-        return CellKey(identity, self.dataset.name, self.job.protocol.hash, scale, seed)
+        return CellKey(identity, self.dataset.name, self.job.protocol.hash, scale, self.seed(method, scale))
+
+    def noise(self, method: str) -> str:
+        """How the scales of a method draw noise: what draws none is measured once for both rules."""
+        model = None if method == GROUND_TRUTH else self.model(method)
+        return self.job.noise if model and model.info.stochastic else "shared"
+
+    def seed(self, method: str, scale: float) -> int:
+        """Seed of a method's run at a scale: the job's, or under independent noise one of the scale's own."""
+        if method == GROUND_TRUTH:
+            return 0  # it has no randomness: one cell serves every seed
+        if self.noise(method) == "shared":
+            return self.job.seed
+        # 31 bits: a table's `seed` column and --seed hold such a number as it is.
+        return image_seed(f"x{scale_label(scale)}", self.job.seed) >> 32
 
     def columns(self, method: str, scale: float) -> dict[str, Column]:
         """Columns that a cell of the store needs, by name; metrics may share one."""
         # Scores compare an output with the GT, so of the GT itself only features are kept.
-        columns = [c for metric in self.metrics.values() for c in metric.columns(scale, self.job.scales)]
+        drawn = [metric.drawn(self.noise(method)) for metric in self.metrics.values()]
+        columns = [c for metric in drawn for c in metric.columns(scale, self.job.scales)]
         return {c.name: c for c in columns if c.is_features or method != GROUND_TRUTH}
 
 

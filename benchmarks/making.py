@@ -117,13 +117,20 @@ def _upscale(
     model = bench.model(method)
     if model is None:
         raise CasarbiError(bench.failed[method])
-    # One LR for all these scales, one seed per image, whatever the batch.
+    # One LR for all these scales, one seed per image, whatever the batch. Scales of one seed go together, and so may
+    # share noise and work.
     lr = torch.stack([pairs[image, scales[0]].lr for image in images]).to(bench.job.device)
-    sizes = [pairs[images[0], scale].size for scale in scales]
-    seeds = [image_seed(image, bench.job.seed) for image in images]
-    made = model.bind(images).upscale_many(lr, sizes, seeds)
-    checked = [check_batch(output, len(images), size) for output, size in zip(made, sizes, strict=True)]
-    return [[output[i] for output in checked] for i in range(len(images))]
+    by_seed: dict[int, list[float]] = {}
+    for scale in scales:
+        by_seed.setdefault(bench.seed(method, scale), []).append(scale)
+    made: dict[float, Tensor] = {}
+    for seed, together in by_seed.items():
+        sizes = [pairs[images[0], scale].size for scale in together]
+        seeds = [image_seed(image, seed) for image in images]
+        outputs = model.bind(images).upscale_many(lr, sizes, seeds)
+        checked = (check_batch(output, len(images), size) for output, size in zip(outputs, sizes, strict=True))
+        made.update(zip(together, checked, strict=True))
+    return [[made[scale][i] for scale in scales] for i in range(len(images))]
 
 
 def sentence(error: BaseException) -> str:

@@ -62,7 +62,7 @@ def _draw(bench: Bench, columns: Mapping[str, str], images: Sequence[str], scale
             model = bench.model(method)
             if model is None:
                 raise CasarbiError(bench.failed[method])
-            output = model.bind([image]).upscale(lr, pair.size, [image_seed(image, bench.job.seed)])
+            output = model.bind([image]).upscale(lr, pair.size, [image_seed(image, bench.seed(method, scale))])
             tiles.append((name, _levels(check_batch(output, 1, pair.size)[0])))
         tiles.append(("GT", _levels(pair.gt)))
     return contact_sheet(tiles, columns=len(columns) + 2)

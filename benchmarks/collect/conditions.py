@@ -36,7 +36,7 @@ def conditions(
         "crop": job.protocol.cropped(scale),
         "border": job.protocol.border_pixels(scale),
         "size": size,
-        "seed": job.seed,
+        "seed": results.bench.seed(model, scale),
         # The cell's key holds the weights' hash and every field of the protocol.
         "key": hash_json([cell.plain, source, sorted({row.digest for row in found})])[:16],
     }

@@ -10,6 +10,11 @@ from benchmarks.survey import span
 from casarbi.scales import scale_label
 from reports.document import Facts
 
+_NOISE = {
+    "shared": "shared: one seed per image, and its scales share noise as far as the method does",
+    "independent": "independent: a seed per image and scale, so no two scales share noise",
+}
+
 
 def facts(results: PanelResults) -> Facts:
     """Data, protocol, methods, metrics, paired differences and machines of a panel."""
@@ -18,6 +23,8 @@ def facts(results: PanelResults) -> Facts:
     lines = [("Data", data)]
     lines += [("Data note", note) for note in bench.dataset.notes]
     lines.append(("Protocol", f"{spec.protocol.name} ({spec.protocol.hash[:12]}): {spec.protocol.about}"))
+    if any(metric.between_scales for metric in bench.metrics.values()):
+        lines.append(("Noise", _NOISE[spec.noise]))
     for row in results.spec.methods:
         model = bench.model(row.model) if row.model else None
         if model:

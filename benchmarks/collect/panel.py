@@ -45,7 +45,7 @@ class PanelResults:
 
     def has(self, model: str, scale: float, metric: Metric) -> bool:
         """Whether a run has looked for this metric's values: there are some, or reasons for their lack."""
-        columns = metric.columns(scale, (scale,))
+        columns = metric.drawn(self.bench.noise(model)).columns(scale, (scale,))
         rows = [row for row in self.rows(model, scale) if row]
         return any(row.has(column.name) or "" in row.failures for row in rows for column in columns)
 
@@ -74,6 +74,7 @@ class PanelResults:
     def _value(
         self, model: str, scale: float, metric: Metric, towards: float | None, among: frozenset[str] | None
     ) -> Value:
+        metric = metric.drawn(self.bench.noise(model))
         rows = self.rows(model, scale)
         # An image that is not to count is one that was never measured.
         if among is not None:

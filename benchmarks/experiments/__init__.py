@@ -45,6 +45,8 @@ class PanelSpec:
         caption: what the table shows.
         cite: whether the paper's numbers stand beside (its own data, so only on the panel that mirrors it).
         samples: images to show side by side, at `sample_scale`.
+        metrics: what is measured here in place of the experiment's metrics, or none.
+        noise: how the scales of an image draw noise, one of `benchmarks.metrics.NOISES`.
     """
 
     name: str
@@ -55,6 +57,8 @@ class PanelSpec:
     cite: bool = False
     samples: int = 0
     sample_scale: float = 0.0
+    metrics: tuple[str, ...] = ()
+    noise: str = "shared"
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,8 @@ class Experiment:
         """What has to be measured for a panel."""
         # Two rows may share a model: it is measured once.
         models = tuple(dict.fromkeys(method.model for method in panel.methods if method.model))
-        return Job(panel.data, panel.protocol, self.scales, models, self.metrics, self.seed, device)
+        metrics = panel.metrics or self.metrics
+        return Job(panel.data, panel.protocol, self.scales, models, metrics, self.seed, device, panel.noise)
 
     def with_data(self, reference: str) -> Experiment:
         """The experiment on another data set in place of its first panel's; panels on yet other data are left out.
@@ -111,6 +116,11 @@ class Experiment:
     def with_models(self, models: Mapping[str, str]) -> Experiment:
         """The experiment with other models in named rows of every panel; a new name adds a row."""
         return replace(self, panels=tuple(_with_models(panel, models) for panel in self.panels))
+
+    def with_rows_of(self, table: Experiment) -> Experiment:
+        """The experiment with the methods of a table's first panel, and with the paper's numbers for them."""
+        panels = tuple(replace(panel, methods=table.panels[0].methods, cite=True) for panel in self.panels)
+        return replace(self, panels=panels, paper=table.paper, summary=table.summary)
 
 
 def _with_models(panel: PanelSpec, models: Mapping[str, str]) -> PanelSpec:
@@ -180,6 +190,8 @@ def _panel(panel: PanelTable, rows: Sequence[MethodTable], models: Mapping[str, 
         cite=panel.cite,
         samples=panel.samples,
         sample_scale=panel.sample_scale,
+        metrics=panel.metrics,
+        noise=panel.noise,
     )
     return _with_models(spec, {**models, **panel.models})
 
@@ -200,6 +212,7 @@ def grid_experiment(
     protocol: str | None,
     seed: int,
     small_n: bool,
+    noise: str = "shared",
 ) -> Experiment:
     """An experiment made on the command line; without a protocol, each data set's usual one is taken."""
     panels: list[PanelSpec] = []
@@ -210,7 +223,8 @@ def grid_experiment(
         # Panels are told apart by name in every report: photos, photos-2, …
         names = itertools.chain((short,), (f"{short}-{n}" for n in itertools.count(2)))
         called = next(name for name in names if name not in {panel.name for panel in panels})
-        panels.append(PanelSpec(called, reference, chosen, rows, f"{reference} by protocol {chosen.name}."))
+        caption = f"{reference} by protocol {chosen.name}."
+        panels.append(PanelSpec(called, reference, chosen, rows, caption, noise=noise))
     return Experiment(
         name=name,
         title=title,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 from benchmarks.kinds import TABLE
-from benchmarks.metrics import METRIC_NAMES
+from benchmarks.metrics import METRIC_NAMES, NOISES
 from casarbi.errors import CasarbiError, near_names
 from casarbi.plain import quote
 from casarbi.settings import Choices, build, read_toml
@@ -30,7 +30,10 @@ class MethodTable:
 
 @dataclass(frozen=True)
 class PanelTable:
-    """`[[presets.NAME.panels]]`; see `PanelSpec`. `models` goes before the preset's, row by row."""
+    """`[[presets.NAME.panels]]`; see `PanelSpec`.
+
+    `models` goes before the preset's, row by row; `metrics`, if there are any, are measured in place of the preset's.
+    """
 
     name: str
     data: str
@@ -40,6 +43,8 @@ class PanelTable:
     samples: int = 0
     sample_scale: float = 0.0
     models: Mapping[str, str] = field(default_factory=dict)
+    metrics: tuple[str, ...] = ()
+    noise: Annotated[str, NOISES] = "shared"
 
 
 @dataclass(frozen=True)
@@ -135,6 +140,7 @@ def _check(declared: Declaration) -> None:
             if not (math.isfinite(scale) and scale >= 1):
                 raise CasarbiError(f"{where} scales holds {scale:g}, expected finite numbers of at least 1.")
         for panel in preset.panels:
+            _check_known("metric", panel.metrics, METRIC_NAMES)
             _check_known("row in methods", (*preset.models, *panel.models), rows)
             if panel.samples < 0 or (panel.samples and not 1 <= panel.sample_scale < math.inf):
                 raise CasarbiError(

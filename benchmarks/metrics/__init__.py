@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from casarbi.errors import CasarbiError, near_names
+from casarbi.settings import Choices
 
 if TYPE_CHECKING:
     from benchmarks.metrics.base import Metric, MetricInfo
@@ -26,6 +27,9 @@ _MODULES = {
 
 METRIC_NAMES = tuple(name for names in _MODULES.values() for name in names)
 """Every metric, in the order tables show them."""
+
+NOISES = Choices("shared", "independent")
+"""How the scales of an image draw noise: from one seed, which they share as far as the method does, or a seed each."""
 
 
 def create_metric(name: str) -> Metric:

@@ -157,6 +157,10 @@ class Metric(ABC):
         """What decides the values (variant, weights' SHA-256) as plain JSON; a change makes stored values stale."""
         return {"name": self.info.name}
 
+    def drawn(self, noise: str) -> Metric:
+        """The metric of outputs whose scales draw noise so; only values between scales depend on it."""
+        return self
+
     @abstractmethod
     def columns(self, scale: float, scales: Iterable[float]) -> list[Column]:
         """Columns that it fills of an output at a scale, if outputs at all these scales are made."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
@@ -138,9 +139,21 @@ class DistributionMetric(Metric):
 
 
 class ConsistencyMetric(Metric):
-    """Compares a method's outputs of one image at two scales, such as SelfSSIM."""
+    """Compares a method's outputs of one image at two scales, such as SelfSSIM.
+
+    Attributes:
+        noise: how the scales draw noise, one of `benchmarks.metrics.NOISES`; a part of the columns' names, so that the
+            store keeps the two apart.
+    """
 
     between_scales = True
+    noise: str = "shared"
+
+    def drawn(self, noise: str) -> ConsistencyMetric:
+        """The metric of outputs whose scales draw noise so."""
+        metric = copy.copy(self)
+        metric.noise = noise
+        return metric
 
     @abstractmethod
     def score(self, sr: Tensor, reference: Tensor) -> float:
@@ -162,7 +175,9 @@ class ConsistencyMetric(Metric):
         return Value(mean_interval(scores), name, _having_value(scores), scores)
 
     def _column_name(self, towards: float) -> str:
-        return column_name(f"{self.info.name}@{scale_label(towards)}", self.identity)
+        # Stores of before there was a choice hold the shared rule, which therefore has no name here.
+        drawn = {} if self.noise == "shared" else {"noise": self.noise}
+        return column_name(f"{self.info.name}@{scale_label(towards)}", {**self.identity, **drawn})
 
     def _fill(self, towards: float, output: Output) -> float:
         if towards not in output.by_scale:

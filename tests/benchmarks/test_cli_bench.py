@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.cli import main
-from benchmarks.experiments import grid_experiment
+from benchmarks.experiments import grid_experiment, load_experiment
 from benchmarks.session import Session
 from benchmarks.store import Store
 
@@ -218,6 +218,17 @@ def test_selfssim_prints_matrices(bench):
     table = {(row["scale"], row["metric"]): float(row["value"]) for row in rows("reports/out/selfssim/selfssim.csv")}
     assert table["2", "selfssim@2"] == 1 and 0.5 < table["2", "selfssim@4"] < 1
     assert table["4", "selfssim@2"] > table["2", "selfssim@4"]
+
+
+def test_selfssim_without_models_has_every_method_of_table_ii(bench, monkeypatch):
+    begun = []
+    monkeypatch.setattr("benchmarks.cli.execute", lambda experiment, **options: begun.append(experiment))
+    assert bench("selfssim", "--scales", "5.3,7,10", "--noise", "independent").exit_code == 0
+    (panel,) = begun[0].panels
+    table = load_experiment("table2")
+    assert panel.methods == table.panels[0].methods and begun[0].paper == table.paper
+    assert {row.name for row in panel.methods if row.model} == {"Bicubic", "LIIF", "IDM", "Kim", "Ours"}
+    assert (begun[0].scales, panel.noise, panel.protocol.name) == ((5.3, 7.0, 10.0), "independent", "face")
 
 
 def test_variants_of_selfssim_keep_their_names_apart(bench):
