@@ -173,8 +173,8 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--batch",
                 type=click.IntRange(1),
-                show_default="1 on a CPU, 16 on a GPU",
-                help="Images per batch; numbers do not depend on it.",
+                show_default="1 on a CPU, 64 on a GPU",
+                help="Images per batch; numbers do not depend on it, but for a GPU's rounding.",
             ),
             click.option("--rank", type=click.IntRange(0), help="This machine's slice of the images, with --world."),
             click.option("--world", type=click.IntRange(1), help="Number of machines that share the store."),

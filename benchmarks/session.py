@@ -34,7 +34,7 @@ class Session:
         experiment: the declaration, with those of its optional metrics that can be measured here.
         store: where its values are kept.
         device, workers, part, again: see `benchmarks.runner.run`.
-        batch: the same; by default 1 on the CPU and 16 on any other device.
+        batch: the same; by default 1 on the CPU and 64 on any other device.
         watch: called for everything that may take seconds.
         benches: opened job of each panel, by its name.
 
@@ -59,7 +59,7 @@ class Session:
         self.experiment = replace(experiment, metrics=(*experiment.metrics, *here))
         self.store = store
         self.device, self.workers = pick_device(device), workers
-        self.batch = batch or (1 if self.device == "cpu" else 16)
+        self.batch = batch or (1 if self.device == "cpu" else 64)
         self.part, self.again, self.watch = part or Slice(), again, watch
         # Panels often share models: one opening for all of them.
         opened = open_benches([self.experiment.job(spec, self.device) for spec in self.experiment.panels])

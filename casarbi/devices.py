@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from casarbi.errors import CasarbiError
+
+if TYPE_CHECKING:
+    import torch
 
 
 def pick_device(name: str) -> str:
@@ -20,3 +25,13 @@ def pick_device(name: str) -> str:
     except (RuntimeError, AssertionError):  # the latter from builds of torch without CUDA
         raise CasarbiError(f"There is no device '{name}' that works here: give cpu, or leave --device out.") from None
     return name
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Memory of a CUDA device that this process may still take, what torch keeps ready included; None of others."""
+    import torch
+
+    if device.type != "cuda":
+        return None
+    ready = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + ready

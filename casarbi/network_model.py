@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from casarbi.at_once import images_that_fit, in_parts
 from casarbi.errors import CasarbiError
 from casarbi.plain import visible
 from casarbi.scales import Size
@@ -89,9 +90,7 @@ class NetworkModel(SRModel):
         method: its name in the identity, such as liif.
         title: what people call it, for messages.
         stochastic: whether the seed changes the output.
-        images_at_once: images that one call of `enlarge` gets. It is 1, because convolutions and matrix products
-            choose the order of their sums by the shape of the batch: with more, the last bits of an image would
-            depend on how many others are beside it.
+        images_at_once: images that one call of `enlarge` gets; None for as many as fit (`casarbi.at_once`).
         network: it is put into evaluation mode.
         weights: what is known of its weights.
         widest: channels of its widest map of the output's size, which limits that size.
@@ -100,7 +99,7 @@ class NetworkModel(SRModel):
     method: ClassVar[str]
     title: ClassVar[str]
     stochastic: ClassVar[bool] = True
-    images_at_once: ClassVar[int] = 1
+    images_at_once: ClassVar[int | None] = None
     widest: int = 3
 
     def __init__(self, network: nn.Module, weights: WeightsInfo | None = None) -> None:
@@ -169,18 +168,25 @@ class NetworkModel(SRModel):
                     f"values or more."
                 )
         outputs = [lr.new_empty(len(lr), 3, *size, dtype=torch.float32) for size in sizes]
-        with torch.no_grad():
-            done = 0
+
+        def make(part: slice) -> None:
             # Each batch makes all sizes at once, so that a method can share its encoder among them.
-            for images, own in self.batches(lr, seeds):
-                for output, made in zip(outputs, self.enlarge(images, sizes, own), strict=True):
-                    output[done : done + len(images)] = made
-                done += len(images)
+            images = self.signed(lr[part])
+            for output, made in zip(outputs, self.enlarge(images, sizes, seeds[part]), strict=True):
+                output[part] = made
+
+        with torch.no_grad():
+            in_parts(len(lr), self.at_once((lr.shape[-2], lr.shape[-1]), sizes), make)
         # From [-1, 1] to [0, 1] in place: an output may take gigabytes.
         return [output.add_(1).div_(2).clamp_(0, 1) for output in outputs]
 
-    def batches(self, lr: Tensor, seeds: Sequence[int]) -> Iterator[tuple[Tensor, Sequence[int]]]:
-        """Images and seeds as `enlarge` takes them, from images (B, 3, h, w) in [0, 1]."""
-        for start in range(0, len(lr), self.images_at_once):
-            part = slice(start, start + self.images_at_once)
-            yield to_signed(lr[part].to(self.device, torch.float32)).contiguous(), seeds[part]
+    def signed(self, lr: Tensor) -> Tensor:
+        """Images (B, 3, h, w) in [0, 1] as `enlarge` takes them."""
+        return to_signed(lr.to(self.device, torch.float32)).contiguous()
+
+    def at_once(self, lr_size: Size, sizes: Sequence[Size]) -> int:
+        """Images that one call of `enlarge` gets, for these sizes."""
+        if self.images_at_once is not None:
+            return self.images_at_once
+        needed = [self.memory_bytes(lr_size, size) for size in sizes]
+        return images_that_fit(self.device, max((bytes_ for bytes_ in needed if bytes_), default=None))

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from casarbi.at_once import images_that_fit
 from casarbi.errors import CasarbiError
 from casarbi.network_model import NetworkModel, WeightsInfo
 from casarbi.sampling import image_noise, spaced_steps
@@ -62,6 +63,35 @@ def test_a_method_may_take_several_at_once(monkeypatch, at_once):
     model = Doubled()
     assert torch.equal(model.upscale(LR, (8, 10), [5, 6, 7]), alone)
     assert [seeds for _, seeds in model.calls] == {2: [[5, 6], [7]]}.get(at_once, [[5, 6, 7]])
+
+
+class Greedy(Doubled):
+    """Has memory for so many images at once."""
+
+    images_at_once = 3
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def enlarge(self, images, sizes, seeds) -> Iterator[torch.Tensor]:
+        if len(images) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().enlarge(images, sizes, seeds)
+
+
+def test_what_does_not_fit_into_memory_is_tried_by_halves():
+    model = Greedy(most=1)
+    assert torch.equal(model.upscale(LR, (8, 10), [5, 6, 7]), Doubled().upscale(LR, (8, 10), [5, 6, 7]))
+    assert [seeds for _, seeds in model.calls] == [[5], [6], [7]]
+    with pytest.raises(torch.OutOfMemoryError):
+        Greedy(most=0).upscale(LR, (8, 10), [5, 6, 7])
+
+
+@pytest.mark.parametrize(("free", "needed", "count"), [(1000, 100, 5), (1000, 900, 1), (None, 100, 1), (1000, None, 1)])
+def test_a_gpu_gets_as_many_as_fit_twice(monkeypatch, free, needed, count):
+    monkeypatch.setattr("casarbi.at_once.free_bytes", lambda device: free)
+    assert images_that_fit(torch.device("cuda"), needed) == count
 
 
 @pytest.mark.parametrize(

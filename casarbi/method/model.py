@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
+from casarbi.at_once import in_parts
 from casarbi.errors import CasarbiError
 from casarbi.method.cascade import Stage, plan_stages
 from casarbi.method.config import CasArbiConfig, load_weights
@@ -128,13 +129,16 @@ class CasArbi(NetworkModel):
         """Enlarge and return every stage's result (Figure 10): the stage and its images (B, 3, H_i, W_i) in [0, 1]."""
         check_seeds(seeds, lr)
         plan = self.plan((lr.shape[-2], lr.shape[-1]), size)
+        made: list[list[Tensor]] = [[] for _ in plan]
+
+        def run(part: slice) -> None:
+            results = self._run(self.signed(lr[part]), size, seeds[part], Done())
+            for stage, images in zip(made, results, strict=True):
+                stage.append(from_signed(images).to(lr))
+
         with torch.no_grad():
-            # One list u_1 … u_N per batch; below they are joined stage by stage.
-            runs = [self._run(images, size, own, Done()) for images, own in self.batches(lr, seeds)]
-        return [
-            (stage, from_signed(torch.cat(results)).to(lr))
-            for stage, results in zip(plan, zip(*runs, strict=True), strict=True)
-        ]
+            in_parts(len(lr), self.at_once((lr.shape[-2], lr.shape[-1]), [size]), run)
+        return [(stage, torch.cat(images)) for stage, images in zip(plan, made, strict=True)]
 
     def plan(self, base: Size, size: Size) -> tuple[Stage, ...]:
         """The stages from one size to another under the configured strategy."""

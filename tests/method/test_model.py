@@ -161,7 +161,7 @@ def test_large_images_in_tiles_are_close_to_the_whole_and_have_no_seams():
 
 @pytest.mark.parametrize("tiles", [TileConfig(), TileConfig(32, 4)], ids=["whole", "tiles"])
 def test_many_at_once_are_those_made_one_by_one(monkeypatch, lr, tiles):
-    """Up to rounding; `images_at_once` is 1 because of that rounding."""
+    """Up to rounding, because of which a CPU makes them one by one."""
     alone = model(tiles=tiles).upscale(lr, (50, 40), [1, 2, 3])
     monkeypatch.setattr(CasArbi, "images_at_once", 3)
     torch.testing.assert_close(model(tiles=tiles).upscale(lr, (50, 40), [1, 2, 3]), alone, rtol=0, atol=1e-4)

@@ -92,7 +92,7 @@ def test_any_size_is_made(size):
 
 
 def test_a_batch_at_once_is_the_same_but_for_rounding(lr, monkeypatch):
-    """What `NetworkModel.images_at_once` may be raised to, if last bits do not matter."""
+    """As on a GPU, up to rounding."""
     alone, shares = model().upscale(lr, (43, 35), [5, 6, 7]), []
     monkeypatch.setattr(IDM, "images_at_once", 3)
     made = model()

@@ -52,7 +52,7 @@ def test_image_does_not_depend_on_its_batch(model, lr):
 
 
 def test_a_batch_at_once_is_the_same_but_for_rounding(lr, monkeypatch):
-    """What `NetworkModel.images_at_once` may be raised to, if last bits do not matter."""
+    """As on a GPU, up to rounding."""
     alone, shares = Kim(network()).upscale(lr, (28, 23), [5, 6, 7]), []
     monkeypatch.setattr(Kim, "images_at_once", 3)
     made = Kim(network())

@@ -62,7 +62,7 @@ def test_image_does_not_depend_on_its_batch(model, lr):
 
 
 def test_a_batch_at_once_is_the_same_but_for_rounding(official, lr, monkeypatch):
-    """What `NetworkModel.images_at_once` may be raised to, if last bits do not matter."""
+    """As on a GPU, up to rounding."""
     alone, shares = liif(str(official)).upscale(lr, (48, 37), [5, 6, 7]), []
     monkeypatch.setattr(LIIF, "images_at_once", 3)
     made = liif(str(official))
