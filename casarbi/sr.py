@@ -88,6 +88,16 @@ class SRModel(ABC):
         """Enlarge to several sizes; equal to calling `upscale` for each, but free to share work."""
         return [self.upscale(lr, size, seeds) for size in sizes]
 
+    def stages(self, lr: Tensor, size: Size, seeds: Sequence[int]) -> list[Tensor]:
+        """The images on the way to one size, coarse to fine, of a method that gets there in stages.
+
+        Takes what `upscale` takes.
+
+        Returns:
+            (B, 3, H_i, W_i) for each stage; the last is what `upscale` gives, and the only one of other methods.
+        """
+        return [self.upscale(lr, size, seeds)]
+
     def evaluations(self, scale: float) -> int:
         """Network evaluations for one image at a scale: 1, or the sampling steps of all stages."""
         return 1

@@ -125,20 +125,22 @@ class CasArbi(NetworkModel):
             # No stage: the size is not larger than the LR image on any axis.
             yield results[-1] if results else resize(images, size).clamp(-1, 1)
 
-    def stages(self, lr: Tensor, size: Size, seeds: Sequence[int]) -> list[tuple[Stage, Tensor]]:
-        """Enlarge and return every stage's result (Figure 10): the stage and its images (B, 3, H_i, W_i) in [0, 1]."""
+    def stages(self, lr: Tensor, size: Size, seeds: Sequence[int]) -> list[Tensor]:
+        """The results u_1 … u_N of every stage (Figure 10), or plain bicubic for a size that no stage leads to."""
         check_seeds(seeds, lr)
         plan = self.plan((lr.shape[-2], lr.shape[-1]), size)
+        if not plan:
+            return super().stages(lr, size, seeds)
         made: list[list[Tensor]] = [[] for _ in plan]
 
         def run(part: slice) -> None:
             results = self._run(self.signed(lr[part]), size, seeds[part], Done())
             for stage, images in zip(made, results, strict=True):
-                stage.append(from_signed(images).to(lr))
+                stage.append(from_signed(images).clamp(0, 1).to(lr))
 
         with torch.no_grad():
             in_parts(len(lr), self.at_once((lr.shape[-2], lr.shape[-1]), [size]), run)
-        return [(stage, torch.cat(images)) for stage, images in zip(plan, made, strict=True)]
+        return [torch.cat(images) for images in made]
 
     def plan(self, base: Size, size: Size) -> tuple[Stage, ...]:
         """The stages from one size to another under the configured strategy."""
