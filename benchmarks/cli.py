@@ -19,6 +19,7 @@ from benchmarks.options import (
     experiments_or_all,
     known_datasets,
     known_experiments,
+    known_ledgers,
     known_metrics,
     known_models,
     known_protocols,
@@ -217,6 +218,30 @@ def status(experiment: str | None, preset: str, data: str | None, models: tuple[
             echo(f"{name}: {title_of(name)}")
         return
     open_kind(experiment).status(Choice(experiment, preset, data, models), store=store)
+
+
+@main.command()
+@click.argument("ledger", type=Name(known_ledgers), default="claims")
+@click.option("--preset", default="mini", show_default=True, help="Preset of the tables whose values are tested.")
+@click.option("--data", multiple=True, metavar="REF", help="As given to the tables' runs; one per reader of data.")
+@click.option(
+    "--model", "models", multiple=True, metavar="[TABLE:]ROW=REF", help="As given to the tables' runs, or to one's."
+)
+@click.option("--store", default=STORE, show_default=True, metavar="DIR", help="Folder of the results.")
+@click.option("--out", default=OUT, show_default=True, metavar="DIR", help="Folder of the reports.")
+def claims(ledger: str, preset: str, data: tuple[str, ...], models: tuple[str, ...], store: str, out: str) -> None:
+    """Say of each claim of the paper whether the stored values support or refute it, without measuring anything.
+
+    LEDGER is the name of a ledger or a TOML file of yours. docs/claims.md defines the verdicts.
+
+    \b
+    Examples:
+      casarbi-bench claims
+      casarbi-bench claims --preset paper --data celebahq:/data/CelebA-HQ --model table1:Ours=casarbi:face.safetensors
+    """
+    from benchmarks.claims.commands import write_claims
+
+    write_claims(ledger, preset, data, models, store=store, out=out)
 
 
 for command in (doctor, weights, datasets, completion):

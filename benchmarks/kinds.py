@@ -1,4 +1,4 @@
-"""The kinds of experiment (a table, a timing, a figure), and which of them a declaration is.
+"""The kinds of experiment (a table, a timing, a figure, the claims), and which of them a declaration is.
 
 Every experiment is one TOML file in benchmarks/experiments, or a file of the user's. Its `kind` names the module that
 runs it; a new kind is one such module and a line in `KINDS`.
@@ -20,13 +20,15 @@ from casarbi.plain import quote
 from casarbi.settings import read_toml
 
 FOLDER = Path(__file__).parent / "experiments"
-TABLE = "table"
+TABLE, CLAIMS = "table", "claims"
 KINDS = {
     TABLE: "benchmarks.tables",
     "timing": "benchmarks.timing.commands",
     "figure": "benchmarks.figures.commands",
+    CLAIMS: "benchmarks.claims.commands",
 }
-"""Module of each kind, as `Kind` says what it holds, in the order in which `all` takes them: figures read tables."""
+"""Module of each kind, as `Kind` says what it holds, in the order in which `all` takes them: figures and claims read
+tables."""
 
 
 @dataclass(frozen=True)

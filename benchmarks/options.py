@@ -127,6 +127,13 @@ def known_experiments() -> list[str]:
     return experiment_names()
 
 
+def known_ledgers() -> list[str]:
+    """Names of ledgers of claims, for completion."""
+    from benchmarks.kinds import CLAIMS, experiment_names
+
+    return experiment_names(CLAIMS)
+
+
 def experiments_or_all() -> list[str]:
     """Names of experiments, and the word for all of them, for completion."""
     return [*known_experiments(), ALL]

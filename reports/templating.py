@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import numpy as np
@@ -39,13 +40,15 @@ def render(
         marks: how the format marks best and second best, in words.
         code: how it sets a command or file name; {} holds the escaped text.
     """
-    environment = _environment(escape, code)
     interval = "±" if template.endswith("txt.j2") else "[low, high]"
 
     def notes(tables: tuple[Table, ...], panel: Panel) -> list[str]:
         return legend(tables, panel, *marks, interval)
 
-    text = environment.get_template(template).render(
+    return fill(
+        template,
+        escape,
+        code,
         document=document,
         tables_of=panel_tables,
         draw_table=draw_table,
@@ -54,6 +57,11 @@ def render(
         footnotes=footnotes,
         status=matrix_status,
     )
+
+
+def fill(template: str, escape: Callable[[str], str], code: str = "`{}`", **content: Any) -> str:
+    """Fill a template of reports/templates; `escape` and `code` as in `render`."""
+    text = _environment(escape, code).get_template(template).render(**content)
     # Whatever a template leaves out leaves an empty line behind.
     return re.sub(r"\n{3,}", "\n\n", text).strip("\n") + "\n"
 
@@ -136,10 +144,13 @@ def prose(text: str, escape: Callable[[str], str], code: str) -> str:
     """Escape a sentence in which `backticks` enclose commands and file names."""
     # Every second piece is a command or file name. Spaces at its edges stay outside the markup.
     pieces = re.split("`([^`]+)`", visible(text))
-    lead = [piece[: len(piece) - len(piece.lstrip())] for piece in pieces]
-    tail = [piece[len(piece.rstrip()) :] for piece in pieces]
-    inner = [code.format(escape(piece)) if place % 2 else escape(piece) for place, piece in enumerate(pieces)]
-    return "".join(a + b + c if c or b else a for a, b, c in zip(lead, inner, tail, strict=True))
+    return "".join(_piece(piece, escape, code if place % 2 else "{}") for place, piece in enumerate(pieces))
+
+
+def _piece(piece: str, escape: Callable[[str], str], code: str) -> str:
+    core = piece.strip()
+    lead = piece[: piece.index(core)] if core else piece
+    return f"{lead}{code.format(escape(core))}{piece[len(lead) + len(core) :]}" if core else piece
 
 
 def _label(text: str) -> str:

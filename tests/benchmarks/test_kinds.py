@@ -106,7 +106,7 @@ def test_ctrl_c_ends_all_even_if_a_library_makes_another_exception_of_it(declare
 
 
 def test_kinds_are_run_in_an_order_in_which_figures_find_the_tables_values():
-    assert list(KINDS) == ["table", "timing", "figure"]
+    assert list(KINDS) == ["table", "timing", "figure", "claims"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,203 @@
+"""What a ledger of claims may hold, checked against the tables that its tests name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from benchmarks.claims.inference import Region
+from benchmarks.experiments import Experiment, PanelSpec, load_experiment
+from benchmarks.kinds import CLAIMS, TABLE, experiment_names, experiment_path, kind_of
+from benchmarks.metrics import METRIC_NAMES
+from casarbi.errors import CasarbiError, near_names
+from casarbi.plain import quote
+from casarbi.scales import scale_label
+from casarbi.settings import Choices, build, check_choices, read_toml
+
+WORDS = Choices("better", "worse", "not worse", "similar")
+"""What a test may claim of a row."""
+
+
+@dataclass(frozen=True)
+class TestTable:
+    """`[[claims.tests]]`: a comparison on a table's stored values, one part per rival and scale.
+
+    Attributes:
+        table: name of the table.
+        panels: panel by preset; a preset that is not named has nothing to test.
+        metrics: the first of these that the panel measures is taken: LPIPS, say, and what stands in for it here.
+        row: the method that the claim is about.
+        claim: what is claimed of it, one of `WORDS`: better is higher or lower, as the metric's direction says.
+        than: rows that it is compared with; none compares it with itself at the scale `since`.
+        scales: scales at which it must hold, each a part of its own; all of the panel's if none are given. A metric
+            between scales is averaged over all pairs of them instead.
+        since: compares how values change from this scale on, in place of the values.
+        at_least: margin by which it is claimed to be better or worse.
+        at_most: margin below which the difference is claimed to stay: for "slightly", "not worse" and "similar".
+        relative: whether margins and differences are fractions of the rival's mean.
+    """
+
+    __test__ = False  # no test of pytest's
+
+    table: str
+    panels: Mapping[str, str]
+    metrics: tuple[str, ...]
+    row: str
+    claim: Annotated[str, WORDS]
+    than: tuple[str, ...] = ()
+    scales: tuple[float, ...] = ()
+    since: float | None = None
+    at_least: float = 0.0
+    at_most: float = math.inf
+    relative: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what compares nothing or claims nothing."""
+        check_choices(self)
+        if not self.metrics or not self.panels:
+            raise CasarbiError("panels and metrics must name at least one each.")
+        if not self.than and self.since is None:
+            raise CasarbiError("a test compares with rows (than = [...]) or with an earlier scale (since = ...).")
+        if self.row in self.than:
+            raise CasarbiError(f"than names {quote(self.row)}, the row itself: leave it out.")
+        if self.relative and not self.than:
+            raise CasarbiError("relative = true takes fractions of a rival's mean: name rivals in than.")
+        if not 0 <= self.at_least < self.at_most:
+            raise CasarbiError(f"at_least = {self.at_least:g} must be 0 or more, and below at_most = {self.at_most:g}.")
+        if self.claim in ("similar", "not worse") and (self.at_least or self.at_most == math.inf):
+            raise CasarbiError(f"claim = {quote(self.claim)} needs a margin at_most, and takes no at_least.")
+
+    def region(self, higher_is_better: bool) -> Region:
+        """Where the difference row - rival lies if the claim holds."""
+        low, high = {
+            "better": (self.at_least, self.at_most),
+            "worse": (-self.at_most, -self.at_least),
+            "similar": (-self.at_most, self.at_most),
+            "not worse": (-self.at_most, math.inf),
+        }[self.claim]
+        # 0 - x and not -x, which makes a -0 of 0.
+        return Region(low, high) if higher_is_better else Region(0 - high, 0 - low)
+
+
+@dataclass(frozen=True)
+class ClaimTable:
+    """`[[claims]]`: a comparative sentence of the paper.
+
+    Attributes:
+        name: short name, unique in the ledger.
+        topic: heading it stands under; claims of one topic follow each other.
+        section: where the paper says it, such as "V-C1"; several are separated by commas.
+        text: what it says, in our words.
+        tests: comparisons that must all hold.
+        note: how its words became numbers, or what a reader must know.
+        needs: what would decide it, if nothing here can; such a claim has no tests.
+    """
+
+    name: str
+    topic: str
+    section: str
+    text: str
+    tests: tuple[TestTable, ...] = ()
+    note: str = ""
+    needs: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a claim that nothing decides, now or ever."""
+        if bool(self.tests) == bool(self.needs):
+            raise CasarbiError(
+                f"the claim {quote(self.name)} must have either tests or needs, which says what would decide it."
+            )
+
+
+@dataclass(frozen=True)
+class LedgerFile:
+    """The whole file."""
+
+    title: str
+    claims: tuple[ClaimTable, ...]
+    kind: Annotated[str, Choices(CLAIMS)] = CLAIMS
+    summary: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse an empty ledger, and names that say two things."""
+        check_choices(self)
+        names = [claim.name for claim in self.claims]
+        if not names:
+            raise CasarbiError("[[claims]] is empty, expected at least one.")
+        for name in names:
+            if names.count(name) > 1:
+                raise CasarbiError(f"[[claims]] has {quote(name)} twice: give each a name of its own.")
+
+    @property
+    def presets(self) -> tuple[str, ...]:
+        """Presets that tests name."""
+        tests = (test for claim in self.claims for test in claim.tests)
+        return tuple(dict.fromkeys(preset for test in tests for preset in test.panels))
+
+
+class DeclaredTables:
+    """Declarations of the tables that tests name, each read once."""
+
+    def __init__(self) -> None:
+        self._tables: dict[tuple[str, str], Experiment] = {}
+
+    def panel(self, test: TestTable, preset: str) -> tuple[Experiment, PanelSpec]:
+        """The table and the panel that a test reads under a preset.
+
+        Raises:
+            CasarbiError: if there is no such table or panel.
+        """
+        key = (test.table, preset)
+        if key not in self._tables:
+            _check_table(test.table)
+            self._tables[key] = load_experiment(test.table, preset)
+        experiment, name = self._tables[key], test.panels[preset]
+        panels = {panel.name: panel for panel in experiment.panels}
+        _check_known(f"panel in preset {preset} of {test.table}", (name,), panels)
+        return experiment, panels[name]
+
+
+def read_ledger(name: str, tables: DeclaredTables) -> LedgerFile:
+    """Read a ledger by name, or from a TOML file, and check that the tables hold what its tests name.
+
+    Raises:
+        CasarbiError: naming the file and what is unknown, missing, of another type or impossible.
+    """
+    path = experiment_path(name)
+    ledger = build(LedgerFile, read_toml(path), str(path))
+    for claim in ledger.claims:
+        for number, test in enumerate(claim.tests, 1):
+            try:
+                _check(test, tables)
+            except CasarbiError as error:
+                raise CasarbiError(f"{path}: claim {quote(claim.name)}, test {number}: {error}") from None
+    return ledger
+
+
+def _check_table(table: str) -> None:
+    if not table.endswith(".toml"):
+        _check_known("table", (table,), experiment_names(TABLE))
+    elif kind_of(table) != TABLE:
+        raise CasarbiError(f"{quote(table)} is no table: a test reads the values of a table.")
+
+
+def _check(test: TestTable, tables: DeclaredTables) -> None:
+    _check_known("metric", test.metrics, METRIC_NAMES)
+    for preset in test.panels:
+        experiment, panel = tables.panel(test, preset)
+        where = f"panel {quote(panel.name)} of preset {preset} in {test.table}"
+        _check_known(f"row in {test.table}", (test.row, *test.than), [method.name for method in panel.methods])
+        measured = (*experiment.job(panel, "cpu").metrics, *experiment.optional)
+        if not set(test.metrics) & set(measured):
+            raise CasarbiError(f"{where} measures none of {', '.join(test.metrics)}: it has {', '.join(measured)}.")
+        scales = [*test.scales, *([] if test.since is None else [test.since])]
+        _check_known(f"scale in {where}", map(scale_label, scales), [scale_label(scale) for scale in experiment.scales])
+
+
+def _check_known(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
+    known = list(known)
+    for name in names:
+        if name not in known:
+            raise CasarbiError(f"there is no {kind} {quote(name)}: {near_names(name, known)}")
