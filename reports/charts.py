@@ -49,12 +49,15 @@ class Curve(NamedTuple):
     points: list[tuple[float, float, float, float]]
 
 
-def metric_chart(panel: Panel, metric: MetricColumn) -> str:
-    """Draw a metric over the scales as SVG: measured lines solid with intervals, the paper's dashed and hollow.
+def metric_chart(panel: Panel, metric: MetricColumn, cited: bool = False) -> str:
+    """Draw a metric over the scales as SVG: measured lines solid with intervals.
 
-    Returns "" if there are fewer than two scales or nothing to draw. Equal input gives equal text.
+    With `cited` the paper's lines are drawn too, dashed and hollow. Returns "" if there are fewer than two scales,
+    nothing to draw, or no line of the paper though they were asked for. Equal input gives equal text.
     """
-    curves = _curves(panel, metric)
+    curves = [curve for curve in _curves(panel, metric) if cited or not curve.cited]
+    if cited and not any(curve.cited for curve in curves):
+        return ""
     if not any(len(curve.points) > 1 for curve in curves):
         return ""
     with matplotlib.rc_context(STYLE):
@@ -70,7 +73,10 @@ def metric_chart(panel: Panel, metric: MetricColumn) -> str:
         stream = io.StringIO()
         # Without a date, and with a fixed salt for ids (STYLE): equal values give equal bytes.
         FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None, "Creator": None})
-    return _inline(stream.getvalue(), f"{panel.name}-{metric.name}", f"{metric.label} over the scale")
+    name, words = f"{panel.name}-{metric.name}", f"{metric.label} over the scale"
+    if cited:
+        name, words = f"{name}-cited", f"{words}, with the paper's lines"
+    return _inline(stream.getvalue(), name, words)
 
 
 def _curves(panel: Panel, metric: MetricColumn) -> list[Curve]:

@@ -160,6 +160,7 @@ class Panel:
         matrices: matrices, such as SelfSSIM's.
         sheets: contact sheets of samples.
         images: values of single images with exactly `IMAGE_COLUMNS`, or None.
+        cited: whether it holds the paper's numbers alone, which are of other data than what was measured.
         shared: by (method, scale, metric), the value over the images that all measured methods have in common, if
             they were measured on different ones: it decides which is best and second.
     """
@@ -177,6 +178,7 @@ class Panel:
     matrices: tuple[Matrix, ...] = ()
     sheets: tuple[Sheet, ...] = ()
     images: pd.DataFrame | None = None
+    cited: bool = False
     shared: Mapping[tuple[str, float, str], float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -239,7 +241,9 @@ class Document:
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(IMAGE_COLUMNS))
 
     def _key(self, panel: Panel) -> str:
-        return f"{self.experiment}/{panel.name}" if len(self.panels) > 1 else self.experiment
+        # The paper's numbers come and go with the data: the keys of what was measured stay.
+        measured = sum(not panel.cited for panel in self.panels)
+        return f"{self.experiment}/{panel.name}" if panel.cited or measured > 1 else self.experiment
 
 
 def empty_frame() -> pd.DataFrame:

@@ -118,9 +118,12 @@ def _prose(text: str) -> Markup:
     return Markup(prose(text, lambda piece: str(escape(piece)), "<code>{}</code>"))
 
 
-def _charts(table: Table, panel: Panel) -> Markup:
-    """Charts of the table's metrics: charts.py escapes what goes into the SVG."""
-    return Markup("\n".join(metric_chart(panel, metric) for metric in table.metrics))
+def _charts(table: Table, panel: Panel) -> tuple[Markup, Markup]:
+    """Charts of the table's metrics, and the same with the paper's lines: charts.py escapes what goes into the SVG."""
+    plain, cited = (
+        "\n".join(metric_chart(panel, metric, cited) for metric in table.metrics).strip() for cited in (False, True)
+    )
+    return Markup(plain), Markup(cited)
 
 
 def _legend(tables: tuple[Table, ...], panel: Panel) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from benchmarks.collect.cited import banner, cited_matrix, cited_panel
 from benchmarks.collect.comparisons import shared_means
 from benchmarks.collect.conditions import NOT_MEASURED, conditions, value_conditions
 from benchmarks.collect.facts import facts
@@ -48,15 +49,19 @@ def collect(
 
     `benches` are the opened jobs and `sheets` the samples, by panel; `command` makes the report again, at another date.
     """
-    panels = tuple(
+    panels = [
         _panel(PanelResults(experiment, spec, benches[spec.name], store), sheets.get(spec.name, ()))
         for spec in experiment.panels
-    )
+    ]
+    # Behind the panels that mirror the paper's table, before those of other things.
+    if cited := cited_panel(experiment):
+        last = max(place for place, spec in enumerate(experiment.panels) if spec.cite)
+        panels.insert(last + 1, cited)
     return Document(
         title=experiment.title,
         experiment=experiment.name,
         preset=experiment.preset,
-        panels=panels,
+        panels=tuple(panels),
         date=date,
         summary=experiment.summary,
         command=command,
@@ -67,8 +72,8 @@ def collect(
 def _panel(results: PanelResults, sheets: Sequence[Sheet]) -> Panel:
     """Tables and matrices first: notes and facts tell what failed in them."""
     experiment, spec, metrics = results.experiment, results.spec, results.bench.metrics
-    # Rows that are neither measured nor cited here would be empty.
-    shown = [method for method in spec.methods if method.model or spec.cite]
+    # Rows that are neither measured nor cited here would be empty; a mirror of the paper's table says why they are.
+    shown = [method for method in spec.methods if method.model or (spec.cite and (results.paper or not method.cited))]
     tabled = {name: metric for name, metric in metrics.items() if not metric.between_scales}
     columns = tuple(_metric_columns(results, tabled))
     frame = pd.DataFrame(list(_records(results, shown, columns, tabled)), columns=list(COLUMNS))
@@ -83,9 +88,9 @@ def _panel(results: PanelResults, sheets: Sequence[Sheet]) -> Panel:
         metrics=columns,
         methods=tuple(_method(results, method) for method in shown),
         split=experiment.split,
-        paper_note=experiment.paper.note if experiment.paper and spec.cite else "",
+        paper_note=results.paper.note if results.paper else "",
         shared=_shared(results, tabled),
-        warnings=tuple(notes(results)),
+        warnings=(*banner(results), *(results.paper.cautions if results.paper else ()), *notes(results)),
         facts=facts(results),
         matrices=tuple(matrices),
         sheets=tuple(sheets),
@@ -106,11 +111,10 @@ def _shared(results: PanelResults, metrics: Mapping[str, Metric]) -> dict[tuple[
 
 def _metric_columns(results: PanelResults, metrics: Mapping[str, Metric]) -> Iterator[MetricColumn]:
     """The measured metrics, and after them those that the paper has but whose weights are not here."""
-    experiment = results.experiment
-    paper = experiment.paper.columns if experiment.paper and results.spec.cite else {}
+    paper = results.paper.columns if results.paper else {}
     for name, metric in metrics.items():
         yield _metric_column(metric.info, paper.get(name, ""), metric.info.description)
-    for name in experiment.optional:
+    for name in () if results.spec.metrics else results.experiment.optional:
         if name not in metrics and name in paper:
             note = f"Not measured here: the weights of {name} are not on this machine (casarbi-bench doctor says more)."
             yield _metric_column(metric_info(name), paper[name], note)
@@ -153,11 +157,11 @@ def _records(
     metrics: Mapping[str, Metric],
 ) -> Iterator[dict[str, object]]:
     """One record of the tidy frame per method, scale and metric."""
-    paper = results.experiment.paper if results.spec.cite else None
+    paper = results.paper
     for method in methods:
         for scale in results.experiment.scales:
             for column in columns:
-                if not method.model and not (paper and column.name in paper.columns):
+                if not method.model and paper and column.name not in paper.columns:
                     continue  # neither measured nor in the paper: no row of dashes
                 cited = paper.value(method.name, scale, column.name) if paper else None
                 yield {
@@ -196,13 +200,10 @@ def _record(
 
 def _matrix(results: PanelResults, method: MethodSpec, metric: Metric) -> Matrix:
     """Values of a metric between scales: rows are the scale of an output, columns the scale compared with."""
-    experiment, scales, info = results.experiment, results.experiment.scales, metric.info
+    scales, info = results.experiment.scales, metric.info
     # The paper's matrix, if it has one for this method.
-    paper = None
-    if experiment.paper and results.spec.cite:
-        cited = [[experiment.paper.value(method.name, a, info.name, b) for b in scales] for a in scales]
-        paper = np.array(cited, dtype=float)
-        paper = None if np.isnan(paper).all() else paper
+    cited = cited_matrix(results.paper, method.name, info, scales) if results.paper else None
+    paper = cited.paper if cited else None
     named = Matrix(method.name, scales, paper=paper, metric=info.name, label=info.label, decimals=info.decimals)
     # Ours, if a run has begun; otherwise the reason why there is none.
     model = method.model if method.model and results.bench.model(method.model) else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from benchmarks.experiments import Experiment, PanelSpec
+from benchmarks.experiments.declaration import PaperTable
 from benchmarks.job import GROUND_TRUTH, Bench
 from benchmarks.metrics.base import Column, Metric, Stored, Value
 from benchmarks.store import Store
@@ -26,6 +27,11 @@ class PanelResults:
         self.identical: dict[tuple[str, str], int] = {}
         self._rows: dict[tuple[str, float], list[Row | None]] = {}
         self._values: dict[tuple[object, ...], Value] = {}
+
+    @property
+    def paper(self) -> PaperTable | None:
+        """The paper's table if its numbers stand beside this panel's."""
+        return self.experiment.paper if self.experiment.beside(self.spec) else None
 
     def rows(self, model: str, scale: float) -> list[Row | None]:
         """Rows of all images in the data set's order; None if nothing was measured."""

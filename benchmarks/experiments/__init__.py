@@ -25,12 +25,14 @@ class MethodSpec:
         model: model reference, or "" if it is only cited.
         reason: why it is not measured.
         group: heading it stands under.
+        cited: whether it is a row of the paper's numbers alone.
     """
 
     name: str
     model: str = ""
     reason: str = ""
     group: str = ""
+    cited: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class PanelSpec:
         protocol: how pairs are made and compared.
         methods: rows in order.
         caption: what the table shows.
-        cite: whether the paper's numbers stand beside (its own data, so only on the panel that mirrors it).
+        cite: whether it mirrors the paper's table: all rows are shown, and the paper's numbers, beside the measured
+            ones if the data is the paper's (see `Experiment.beside`), else in a table of their own.
         samples: images to show side by side, at `sample_scale`.
         metrics: what is measured here in place of the experiment's metrics, or none.
         noise: how the scales of an image draw noise, one of `benchmarks.metrics.NOISES`.
@@ -99,6 +102,16 @@ class Experiment:
         metrics = panel.metrics or self.metrics
         return Job(panel.data, panel.protocol, self.scales, models, metrics, self.seed, device, panel.noise)
 
+    def beside(self, panel: PanelSpec) -> bool:
+        """Whether the paper's numbers stand beside a panel's: only if both are of the same data set."""
+        same = self.paper is not None and self.paper.data == Reference.parse(panel.data).name
+        return panel.cite and same
+
+    @property
+    def apart(self) -> bool:
+        """Whether the paper's numbers get a table of their own: a panel mirrors its table on other data."""
+        return self.paper is not None and any(panel.cite and not self.beside(panel) for panel in self.panels)
+
     def with_data(self, reference: str) -> Experiment:
         """The experiment on another data set in place of its first panel's; panels on yet other data are left out.
 
@@ -110,7 +123,7 @@ class Experiment:
         panels = [replace(panel, data=reference) for panel in self.panels if panel.data == declared]
         if new != old:
             caption = f"Measured on {reference} in place of {declared}."
-            panels = [replace(p, name=new if p.name == old else p.name, caption=caption) for p in panels]
+            panels = [replace(p, name=_renamed(p.name, old, new), caption=caption) for p in panels]
         return replace(self, panels=tuple(panels))
 
     def with_models(self, models: Mapping[str, str]) -> Experiment:
@@ -123,10 +136,15 @@ class Experiment:
         return replace(self, panels=panels, paper=table.paper, summary=table.summary)
 
 
+def _renamed(panel: str, old: str, new: str) -> str:
+    """Name of a panel on new data: portraits and portraits-independent are named after theirs."""
+    return new + panel.removeprefix(old) if panel == old or panel.startswith(f"{old}-") else panel
+
+
 def _with_models(panel: PanelSpec, models: Mapping[str, str]) -> PanelSpec:
     # A typed model ends the reason why its row was not measured; rows of new names come last.
     known = {method.name for method in panel.methods}
-    rows = [replace(m, model=models[m.name], reason="") if m.name in models else m for m in panel.methods]
+    rows = [replace(m, model=models[m.name], reason="", cited=False) if m.name in models else m for m in panel.methods]
     rows += [MethodSpec(name, model) for name, model in models.items() if name not in known]
     return replace(panel, methods=tuple(rows))
 
@@ -173,14 +191,16 @@ def _experiment(name: str, declared: Declaration, preset: str) -> Experiment:
         seed=chosen.seed,
         split=declared.split,
         small_n=chosen.small_n,
-        paper=declared.paper and replace(declared.paper, note=_folded(declared.paper.note)),
+        paper=declared.paper and _folded_paper(declared.paper),
         needs=tuple(map(_folded, chosen.needs)),
     )
 
 
 def _panel(panel: PanelTable, rows: Sequence[MethodTable], models: Mapping[str, str]) -> PanelSpec:
     # Rows as declared, then the preset's models, then those of this panel.
-    methods = tuple(MethodSpec(row.name, group=_folded(row.group), reason=_folded(row.reason)) for row in rows)
+    methods = tuple(
+        MethodSpec(row.name, group=_folded(row.group), reason=_folded(row.reason), cited=row.cited) for row in rows
+    )
     spec = PanelSpec(
         name=panel.name,
         data=panel.data,
@@ -194,6 +214,10 @@ def _panel(panel: PanelTable, rows: Sequence[MethodTable], models: Mapping[str, 
         noise=panel.noise,
     )
     return _with_models(spec, {**models, **panel.models})
+
+
+def _folded_paper(paper: PaperTable) -> PaperTable:
+    return replace(paper, note=_folded(paper.note), cautions=tuple(map(_folded, paper.cautions)))
 
 
 def _folded(prose: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,8 @@ from casarbi.plain import quote
 from casarbi.settings import Choices, build, read_toml
 
 PAPER = Path(__file__).parents[1] / "paper"
+CITED = "paper"
+"""Panel of a report that holds the paper's numbers alone, if they are of other data than what was measured."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class MethodTable:
     name: str
     group: str = ""
     reason: str = ""
+    cited: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,27 +71,51 @@ class PaperTable:
     Attributes:
         file: CSV in benchmarks/paper.
         columns: metric name to the CSV's column.
-        note: what the paper measured on.
+        note: what the paper measured on, and how.
+        data: registered name of the data set that the paper measured on. Beside measurements of other data its numbers
+            never stand; they get a table of their own.
+        images: that data set in words, such as "CelebA-HQ".
+        key: the CSV's column that tells rows apart.
+        rows: name of a row to its value in that column, if they differ.
+        scale: scale of a CSV that gives none; 0: it holds for every scale.
+        where: column to the value that a line of the CSV must have to count.
+        cautions: what a reader must know before these numbers.
     """
 
     file: str
     columns: Mapping[str, str]
     note: str = ""
+    data: str = ""
+    images: str = ""
+    key: str = "method"
+    rows: Mapping[str, str] = field(default_factory=dict)
+    scale: float = 0.0
+    where: Mapping[str, str] = field(default_factory=dict)
+    cautions: tuple[str, ...] = ()
 
     def value(self, method: str, scale: float, metric: str, reference_scale: float | None = None) -> float | None:
         """The paper's number, or None if it prints none."""
         column = self.columns.get(metric)
         if column is None:
             return None
-        for row in _paper_rows(self.file):
-            # Table II has pairs of scales; a CSV without a scale holds one value per method.
-            at = float(row.get("scale") or row.get("generated_scale") or scale)
-            towards = float(row["reference_scale"]) if "reference_scale" in row else reference_scale
+        called = self.rows.get(method, method)
+        for row in self._lines():
+            at = float(row.get("scale") or row.get("generated_scale") or self.scale or scale)
+            # Tables II and VI have pairs of scales; what belongs to one scale stands on their diagonal.
+            towards = float(row.get("reference_scale") or at)
             # Table III has a method once for each training set.
-            name = f"{row['method']} ({row['datasets']})" if "datasets" in row else row["method"]
-            if (name, at, towards) == (method, scale, reference_scale) and row[column]:
+            name = f"{row[self.key]} ({row['datasets']})" if "datasets" in row else row[self.key]
+            if (name, at, towards) == (called, scale, reference_scale or scale) and row[column]:
                 return float(row[column])
         return None
+
+    def between_scales(self, metric: str) -> bool:
+        """Whether it has numbers of a metric for pairs of scales."""
+        column = self.columns[metric]
+        return any(row[column] and row.get("reference_scale") != row.get("generated_scale") for row in self._lines())
+
+    def _lines(self) -> Iterator[dict[str, str]]:
+        return (row for row in _paper_rows(self.file) if self.where.items() <= row.items())
 
 
 @cache
@@ -129,7 +156,7 @@ def _check(declared: Declaration) -> None:
     rows = [row.name for row in declared.methods]
     _check_once("[[methods]]", rows)
     if declared.paper:
-        _check_paper(declared.paper)
+        _check_paper(declared.paper, rows)
     for name, preset in declared.presets.items():
         where = f"[presets.{name}]"
         _check_known("metric", (*preset.metrics, *preset.optional), METRIC_NAMES)
@@ -140,7 +167,13 @@ def _check(declared: Declaration) -> None:
             if not (math.isfinite(scale) and scale >= 1):
                 raise CasarbiError(f"{where} scales holds {scale:g}, expected finite numbers of at least 1.")
         for panel in preset.panels:
-            _check_known("metric", panel.metrics, METRIC_NAMES)
+            if panel.metrics:
+                _check_known("metric", panel.metrics, METRIC_NAMES)
+                _check_once(f"{where} panel {quote(panel.name)} metrics", panel.metrics)
+            if declared.paper and panel.name == CITED:
+                raise CasarbiError(
+                    f"{where} has a panel {quote(CITED)}, which names the paper's numbers: name it otherwise."
+                )
             _check_known("row in methods", (*preset.models, *panel.models), rows)
             if panel.samples < 0 or (panel.samples and not 1 <= panel.sample_scale < math.inf):
                 raise CasarbiError(
@@ -149,14 +182,15 @@ def _check(declared: Declaration) -> None:
                 )
 
 
-def _check_paper(paper: PaperTable) -> None:
+def _check_paper(paper: PaperTable, rows: Sequence[str]) -> None:
     tables = sorted(table.name for table in PAPER.glob("*.csv"))
     _check_known("table of the paper", (paper.file,), tables)
     _check_known("metric", paper.columns, METRIC_NAMES)
     columns = list(_paper_rows(paper.file)[0])
-    _check_known(f"column in {paper.file}", paper.columns.values(), columns)
-    # Values are looked up by method: the paper's ablations, which tell other things apart, cannot be cited.
-    _check_known(f"column in {paper.file}", ("method",), columns)
+    _check_known(f"column in {paper.file}", (*paper.columns.values(), paper.key, *paper.where), columns)
+    _check_known("row in methods", paper.rows, rows)
+    names = [row[paper.key] for row in _paper_rows(paper.file)]
+    _check_known(f"{paper.key} in {paper.file}", paper.rows.values(), names)
 
 
 def _check_known(kind: str, names: Iterable[str], known: Sequence[str]) -> None:

@@ -149,14 +149,15 @@ PHOTOS = (
 
 
 @measured_by("photo")
-def photos(*, n: int | None = None) -> FileDataset:
+def photos(*, n: int | None = None, min_side: int = 0) -> FileDataset:
     """Find the photographs in the installed packages; one that is missing or other than it was is left out and named.
 
     Args:
         n: only the first n.
+        min_side: only those whose shorter side has so many pixels, for scales whose GT is large.
 
     Raises:
-        CasarbiError: if there is none, or fewer than n.
+        CasarbiError: if there is none of that size, or fewer than n.
     """
     # A newer release of a package may change or drop a picture: then the others still make a data set.
     found: dict[str, Path] = {}
@@ -173,7 +174,11 @@ def photos(*, n: int | None = None) -> FileDataset:
             "None of the photographs of scikit-image, scikit-learn and Matplotlib is here as it was: "
             "install these packages again with pip."
         )
-    files = first(found, n, "photos")
+    large = {photo.id for photo in PHOTOS if min(photo.size) >= min_side}
+    chosen = {photo: path for photo, path in found.items() if photo in large}
+    if not chosen:
+        raise CasarbiError(f"No photograph has {min_side} px on its shorter side: ask for less with min_side.")
+    files = first(chosen, n, "photos")
     notes = [f"Left out {len(left_out)} of {len(PHOTOS)}: {', '.join(left_out)}."] if left_out else []
     # The photographs lie in three packages; the folder of the first names the memory of their digests.
     root = next(iter(found.values())).parent

@@ -53,6 +53,8 @@ split = 3
 file = "table1.csv"
 columns = { psnr = "psnr" }
 note = "Paper."
+data = "toy-squares"
+images = "Squares-HQ"
 
 [[methods]]
 name = "LIIF"

@@ -34,3 +34,12 @@ def test_no_photograph_is_an_error(monkeypatch):
 
 def test_first_n():
     assert photos(n=2).ids == photos().ids[:2]
+
+
+def test_only_photographs_of_a_size():
+    large = photos(min_side=432)
+    assert 1 < len(large.ids) < len(photos().ids)
+    assert all(min(large.image(name).shape[-2:]) >= 432 for name in large.ids)
+    assert photos(min_side=432, n=2).ids == large.ids[:2]
+    with pytest.raises(CasarbiError, match="No photograph has 5000 px on its shorter side"):
+        photos(min_side=5000)

@@ -9,9 +9,9 @@ from reports.document import Method
 NAN = math.nan
 
 
-def chart(document, place=0):
+def chart(document, place=0, **options):
     panel = document.panels[0]
-    return metric_chart(panel, panel.metrics[place])
+    return metric_chart(panel, panel.metrics[place], **options)
 
 
 def test_chart_is_well_formed_named_and_the_same_each_time(document):
@@ -21,8 +21,9 @@ def test_chart_is_well_formed_named_and_the_same_each_time(document):
     assert "<style" not in svg and "<metadata" not in svg and "var(--s0" in svg
 
 
-def test_chart_draws_the_papers_line_only_where_the_metric_is_the_papers(document):
-    assert "LIIF, paper" in chart(document) and "paper" not in chart(document, 1)
+def test_chart_draws_the_papers_line_only_if_asked_and_where_the_metric_is_the_papers(document):
+    assert "paper" not in chart(document) and "SR3" not in chart(document)
+    assert "LIIF, paper" in chart(document, cited=True) and chart(document, 1, cited=True) == ""
 
 
 def test_chart_has_nothing_to_say_about_one_scale_or_no_value(build):
