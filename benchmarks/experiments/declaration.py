@@ -189,7 +189,7 @@ def _check_paper(paper: PaperTable, rows: Sequence[str]) -> None:
     columns = list(_paper_rows(paper.file)[0])
     _check_known(f"column in {paper.file}", (*paper.columns.values(), paper.key, *paper.where), columns)
     _check_known("row in methods", paper.rows, rows)
-    names = [row[paper.key] for row in _paper_rows(paper.file)]
+    names = list(dict.fromkeys(row[paper.key] for row in _paper_rows(paper.file)))
     _check_known(f"{paper.key} in {paper.file}", paper.rows.values(), names)
 
 
