@@ -32,7 +32,8 @@ class ClaimPart:
         claimed_low, claimed_high: where the difference lies if the claim holds; infinite ends are open.
         decimals: digits printed.
         difference, low, high: row - rival with its 95 % interval; NaN if it was not measured.
-        n: images behind it.
+        n: images, or runs, behind it.
+        unit: which of the two.
         p_for, p_against: one-sided p values for the claim and against it.
         state: one of `STATES`.
         reason: why it was not measured.
@@ -56,6 +57,7 @@ class ClaimPart:
     low: float = math.nan
     high: float = math.nan
     n: int = 0
+    unit: str = "images"
     p_for: float = math.nan
     p_against: float = math.nan
     state: str = "not measured"
@@ -158,7 +160,7 @@ class Claim:
         if part is None:
             return MISSING
         where = f"{part.metric}, {part.compared}, {part.at}"
-        return f"{where}: {part.effect} [{part.interval}], claimed {part.claimed}, {part.n} images"
+        return f"{where}: {part.effect} [{part.interval}], claimed {part.claimed}, {part.n} {part.unit}"
 
     @property
     def p_text(self) -> str:

@@ -10,7 +10,6 @@ from benchmarks.claims.inference import FEWEST, LEVEL, POWER, RESAMPLES
 from benchmarks.claims.parts import Part
 from benchmarks.claims.values import SET_RESAMPLES
 from benchmarks.claims.verdicts import UNDECIDED, Judged
-from casarbi.plain import quote
 from reports.ledger import Claim, ClaimPart, Ledger
 
 MOST = 100_000
@@ -75,7 +74,7 @@ def _claim(found: Judged) -> Claim:
         paper=paper,
         paper_contradicts=contradicts,
         note=_folded(claim.note),
-        facts=tuple(dict.fromkeys(fact for part in found.parts if (fact := _fact(part)))),
+        facts=tuple(dict.fromkeys(part.about for part in found.parts if part.about)),
     )
 
 
@@ -84,18 +83,19 @@ def _why(found: Judged) -> str:
     if found.verdict != UNDECIDED:
         return ""
     if not found.parts:
-        return _folded(found.claim.needs)
+        return _folded(found.claim.needs) or "no test of this claim reads this preset"
     reasons = list(dict.fromkeys(part.reason for part in found.parts if part.reason))
     if reasons:
         missing = sum(part.effect is None for part in found.parts)
         which = "not measured" if missing == len(found.parts) else f"{missing} of {len(found.parts)} parts are missing"
         more = f" (and {len(reasons) - 1} more reasons)" if len(reasons) > 1 else ""
         return f"{which}: {reasons[0]}{more}"
+    unit = found.parts[0].unit
     if math.isinf(found.more):
-        return "no number of images would decide: some outputs do not differ"
+        return f"no number of {unit} would decide: some values do not differ"
     if found.more > MOST:
-        return f"more than {MOST:,} more images would decide"
-    return f"about {_rounded(found.more):,} more images would decide"
+        return f"more than {MOST:,} more {unit} would decide"
+    return f"about {_rounded(found.more):,} more {unit} would decide"
 
 
 def _rounded(number: float) -> int:
@@ -105,12 +105,11 @@ def _rounded(number: float) -> int:
 
 
 def _part(part: Part) -> ClaimPart:
-    effect, test, spec = part.effect, part.test, part.source.spec
+    effect, test = part.effect, part.test
     low, high = effect.interval() if effect else (math.nan, math.nan)
-    models = {method.name: method.model for method in spec.methods}
     return ClaimPart(
-        table=part.source.experiment.name,
-        panel=spec.name,
+        table=part.table,
+        panel=part.panel,
         row=test.row,
         than=part.than,
         metric=part.metric.label,
@@ -124,16 +123,17 @@ def _part(part: Part) -> ClaimPart:
         low=low,
         high=high,
         n=effect.n if effect else 0,
+        unit=part.unit,
         p_for=part.region.supports(effect) if effect else math.nan,
         p_against=part.region.refutes(effect) if effect else math.nan,
         state=_state(part, low, high),
         reason=part.reason,
         paper=_printed(part),
         paper_agrees=part.paper_agrees,
-        data=spec.data,
-        protocol=spec.protocol.name,
-        model=models.get(test.row, ""),
-        than_model=models.get(part.than, ""),
+        data=part.data,
+        protocol=part.protocol,
+        model=part.models.get(test.row, ""),
+        than_model=part.models.get(part.than, ""),
     )
 
 
@@ -170,22 +170,6 @@ def _paper(parts: Sequence[Part]) -> tuple[str, bool]:
     shown = [f"{_part(part).at}: {_printed(part)}" for part in against[:3]]
     more = f"; and {len(against) - 3} more" if len(against) > 3 else ""
     return f"contradicts it at {'; '.join(shown)}{more}", True
-
-
-def _fact(part: Part) -> str:
-    """What a part was measured on: table, preset, data, protocol, and the weights of the models compared."""
-    reader, spec = part.source.reader, part.source.spec
-    if reader is None or part.effect is None:
-        return ""
-    bench = reader.results.bench
-    where = f"{part.source.experiment.name}, preset {part.source.experiment.preset}, panel {quote(spec.name)}"
-    named = []
-    for name in filter(None, (part.test.row, *part.test.than)):
-        reference = next((method.model for method in spec.methods if method.name == name), "")
-        model = bench.model(reference) if reference else None
-        if model:
-            named.append(f"{name} = `{reference}` (weights {model.info.weights})")
-    return f"{where}: {bench.job.data}, protocol {spec.protocol.name}; {'; '.join(named)}."
 
 
 def _folded(prose: str) -> str:

@@ -20,18 +20,15 @@ WORDS = Choices("better", "worse", "not worse", "similar")
 """What a test may claim of a row."""
 
 
-@dataclass(frozen=True)
-class TestTable:
-    """`[[claims.tests]]`: a comparison on a table's stored values, one part per rival and scale.
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What a test compares, and what it claims of it.
 
     Attributes:
-        table: name of the table.
-        panels: panel by preset; a preset that is not named has nothing to test.
-        metrics: the first of these that the panel measures is taken: LPIPS, say, and what stands in for it here.
         row: the method that the claim is about.
         claim: what is claimed of it, one of `WORDS`: better is higher or lower, as the metric's direction says.
         than: rows that it is compared with; none compares it with itself at the scale `since`.
-        scales: scales at which it must hold, each a part of its own; all of the panel's if none are given. A metric
+        scales: scales at which it must hold, each a part of its own; all of the table's if none are given. A metric
             between scales is averaged over all pairs of them instead.
         since: compares how values change from this scale on, in place of the values.
         at_least: margin by which it is claimed to be better or worse.
@@ -39,11 +36,6 @@ class TestTable:
         relative: whether margins and differences are fractions of the rival's mean.
     """
 
-    __test__ = False  # no test of pytest's
-
-    table: str
-    panels: Mapping[str, str]
-    metrics: tuple[str, ...]
     row: str
     claim: Annotated[str, WORDS]
     than: tuple[str, ...] = ()
@@ -56,8 +48,6 @@ class TestTable:
     def __post_init__(self) -> None:
         """Refuse what compares nothing or claims nothing."""
         check_choices(self)
-        if not self.metrics or not self.panels:
-            raise CasarbiError("panels and metrics must name at least one each.")
         if not self.than and self.since is None:
             raise CasarbiError("a test compares with rows (than = [...]) or with an earlier scale (since = ...).")
         if self.row in self.than:
@@ -69,6 +59,16 @@ class TestTable:
         if self.claim in ("similar", "not worse") and (self.at_least or self.at_most == math.inf):
             raise CasarbiError(f"claim = {quote(self.claim)} needs a margin at_most, and takes no at_least.")
 
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """Every row that it names."""
+        return (self.row, *self.than)
+
+    @property
+    def all_scales(self) -> tuple[float, ...]:
+        """Every scale that it names."""
+        return (*self.scales, *(() if self.since is None else (self.since,)))
+
     def region(self, higher_is_better: bool) -> Region:
         """Where the difference row - rival lies if the claim holds."""
         low, high = {
@@ -79,6 +79,29 @@ class TestTable:
         }[self.claim]
         # 0 - x and not -x, which makes a -0 of 0.
         return Region(low, high) if higher_is_better else Region(0 - high, 0 - low)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestTable(Comparison):
+    """`[[claims.tests]]`: a comparison on a table's stored values, one part per rival and scale.
+
+    Attributes:
+        table: name of the table.
+        panels: panel by preset; a preset that is not named has nothing to test.
+        metrics: the first of these that the panel measures is taken: LPIPS, say, and what stands in for it here.
+    """
+
+    __test__ = False  # no test of pytest's
+
+    table: str
+    panels: Mapping[str, str]
+    metrics: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse what compares nothing or claims nothing."""
+        super().__post_init__()
+        if not self.metrics or not self.panels:
+            raise CasarbiError("panels and metrics must name at least one each.")
 
 
 @dataclass(frozen=True)
@@ -188,12 +211,12 @@ def _check(test: TestTable, tables: DeclaredTables) -> None:
     for preset in test.panels:
         experiment, panel = tables.panel(test, preset)
         where = f"panel {quote(panel.name)} of preset {preset} in {test.table}"
-        _check_known(f"row in {test.table}", (test.row, *test.than), [method.name for method in panel.methods])
+        _check_known(f"row in {test.table}", test.rows, [method.name for method in panel.methods])
         measured = (*experiment.job(panel, "cpu").metrics, *experiment.optional)
         if not set(test.metrics) & set(measured):
             raise CasarbiError(f"{where} measures none of {', '.join(test.metrics)}: it has {', '.join(measured)}.")
-        scales = [*test.scales, *([] if test.since is None else [test.since])]
-        _check_known(f"scale in {where}", map(scale_label, scales), [scale_label(scale) for scale in experiment.scales])
+        declared = [scale_label(scale) for scale in experiment.scales]
+        _check_known(f"scale in {where}", map(scale_label, test.all_scales), declared)
 
 
 def _check_known(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
