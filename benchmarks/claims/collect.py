@@ -88,7 +88,7 @@ def _why(found: Judged) -> str:
     if reasons:
         missing = sum(part.effect is None for part in found.parts)
         which = "not measured" if missing == len(found.parts) else f"{missing} of {len(found.parts)} parts are missing"
-        more = f" (and {len(reasons) - 1} more reasons)" if len(reasons) > 1 else ""
+        more = f" (and {len(reasons) - 1} more reason{'s' * (len(reasons) > 2)})" if len(reasons) > 1 else ""
         return f"{which}: {reasons[0]}{more}"
     unit = found.parts[0].unit
     if math.isinf(found.more):

@@ -77,8 +77,8 @@ class Comparison:
             "similar": (-self.at_most, self.at_most),
             "not worse": (-self.at_most, math.inf),
         }[self.claim]
-        # 0 - x and not -x, which makes a -0 of 0.
-        return Region(low, high) if higher_is_better else Region(0 - high, 0 - low)
+        # Adding 0 makes a 0 of -0, which would be printed.
+        return Region(low + 0, high + 0) if higher_is_better else Region(0 - high, 0 - low)
 
 
 @dataclass(frozen=True, kw_only=True)

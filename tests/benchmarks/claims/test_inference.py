@@ -65,13 +65,13 @@ def test_a_whole_ledger_of_claims_that_nothing_decides_has_a_verdict_about_as_ra
 def test_distances_of_sets_that_differ_by_chance_alone_are_told_apart_about_as_rarely_as_they_say():
     rng = np.random.default_rng(3)
     told = []
-    for _ in range(100):
+    for _ in range(80):
         gt, a, b = (rng.normal(size=(24, 3)) for _ in range(3))
-        draws = rng.integers(0, 24, (40, 24))
+        draws = rng.integers(0, 24, (30, 24))
         spread = np.array([frechet_distance(a[i], gt[i]) - frechet_distance(b[i], gt[i]) for i in draws])
         effect = set_effect(frechet_distance(a, gt) - frechet_distance(b, gt), spread, 24)
         told.append(min(effect.above(0), effect.below(0)) <= 0.05)
-    assert np.mean(told) <= 0.18  # 0.10, and the error of 100 trials
+    assert np.mean(told) <= 0.2  # 0.10, and the error of 80 trials
 
 
 def test_equal_values_give_equal_bits_in_whatever_order_images_come():
