@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from casarbi.scales import Size
+
 Kept = TypeVar("Kept")
 
 
@@ -34,6 +36,21 @@ class StageCost:
     def text(self, steps: int | str = "steps") -> str:
         """For people, such as `0.10 + 4 x 0.40 GFLOP per image`."""
         return f"{self.once / 1e9:.2f} + {steps} x {self.step / 1e9:.2f} GFLOP per image"
+
+
+@dataclass(frozen=True)
+class StageWork:
+    """What one stage does for one image.
+
+    Attributes:
+        size: (H, W) of its result.
+        evaluations: of the network.
+        flops: operations, counted as in `StageCost`.
+    """
+
+    size: Size
+    evaluations: int
+    flops: int
 
 
 def count_cost(network: nn.Module, once: Callable[[], Kept], step: Callable[[Kept], object]) -> StageCost:

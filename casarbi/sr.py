@@ -16,6 +16,8 @@ from casarbi.scales import Size
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from casarbi.costs import StageWork
+
 
 @dataclass(frozen=True)
 class ModelInfo:
@@ -101,6 +103,13 @@ class SRModel(ABC):
     def evaluations(self, scale: float) -> int:
         """Network evaluations for one image at a scale: 1, or the sampling steps of all stages."""
         return 1
+
+    def work(self, lr_size: Size, size: Size) -> tuple[StageWork, ...] | None:
+        """What each of the `stages` does for one image, counted without running it.
+
+        None if unknown, such as for a plug-in that does not say.
+        """
+        return None
 
     def memory_bytes(self, lr_size: Size, size: Size) -> int | None:
         """Memory that `upscale` takes at its peak for one image, beside the weights, right within a factor of two.

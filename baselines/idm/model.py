@@ -9,10 +9,12 @@ from torch import Tensor
 
 from baselines.ddpm import Step, ancestral, ddim
 from baselines.idm.config import IDMConfig
+from baselines.idm.costs import idm_cost
 from baselines.idm.diffusion import noise_to_level, published_ddim_chain, spaced_chain, whole_chain
 from baselines.idm.files import find_idm, load_idm
 from baselines.idm.network import Condition, IDMNetwork, used_parameters
 from baselines.idm.scale import p_at_one, scale_number
+from casarbi.costs import StageWork
 from casarbi.errors import CasarbiError
 from casarbi.network_model import NetworkModel, WeightsInfo
 from casarbi.pictures.resize import resize
@@ -87,6 +89,11 @@ class IDM(NetworkModel):
     def evaluations(self, scale: float) -> int:
         """Steps of the chain, the same at every scale."""
         return len(self.steps)
+
+    def work(self, lr_size: Size, size: Size) -> tuple[StageWork, ...]:
+        """One stage: encoder, condition and pyramid once, the denoiser in every step."""
+        steps = len(self.steps)
+        return (StageWork(size, steps, idm_cost(self.config.network, lr_size, size).flops(steps)),)
 
     def memory_bytes(self, lr_size: Size, size: Size) -> int:
         """The activations at full size; the figure was measured on a CPU."""

@@ -16,10 +16,12 @@ from torch import Tensor
 
 from baselines.ddpm import Step, add_noise, ddim
 from baselines.kim.config import KimConfig
+from baselines.kim.costs import kim_cost
 from baselines.kim.diffusion import plan_steps
 from baselines.kim.files import load_kim
 from baselines.kim.network import KimNetwork
 from baselines.liif.network import check_chunk, default_chunk
+from casarbi.costs import StageWork
 from casarbi.network_model import NetworkModel, WeightsInfo
 from casarbi.sampling import Noise, image_noise
 from casarbi.scales import Size
@@ -87,6 +89,11 @@ class Kim(NetworkModel):
     def evaluations(self, scale: float) -> int:
         """Steps of the chain, whatever the scale: as published, one fewer than asked for."""
         return len(self.steps)
+
+    def work(self, lr_size: Size, size: Size) -> tuple[StageWork, ...]:
+        """One stage: condition and decoding once, the denoiser in every step."""
+        steps = len(self.steps)
+        return (StageWork(size, steps, kim_cost(self.config, lr_size, size).flops(steps)),)
 
     def memory_bytes(self, lr_size: Size, size: Size) -> int:
         """The activations of one latent tile, the feature map and the output; figures measured on a CPU."""

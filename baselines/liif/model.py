@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.liif.files import load_liif
 from baselines.liif.network import CPU_CHUNK, LIIFNetwork, check_chunk, default_chunk
+from casarbi.costs import StageWork
 from casarbi.network_model import NetworkModel, WeightsInfo
 from casarbi.scales import Size
 from casarbi.settings import Option
@@ -41,6 +44,13 @@ class LIIF(NetworkModel):
     def parameters(self) -> int:
         """Number of parameters that an output depends on."""
         return sum(p.numel() for name, p in self.network.named_parameters() if not name.startswith(UNUSED))
+
+    def work(self, lr_size: Size, size: Size) -> tuple[StageWork, ...]:
+        """One stage, whose operations are counted on the meta device, where nothing is computed."""
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            image = torch.empty(3, *lr_size, device="meta")
+            copy.deepcopy(self.network).to("meta").render(image, [size], self.chunk or default_chunk(self.device))
+        return (StageWork(size, 1, counter.get_total_flops()),)
 
     def memory_bytes(self, lr_size: Size, size: Size) -> int:
         """Features of the part of the image that is encoded at once, one chunk and the output; measured on a CPU."""

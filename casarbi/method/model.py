@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from casarbi.at_once import in_parts
+from casarbi.costs import StageWork
 from casarbi.errors import CasarbiError
 from casarbi.method.cascade import Stage, plan_stages
 from casarbi.method.config import CasArbiConfig, load_weights
+from casarbi.method.costs import stage_costs
 from casarbi.method.diffusion import timesteps
 from casarbi.method.network import Denoiser
 from casarbi.method.residuals import as_regressor
@@ -105,6 +107,18 @@ class CasArbi(NetworkModel):
         """Steps of all stages. A small image may need one stage fewer, if rounding makes two of its sizes equal."""
         cascade = self.config.cascade
         return len(self.timesteps) * len(stage_factors(scale, cascade.strategy, cascade.s_fix))
+
+    def work(self, lr_size: Size, size: Size) -> tuple[StageWork, ...] | None:
+        """Of each stage, the denoiser's operations and those of the base images; None if the base's are unknown."""
+        steps, stages = len(self.timesteps), []
+        for before, after, cost in stage_costs(self.config, lr_size, size):
+            enlarged = self.config.residual.enlarged(lr_size, before)
+            bases = [self.liif.work(small, after) if self.liif else None for small in enlarged]
+            if None in bases:
+                return None
+            flops = sum(work.flops for base in bases for work in base or ())
+            stages.append(StageWork(after, steps, cost.flops(steps) + flops))
+        return tuple(stages)
 
     def memory_bytes(self, lr_size: Size, size: Size) -> int:
         """The activations of one tile and the images of a stage; figures measured on a CPU in float32."""

@@ -65,6 +65,17 @@ class ResidualConfig:
         """Whether a LIIF is part of the method."""
         return self.lr_up == "liif" or self.residual_base.startswith("liif")
 
+    def enlarged(self, lr_size: Size, before: Size) -> tuple[Size, ...]:
+        """Sizes of the images that the LIIF enlarges for one stage: of the LR image, of the stage's input, or of both.
+
+        Args:
+            lr_size: (h, w) of the LR image.
+            before: (H, W) of the stage's input.
+        """
+        # Base and Up made of the same image are one (see `stage_inputs`).
+        initial, stage = self.residual_base == "liif_initial", self.residual_base == "liif_stage"
+        return (lr_size,) * initial + (before,) * (stage or self.lr_up == "liif")
+
 
 def _check_base(reference: str) -> None:
     # By its registered name only: a reference such as module:factory in a file would run code.
