@@ -45,8 +45,8 @@ format: $(STAMP) ## Format the code
 bench: weights ## Speed runs (pytest-benchmark), ratios against other libraries in one run
 	$(BIN)/python -m pytest benchmarks/speed -m '' -k 'not paper' --benchmark-only --benchmark-columns=min,median,rounds
 
-bench-paper: weights ## Table V's rows for this device, the papers' sizes too: half an hour on a CPU
-	$(BIN)/python -m pytest benchmarks/speed/test_methods_speed.py -m '' --benchmark-only --benchmark-columns=min,median,rounds
+bench-paper: $(STAMP) ## Table V at the papers' sizes: an hour on a CPU; on a GPU add --device cuda to what it runs
+	$(BIN)/casarbi-bench run table5 --preset paper
 
 gpu: $(STAMP) ## On a GPU: tests, Table V, a training, in MINUTES=9; FACES=DIR, GPU_OPTIONS=--help, DEVICE=cpu tries it out
 	$(BIN)/python -m benchmarks.speed.gpu --minutes $(MINUTES) --device $(DEVICE) $(if $(FACES),--faces "$(FACES)") $(GPU_OPTIONS)

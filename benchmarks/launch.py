@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -29,7 +29,9 @@ from casarbi.scales import scale_label
 if TYPE_CHECKING:
     from benchmarks.evaluate import Tally
     from benchmarks.experiments import Experiment
+    from benchmarks.runner import Slice
     from benchmarks.session import Session
+    from reports.document import Document
 
 
 def begin(what: str, workers: int = 1, device: str = "cpu", dry_run: bool = False, **_: Any) -> None:
@@ -95,12 +97,7 @@ def execute(
     Raises:
         CasarbiError: after the report is written, if an output failed or a model was left out.
     """
-    from benchmarks.runner import Slice
-
-    # The slice of the images that this machine takes: from the flags, or from the launcher's variables.
-    if (rank is None) != (world is None):
-        raise click.UsageError("--rank and --world go together.")
-    part = Slice(rank, world) if rank is not None and world is not None else Slice.from_environment(os.environ)
+    part = chosen_slice(rank, world)
     with Bars() as bars:
         session = open_session(
             experiment, store, device=device, workers=workers, batch=batch, part=part, again=again, watch=bars
@@ -124,6 +121,15 @@ def execute(
     _raise_failures(session, tally)
 
 
+def chosen_slice(rank: int | None, world: int | None) -> Slice:
+    """The slice of the images that this machine takes: from the flags, or from the launcher's variables."""
+    from benchmarks.runner import Slice
+
+    if (rank is None) != (world is None):
+        raise click.UsageError("--rank and --world go together.")
+    return Slice(rank, world) if rank is not None and world is not None else Slice.from_environment(os.environ)
+
+
 def _print_estimate(session: Session, bars: Bars) -> None:
     from benchmarks.estimate import estimate
 
@@ -144,7 +150,14 @@ def _raise_failures(session: Session, tally: Tally) -> None:
             raise CasarbiError(f"{reference} was left out: {reason}")
 
 
-def write(session: Session, folder: Path, spreadsheet: str | None, bars: Bars) -> None:
+class Reported(Protocol):
+    """What a report is written of."""
+
+    def document(self, date: str, command: str) -> Document:
+        """Everything that is known now; date and command are printed as given."""
+
+
+def write(session: Reported, folder: Path, spreadsheet: str | None, bars: Bars) -> None:
     """Write and print the report of what the store holds of a session now."""
     from reports.formats import to_text, write_report
     from reports.replaced import lost_values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -24,6 +25,18 @@ def device_name(device: str) -> str:
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(device)
     return f"CPU ({processor_name()}, {platform.machine()})"
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of what decides values and times; "" if one is not installed."""
+    return {name: _version(name) for name in ("casarbi", "torch", "numpy", "pillow")}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
 
 
 def peak_memory_bytes() -> int:

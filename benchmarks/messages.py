@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from casarbi.console import echo
 from casarbi.scales import scale_label
@@ -51,7 +52,14 @@ def tell_store(store: Store, states: Sequence[CellState], again: bool) -> None:
     tell_damaged(store)
 
 
-def tell_damaged(store: Store) -> None:
+class Damaged(Protocol):
+    """A folder of results that notes which of its files it found damaged, each with what is wrong with it."""
+
+    folder: Path
+    damaged: dict[Path, str]
+
+
+def tell_damaged(store: Damaged) -> None:
     """Print which files of the store are damaged, if any were met."""
     for path, why in sorted(store.damaged.items())[:NAMED_FILES]:
         echo(f"Warning: {path} is damaged ({why}): what it held is not used, and a run measures it again.", err=True)

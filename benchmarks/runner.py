@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ import torch
 
 from benchmarks.evaluate import Batch, Tally, measure
 from benchmarks.job import Bench, Job, open_benches
-from benchmarks.machine import device_name
+from benchmarks.machine import device_name, library_versions
 from benchmarks.processes import interrupts_ignored, worker_context
 from benchmarks.store import Store
 from benchmarks.survey import CellState, survey
@@ -144,15 +143,8 @@ def provenance(job: Job) -> dict[str, Any]:
         "device": device_name(job.device),
         "threads": 1,
         "commit": git_commit(),
-        "versions": {name: _version(name) for name in ("casarbi", "torch", "numpy", "pillow")},
+        "versions": library_versions(),
     }
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""
 
 
 def _in_this_process(benches: Sequence[Bench], store: Store, work: Work) -> Iterator[Tally]:

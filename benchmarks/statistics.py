@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -129,3 +130,31 @@ def _resampled_means(values: np.ndarray, resamples: int, seed: int) -> np.ndarra
         for start in starts
     ]
     return values[0] + np.concatenate(parts)
+
+
+class Median(NamedTuple):
+    """A median of n values, and the ends of its interval; these are NaN if n is too small for one."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def median_interval(values: Sequence[float] | np.ndarray, *, level: float = 0.95) -> Median:
+    """Median with the interval between two order statistics, which holds for any distribution.
+
+    Fewer than six values have no interval of 95 %: even their smallest and largest may both lie on one side.
+
+    Example:
+        >>> median_interval([3.0, 1.0, 2.0, 5.0, 4.0, 6.0])
+        Median(value=3.5, low=1.0, high=6.0, n=6)
+    """
+    from scipy.stats import binom
+
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    n = ordered.size
+    # Between the k-th smallest and the k-th largest: both miss the median with the tails of Bin(n, 1/2) below k.
+    k = int(binom.ppf((1 - level) / 2, n, 0.5))
+    low, high = (float(ordered[k - 1]), float(ordered[n - k])) if k else (math.nan, math.nan)
+    return Median(float(np.median(ordered)), low, high, n)

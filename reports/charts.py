@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from casarbi.plain import visible
 from casarbi.scales import scale_label
@@ -58,11 +59,11 @@ def metric_chart(panel: Panel, metric: MetricColumn, cited: bool = False) -> str
     curves = [curve for curve in _curves(panel, metric) if cited or not curve.cited]
     if cited and not any(curve.cited for curve in curves):
         return ""
-    if not any(len(curve.points) > 1 for curve in curves):
+    if metric.constant or not any(len(curve.points) > 1 for curve in curves):
         return ""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(5.2, 3.0))
-        figure.subplots_adjust(left=0.11, right=0.74, top=0.93, bottom=0.15)
+        figure.subplots_adjust(left=0.11, right=0.74, top=0.93, bottom=0.2 if panel.lr_side else 0.15)
         axes = figure.add_subplot()
         for ground in (figure.patch, axes.patch):
             ground.set_visible(False)  # the page shows through, light or dark
@@ -125,29 +126,48 @@ def _draw(axes: Axes, curve: Curve) -> None:
 def _dress(axes: Axes, panel: Panel, metric: MetricColumn) -> None:
     scales = sorted(panel.scales)
     span = scales[-1] - scales[0] or 1.0
-    axes.set_xlim(scales[0] - 0.04 * span, scales[-1] + 0.04 * span)
+    if metric.logarithmic:
+        _make_logarithmic(axes)
+        axes.set_xlim(scales[0] / 1.08, scales[-1] * 1.08)
+    else:
+        axes.set_xlim(scales[0] - 0.04 * span, scales[-1] + 0.04 * span)
     # Labels that would touch are left out; each scale keeps its tick.
+    place = math.log if metric.logarithmic else float
+    room = 0.12 * (place(scales[-1]) - place(scales[0]))
     shown: list[float] = []
     for scale in scales:
-        if not shown or scale - shown[-1] > 0.12 * span:
+        if not shown or place(scale) - place(shown[-1]) > room:
             shown.append(scale)
-    axes.set_xticks(shown, [f"×{scale_label(scale)}" for scale in shown])
-    axes.set_xticks(scales, minor=True)
+    sides = [f"\n{scale * panel.lr_side:.0f} px" if panel.lr_side else "" for scale in shown]
+    axes.set_xticks(shown, [f"×{scale_label(scale)}{side}" for scale, side in zip(shown, sides, strict=True)])
+    axes.set_xticks(scales, [""] * len(scales), minor=True)
     axes.tick_params(which="both", length=3)
     axes.grid(axis="y", color=SHADE, lw=0.8)
     axes.set_axisbelow(True)
     axes.margins(y=0.08)
-    arrow = "higher is better" if metric.higher_is_better else "lower is better"
-    axes.set_title(f"{visible(metric.label)}, {arrow}", loc="left", fontsize=9)
+    words = {True: ", higher is better", False: ", lower is better", None: ""}[metric.higher_is_better]
+    axes.set_title(f"{visible(metric.label)}{words}", loc="left", fontsize=9)
     if panel.split is not None and scales[0] <= panel.split < scales[-1]:
         axes.axvspan(panel.split, scales[-1] + 0.04 * span, color=SHADE, alpha=0.6, lw=0, zorder=0)
 
 
+def _make_logarithmic(axes: Axes) -> None:
+    """Both axes logarithmic, with plain numbers, as many as fit: times differ by a hundred between methods."""
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
 def _label_ends(axes: Axes, curves: list[Curve]) -> None:
     """Write each line's name beside its last point, pushed apart if they would cover each other."""
-    low, high = axes.get_ylim()
+    # Distances are those on the page: on a logarithmic axis, between logarithms.
+    logarithmic = axes.get_yscale() == "log"
+    low, high = (math.log10(end) if logarithmic else end for end in axes.get_ylim())
     step = 0.062 * (high - low)
-    ends = sorted((points[-1][1], place) for place, (*_, points) in enumerate(curves))
+    lasts = [math.log10(curve.points[-1][1]) if logarithmic else curve.points[-1][1] for curve in curves]
+    ends = sorted((last, place) for place, last in enumerate(lasts))
     heights: list[float] = []
     for value, _ in ends:
         heights.append(max(value, heights[-1] + step) if heights else value)
@@ -160,7 +180,7 @@ def _label_ends(axes: Axes, curves: list[Curve]) -> None:
         label, series, cited, _ = curves[place]
         axes.annotate(
             label,
-            (1.02, height),
+            (1.02, 10**height if logarithmic else height),
             xycoords=("axes fraction", "data"),
             va="center",
             fontsize=8,

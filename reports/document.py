@@ -79,19 +79,23 @@ class MetricColumn:
     Attributes:
         name: what the frame's `metric` column holds.
         label: heading with the unit, such as "PSNR (dB)".
-        higher_is_better: direction.
+        higher_is_better: direction; None if neither is better, and nothing is ranked.
         decimals: digits printed, and the precision at which values tie.
         paper_metric: the paper's heading whose values `paper_value` holds, or "" if the paper has no such metric:
             ST-LPIPS has none, and no LPIPS value may stand beside it.
         note: one sentence under the heading (variant, backbone), or why the metric appears only as cited.
+        constant: whether it is the same at every scale, such as a number of parameters: printed once, never drawn.
+        logarithmic: whether both axes of its chart are.
     """
 
     name: str
     label: str
-    higher_is_better: bool
+    higher_is_better: bool | None
     decimals: int
     paper_metric: str = ""
     note: str = ""
+    constant: bool = False
+    logarithmic: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +167,10 @@ class Panel:
         cited: whether it holds the paper's numbers alone, which are of other data than what was measured.
         shared: by (method, scale, metric), the value over the images that all measured methods have in common, if
             they were measured on different ones: it decides which is best and second.
+        flags: by (method, scale, metric), what a reader must know of a single value, as sentences without their end;
+            such a value bears a mark.
+        lr_side: side of the LR images in pixels, if all have the same: charts then tell the output's.
+        interval: what the ends of an interval are.
     """
 
     name: str
@@ -180,6 +188,9 @@ class Panel:
     images: pd.DataFrame | None = None
     cited: bool = False
     shared: Mapping[tuple[str, float, str], float] = field(default_factory=dict)
+    flags: Mapping[tuple[str, float, str], tuple[str, ...]] = field(default_factory=dict)
+    lr_side: int = 0
+    interval: str = "95 % bootstrap interval of the mean over images"
 
     def __post_init__(self) -> None:
         _check_frame(self)

@@ -14,7 +14,8 @@ from reports.templating import grouped, matrix_rows, render, runs_of_equals
 TEX = {c: "\\" + c for c in "&%$#_{}"}
 TEX |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}"}
 TEX |= {">": r"\textgreater{}", "|": r"\textbar{}", "[": "{[}", "*": "{*}", '"': "''", "`": r"\textasciigrave{}"}
-TEX |= {"±": r"$\pm$", "×": r"$\times$", "†": r"$\dagger$", "∞": r"$\infty$", "↑": r"$\uparrow$", "↓": r"$\downarrow$"}
+TEX |= {"±": r"$\pm$", "×": r"$\times$", "∞": r"$\infty$", "↑": r"$\uparrow$", "↓": r"$\downarrow$"}
+TEX |= {"†": r"$\dagger$", "‡": r"$\ddagger$"}
 TEX |= {
     "≤": r"$\le$",
     "≥": r"$\ge$",
@@ -111,7 +112,8 @@ def _latex_entry(entry: Entry) -> str:
         return rf"\textit{{{text}}}"
     text = {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}"}.get(entry.mark, text)
     n = rf"\textsubscript{{n={entry.n}}}" if entry.n else ""
-    return text + (r"\textsuperscript{$\dagger$}" if entry.outside else "") + n
+    signs = rf"\textsuperscript{{{latex_text(entry.signs)}}}" if entry.signs else ""
+    return text + signs + n
 
 
 def _latex_matrix(matrix: Matrix) -> str:

@@ -21,7 +21,7 @@ def legend(tables: tuple[Table, ...], panel: Panel, best: str, second: str, inte
     split = scale_label(panel.split) if panel.split is not None else ""
     # Each sentence with whether its mark occurs: a legend explains nothing that is not there.
     sentences = {
-        f"{interval}: 95 % bootstrap interval of the mean over images.": any(entry.interval for entry in entries),
+        f"{interval}: {panel.interval}.": any(entry.interval for entry in entries),
         f"Best {best}, second best {second}, among the measured values of a column{_shared_words(panel)}; values equal "
         "as printed share the mark.": any(entry.mark for entry in entries),
         f"{_paper_words(entries)}: number of the paper{_in_brackets(panel.paper_note)}, not measured here, never "
@@ -35,7 +35,18 @@ def legend(tables: tuple[Table, ...], panel: Panel, best: str, second: str, inte
         ),
         f"{MISSING} not measured.": any(entry.state == "missing" for entry in entries),
     }
-    return [sentence for sentence, occurs in sentences.items() if occurs]
+    return [*(sentence for sentence, occurs in sentences.items() if occurs), *_flags(tables)]
+
+
+def _flags(tables: tuple[Table, ...]) -> list[str]:
+    """A sentence for each flag, with the values that bear it."""
+    flagged: dict[str, dict[str, None]] = {}
+    for table in tables:
+        for row in table.rows:
+            for heading, entry in zip(table.headings, row.entries, strict=True):
+                for flag in entry.flags:
+                    flagged.setdefault(flag, {})[f"{row.title} {heading.label}"] = None
+    return [f"‡ {flag}: {', '.join(names)}." for flag, names in flagged.items()]
 
 
 def footnotes(tables: tuple[Table, ...]) -> dict[int, str]:

@@ -64,7 +64,7 @@ def _markdown_entry(entry: Entry) -> str:
     if entry.state == "cited":
         return f"_{entry.text}_"
     text = {"best": f"**{entry.text}**", "second": f"<u>{entry.text}</u>"}.get(entry.mark, entry.text)
-    text += "†" if entry.outside else ""
+    text += entry.signs
     text += f" [{entry.interval}]" if entry.interval else ""
     return text + (f" n={entry.n}" if entry.n else "")
 

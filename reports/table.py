@@ -7,7 +7,7 @@ with one scale the metrics stand side by side in a single table.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from casarbi.plain import visible
@@ -30,6 +30,7 @@ class Entry:
         paper: the paper's number beside a measured or missing one, or "".
         mark: "best", "second" or "".
         outside: whether the scale lies outside the method's trained range.
+        flags: what a reader must know of this value.
         n: number of images if it is below the panel's largest, else 0.
     """
 
@@ -41,6 +42,12 @@ class Entry:
     mark: str = ""
     outside: bool = False
     n: int = 0
+    flags: tuple[str, ...] = ()
+
+    @property
+    def signs(self) -> str:
+        """Signs behind the number, which the legend explains."""
+        return "†" * self.outside + "‡" * bool(self.flags)
 
 
 @dataclass(frozen=True)
@@ -126,6 +133,8 @@ def _footnotes(panel: Panel) -> dict[str, int]:
 def _one_metric(panel: Panel, metric: MetricColumn, rows: dict, footnotes: dict[str, int]) -> Table:
     keys = [(scale, metric) for scale in panel.scales]
     headings = tuple(Heading(f"×{scale_label(scale)}", _group(panel, scale)) for scale in panel.scales)
+    if metric.constant:
+        keys, headings = keys[:1], (Heading("at every scale"),)
     return Table(
         title=visible(metric.label),
         arrow=_arrow(metric),
@@ -161,7 +170,10 @@ def _rows(panel: Panel, keys: list[tuple[float, MetricColumn]], rows: dict, foot
         if not any(row is not None for row in found):
             continue
         entries = tuple(
-            _entry(row, method, scale, metric, marks[place].get(method.name, ""), most, digits[metric.name])
+            replace(
+                _entry(row, method, scale, metric, marks[place].get(method.name, ""), most, digits[metric.name]),
+                flags=panel.flags.get((method.name, scale, metric.name), ()),
+            )
             for place, (row, (scale, metric)) in enumerate(zip(found, keys, strict=True))
         )
         # A reason is told only if the row has something to explain.
@@ -215,7 +227,7 @@ def _marks(panel: Panel, scale: float, metric: MetricColumn, rows: dict) -> dict
         value = panel.shared.get((method.name, scale, metric.name), row.value)
         if not math.isnan(value):
             printed[method.name] = float(fixed(value, metric.decimals).replace("∞", "inf"))
-    if len(printed) < 2:
+    if len(printed) < 2 or metric.higher_is_better is None:
         return {}
     # Equal printed values share a mark, so ranks are of distinct values.
     order = sorted(set(printed.values()), reverse=metric.higher_is_better)
@@ -244,4 +256,6 @@ def _group(panel: Panel, scale: float) -> str:
 
 
 def _arrow(metric: MetricColumn) -> str:
+    if metric.higher_is_better is None:
+        return ""
     return "↑" if metric.higher_is_better else "↓"

@@ -76,7 +76,7 @@ def _entry_parts(entry: Entry) -> tuple[str, str]:
     """Split an entry into the number and what follows it, so that numbers can stand under each other."""
     half = f" ±{entry.half}" if entry.half else ""
     mark = {"best": "*", "second": "+", "": ""}[entry.mark]
-    return entry.text, half + mark + ("†" if entry.outside else "") + (f" n={entry.n}" if entry.n else "")
+    return entry.text, half + mark + entry.signs + (f" n={entry.n}" if entry.n else "")
 
 
 def _column_widths(table: Table) -> list[int]:

@@ -41,7 +41,12 @@ RULES = {
     "baselines.kim": (*NETWORKS, "baselines.ddpm", "baselines.training_target", "baselines.liif"),
     "baselines.liif": NETWORKS,
     # The harness knows methods only through casarbi.sr.
-    "benchmarks": (*ROOT, "casarbi.pictures", "casarbi.data", "casarbi.weights", "casarbi.checkpoints", "reports"),
+    "benchmarks": (
+        *(*ROOT, "casarbi.pictures", "casarbi.data", "casarbi.weights", "casarbi.checkpoints"),
+        *("benchmarks.untrained", "reports"),
+    ),
+    # Networks with random weights come from training presets, whatever their method.
+    "benchmarks.untrained": (*ROOT, "casarbi.training"),
     # What times the parts of a method has to know them.
     "benchmarks.speed": PACKAGES,
     "reports": ("casarbi.errors", "casarbi.files", "casarbi.plain", "casarbi.scales"),

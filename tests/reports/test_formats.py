@@ -301,3 +301,12 @@ def test_every_format_says_failed_missing_and_why(build, draw):
     text = draw(build(rows, (Method("a", reason="no weights here"), Method("b"))))
     assert "failed" in text and "no weights here" in text and "0.00" in text
     assert "-0.00" not in text and ">nan" not in text and " nan" not in text
+
+
+def test_a_flag_is_marked_in_every_format_and_told_in_ascii_too(build):
+    rows = [("a", scale, "time", scale, NAN, NAN, 6, "measured", NAN) for scale in (5.3, 10.0)]
+    document = build(rows, (Method("a", trained=(1, 8)),), flags={("a", 10.0, "time"): ("Noisy: <others> ran",)})
+    assert "10.00†‡" in to_markdown(document) and "10.00†‡" in to_text(document).replace(" ", "")
+    assert r"\textsuperscript{$\dagger$$\ddagger$}" in to_latex(document)
+    assert '<sup title="Noisy: &lt;others&gt; ran">†‡</sup>' in to_html(document)
+    assert "## Noisy: <others> ran: a x10." in to_text(document, "ascii")

@@ -1,6 +1,7 @@
 """Marks, digits and footnotes of the printed entries."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -140,3 +141,43 @@ def test_marks_follow_the_images_that_methods_share(build):
         [(m, 5.3, "psnr", 1.0, NAN, NAN, 1, "measured", NAN) for m in "ab"], shared=dict.fromkeys(shared, NAN)
     )
     assert [row[0].mark for row in entries(nothing).values()] == ["", ""]
+
+
+def times(build, flags=None, **changes):
+    """Seconds of two methods at two scales, with changes of the column."""
+    rows = [
+        (method, scale, "time", factor * scale, NAN, NAN, 6, "measured", NAN)
+        for method, factor in (("a", 0.01), ("b", 1.0))
+        for scale in (5.3, 10.0)
+    ]
+    document = build(rows, higher=False, decimals=3, flags=flags or {}, lr_side=16)
+    panel = document.panels[0]
+    metrics = tuple(replace(metric, **changes) for metric in panel.metrics)
+    return replace(document, panels=(replace(panel, metrics=metrics),))
+
+
+def test_a_flagged_value_bears_a_mark_and_the_legend_says_why_once(build):
+    flags = {("a", 10.0, "time"): ("Noisy: others ran",), ("b", 5.3, "time"): ("Noisy: others ran", "Noisy: spread")}
+    document = times(build, flags)
+    assert [[entry.signs for entry in row] for row in entries(document).values()] == [["", "‡"], ["‡", ""]]
+    panel = document.panels[0]
+    sentences = legend(panel_tables(panel), panel, "bold", "underlined", "±")
+    assert sentences[-2:] == ["‡ Noisy: others ran: a ×10, b ×5.3.", "‡ Noisy: spread: b ×5.3."]
+
+
+def test_what_is_the_same_at_every_scale_is_printed_once(build):
+    (table,) = panel_tables(times(build, constant=True).panels[0])
+    assert [heading.label for heading in table.headings] == ["at every scale"]
+    assert [[entry.text for entry in row.entries] for row in table.rows] == [["0.053"], ["5.300"]]
+
+
+def test_without_a_direction_nothing_is_ranked(build):
+    document = times(build, higher_is_better=None)
+    assert {entry.mark for row in entries(document).values() for entry in row} == {""}
+    assert panel_tables(document.panels[0])[0].arrow == ""
+
+
+def test_an_interval_is_called_what_it_is(build):
+    document = build([("a", 5.3, "time", 1.0, 0.9, 1.1, 6, "measured", NAN)], interval="95 % interval of the median")
+    panel = document.panels[0]
+    assert "±: 95 % interval of the median." in legend(panel_tables(panel), panel, "bold", "underlined", "±")

@@ -1,0 +1,1 @@
+"""Times of methods (Table V): measured through the contract, kept as records, reported like every other table."""

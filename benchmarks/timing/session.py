@@ -1,0 +1,178 @@
+"""A timing from declaration to report: which times are there, and measuring those that are missing, one by one."""
+
+from __future__ import annotations
+
+import datetime
+import gc
+import math
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from benchmarks.job import OpenModels
+from benchmarks.machine import device_name, library_versions
+from benchmarks.store import SOURCE
+from benchmarks.store.rows import hash_json
+from benchmarks.timing.clocks import clock_facts
+from benchmarks.timing.declaration import TimedMethod, TimingExperiment
+from benchmarks.timing.measuring import Measurement, measure
+from benchmarks.timing.records import Record, TimedStage, TimingKey, Timings
+from benchmarks.untrained import is_untrained, untrained_identity, write_untrained
+from casarbi.devices import pick_device
+from casarbi.errors import CasarbiError
+from casarbi.provenance import git_commit
+from casarbi.references import describe
+from casarbi.sr import SRModel, create_model
+
+if TYPE_CHECKING:  # pandas and Matplotlib, which measuring does not need
+    from reports.document import Document
+
+Watch = Callable[[str, int], Callable[[int], None]]
+"""Called with what begins and its number of steps; returns the function to call with the number just done."""
+
+
+@dataclass
+class Slot:
+    """One time of the experiment: a method at a scale on this machine, and its record if there is one."""
+
+    method: TimedMethod
+    scale: float
+    key: TimingKey
+    record: Record | None = None
+
+
+@dataclass
+class TimingSession:
+    """A timing being run on one device.
+
+    Attributes:
+        experiment: the declaration.
+        timings: records of the store.
+        device: where times are measured.
+        watch: called for what takes long.
+        failed: by the name of a row, why it could not be opened or measured.
+    """
+
+    experiment: TimingExperiment
+    timings: Timings
+    device: str
+    watch: Watch
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.device = pick_device(self.device)
+        self.models = OpenModels(self.device)
+
+    def slots(self) -> list[Slot]:
+        """Every time of the experiment, row by row, with what the store has of it."""
+        found = []
+        for method in self.experiment.methods:
+            if method.model and (identity := self._identity(method)) is not None:
+                for scale in self.experiment.scales:
+                    key = self._key(identity, scale)
+                    found.append(Slot(method, scale, key, self.timings.get(key)))
+        return found
+
+    def _identity(self, method: TimedMethod) -> dict[str, Any] | None:
+        if is_untrained(method.model):
+            return untrained_identity(method.model)
+        model = self.models.get(method.model)
+        if model is None:
+            self.failed[method.name] = self.models.failed[method.model]
+            return None
+        source = self.models.sources[method.model]
+        return {**model.identity, SOURCE: source} if source else model.identity
+
+    def _key(self, identity: dict[str, Any], scale: float) -> TimingKey:
+        kind = torch.device(self.device).type
+        return TimingKey(
+            model=identity,
+            lr=self.experiment.lr,
+            size=self.experiment.size(scale),
+            device=device_name(self.device),
+            kind=kind,
+            threads=self.experiment.rule.threads if kind == "cpu" else 0,
+            torch=torch.__version__,
+        )
+
+    def document(self, date: str, command: str) -> Document:
+        """What the store knows of the experiment now, on this machine and on others."""
+        from benchmarks.timing.document import Machine, document
+
+        slots = self.slots()
+        places = {_place(slot.key): (slot.method.name, slot.scale) for slot in slots}
+        here = self._key({}, self.experiment.scales[0]).machine
+        # Newest first: of a machine's older records, of another torch, none is shown where a newer one is.
+        machines: dict[str, dict[tuple[str, float], Record]] = {}
+        for record in self.timings.all():
+            if place := places.get(_place(record.key)):
+                machines.setdefault(record.key.machine, {}).setdefault(place, record)
+        names = sorted(machines, key=lambda name: (name != here, name)) or [here]
+        found = [Machine(name, name == here, machines.get(name, {})) for name in names]
+        return document(self.experiment, found, self.failed, date=date, command=command)
+
+    def measure(self, slots: list[Slot]) -> None:
+        """Measure these times, one at a time in this process, and keep each as soon as it is there."""
+        advance = self.watch("Measuring times", len(slots))
+        for method in dict.fromkeys(slot.method for slot in slots):
+            own = [slot for slot in slots if slot.method == method]
+            try:
+                with self.opened(method) as model:
+                    for slot in own:
+                        self.timings.add(self._measured(model, slot))
+                        advance(1)
+            except CasarbiError:
+                raise
+            except Exception as error:  # whatever a plug-in or the device meets, the other methods go on
+                self.failed[method.name] = describe(error)
+
+    @contextmanager
+    def opened(self, method: TimedMethod) -> Iterator[SRModel]:
+        """The model of a row on the device; networks with random weights, which may be large, only for so long."""
+        if not is_untrained(method.model):
+            model = self.models.get(method.model)
+            assert model is not None  # it has slots, so it opened
+            yield model
+            return
+        with tempfile.TemporaryDirectory(prefix="casarbi-") as folder:
+            self.watch(f"Making random weights of {method.name}", 1)
+            yield create_model(write_untrained(method.model, Path(folder))).to(self.device)
+        gc.collect()
+
+    def _measured(self, model: SRModel, slot: Slot) -> Record:
+        key, lr = slot.key, self.experiment.lr
+        size = self.experiment.size(slot.scale)
+        measured = measure(model, lr, size, self.experiment.rule, self.device)
+        work = model.work(lr, size)
+        stages = zip(work or (), measured.stages or [()] * len(work or ()), strict=True)
+        return Record(
+            key=key,
+            parameters=model.info.parameters,
+            evaluations=sum(stage.evaluations for stage in work) if work else model.evaluations(slot.scale),
+            flops=sum(stage.flops for stage in work) if work else None,
+            stages=tuple(TimedStage(stage.size, stage.evaluations, stage.flops, own) for stage, own in stages),
+            seconds=measured.seconds,
+            warmups=measured.warmups,
+            cpu_share=measured.cpu_share,
+            others=_known(measured),
+            cores=os.cpu_count() or 1,
+            clocks=clock_facts(self.device),
+            when=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            commit=git_commit(),
+            versions=library_versions(),
+        )
+
+
+def _place(key: TimingKey) -> str:
+    """What was measured, wherever it was."""
+    return hash_json([key.model, key.lr, key.size])
+
+
+def _known(measured: Measurement) -> float | None:
+    return None if math.isnan(measured.others) else measured.others
