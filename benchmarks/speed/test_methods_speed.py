@@ -1,7 +1,7 @@
 """Faces per second if many go through a network at once, of every method at mini and the papers' size.
 
-Random weights serve for timing: the arithmetic is the same. A GPU is used if there is one. Seconds and operations of one
-face at a time are Table V's: `casarbi-bench run table5`.
+Random weights serve for timing: the arithmetic is the same. A GPU is used if there is one. Seconds and operations of
+one face at a time are Table V's: `casarbi-bench run table5`.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,6 @@ class Slot:
     record: Record | None = None
 
 
-@dataclass
 class TimingSession:
     """A timing being run on one device.
 
@@ -56,18 +55,18 @@ class TimingSession:
         timings: records of the store.
         device: where times are measured.
         watch: called for what takes long.
+        models: those that were opened.
         failed: by the name of a row, why it could not be opened or measured.
+
+    Raises:
+        CasarbiError: if there is no such device.
     """
 
-    experiment: TimingExperiment
-    timings: Timings
-    device: str
-    watch: Watch
-    failed: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.device = pick_device(self.device)
+    def __init__(self, experiment: TimingExperiment, timings: Timings, device: str, watch: Watch) -> None:
+        self.experiment, self.timings, self.watch = experiment, timings, watch
+        self.device = pick_device(device)
         self.models = OpenModels(self.device)
+        self.failed: dict[str, str] = {}
 
     def slots(self) -> list[Slot]:
         """Every time of the experiment, row by row, with what the store has of it."""

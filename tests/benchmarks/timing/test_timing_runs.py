@@ -162,7 +162,7 @@ def test_a_dry_run_tells_the_time_and_leaves_nothing_behind(bench):
 def test_a_dry_run_has_nothing_to_do_where_all_is_measured(measured):
     before = records()
     result = measured("run", "t.toml", "--dry-run")
-    assert "To do: 0 times." in result.output and "Time" not in result.output and records() == before
+    assert "To do: 0 times." in result.output and "Time:" not in result.output and records() == before
 
 
 def test_another_machine_s_times_stand_in_a_table_of_their_own(measured):
