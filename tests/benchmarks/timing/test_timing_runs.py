@@ -220,8 +220,8 @@ def test_processes_beside_the_first_measure_nothing(bench):
         ('"bicubic"', '"liif:{no-such-preset}"', "There is no preset 'no-such-preset'"),
         (
             "table5_leads.csv",
-            "table5.csv",
-            "there is no table of the paper 'table5.csv': did you mean table5_leads.csv",
+            "table5_leed.csv",
+            "there is no table of the paper 'table5_leed.csv': did you mean table5_leads.csv",
         ),
         ("table5_leads.csv", "table7.csv", "table7.csv cannot be cited as times: it has no column scale"),
         ('name = "Ours"', 'name = "Bicubic"', "has 'Bicubic' twice"),
