@@ -179,5 +179,6 @@ def _row(
     else:
         output = Output(scale, bench.job.protocol.compared(outputs[scale], scale), gt, outputs, seen_gt=seen_gt)
     known = bench.columns(method, scale)
-    fill_row(row, [known[name] for name in columns], output)
+    along = bench.columns_along(method, scale) if len(outputs) == len(bench.job.scales) else {}
+    fill_row(row, [*(known[name] for name in columns), *along.values()], output)
     return row

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from benchmarks.metrics import create_metric
-from benchmarks.metrics.base import Column
+from benchmarks.metrics.base import Column, Metric
 from benchmarks.store import SOURCE, CellKey
 from benchmarks.store.rows import hash_json
 from casarbi.data import DATASETS, create_dataset
@@ -29,6 +29,7 @@ class Job:
     Attributes:
         data, protocol, scales, models, metrics, seed, device: as measured.
         noise: how the scales of an image draw noise, one of `benchmarks.metrics.NOISES`.
+        along: metrics of other tables, whose columns are filled while outputs are at hand: they never cause one.
     """
 
     data: str
@@ -39,6 +40,7 @@ class Job:
     seed: int = 0
     device: str = "cpu"
     noise: str = "shared"
+    along: tuple[str, ...] = ()
 
 
 class OpenModels:
@@ -81,9 +83,10 @@ class Bench:
         job.protocol.check(job.scales)
         self.job = job
         self.metrics = {name: create_metric(name) for name in job.metrics}
+        self._along = [create_metric(name) for name in job.along]
         self._models = models or OpenModels(job.device)
 
-        for metric in self.metrics.values():
+        for metric in (*self.metrics.values(), *self._along):
             if metric.between_scales and not job.protocol.one_lr:
                 raise CasarbiError(
                     f"{metric.info.label} compares outputs made from one LR, but protocol {job.protocol.name} makes "
@@ -143,8 +146,15 @@ class Bench:
 
     def columns(self, method: str, scale: float) -> dict[str, Column]:
         """Columns that a cell of the store needs, by name; metrics may share one."""
+        return self._columns(method, scale, self.metrics.values())
+
+    def columns_along(self, method: str, scale: float) -> dict[str, Column]:
+        """Columns that are filled if outputs at all scales are at hand (see `Job.along`)."""
+        return self._columns(method, scale, self._along)
+
+    def _columns(self, method: str, scale: float, metrics: Iterable[Metric]) -> dict[str, Column]:
         # Scores compare an output with the GT, so of the GT itself only features are kept.
-        drawn = [metric.drawn(self.noise(method)) for metric in self.metrics.values()]
+        drawn = [metric.drawn(self.noise(method)) for metric in metrics]
         columns = [c for metric in drawn for c in metric.columns(scale, self.job.scales)]
         return {c.name: c for c in columns if c.is_features or method != GROUND_TRUTH}
 

@@ -16,7 +16,7 @@ from reports.charts import SERIES, metric_chart
 from reports.document import Document, Matrix, Panel, Sheet
 from reports.legend import footnotes, legend
 from reports.table import MISSING, Table, fixed, panel_tables
-from reports.templating import TEMPLATES, grouped, prose, runs_of_equals
+from reports.templating import TEMPLATES, grouped, off_diagonal, off_diagonal_values, prose, runs_of_equals
 
 
 @dataclass(frozen=True)
@@ -73,20 +73,9 @@ def matrix_bounds(panel: Panel) -> tuple[float, float]:
     """Lowest and highest value off the diagonal over all matrices of a panel: one shade scale for all of them."""
     # The diagonal is 1 by definition, and would wash out all other differences.
     arrays = [array for matrix in panel.matrices for array in (matrix.values, matrix.paper) if array is not None]
-    values = [_off_diagonal_values(np.asarray(array, float)) for array in arrays]
+    values = [off_diagonal_values(np.asarray(array, float)) for array in arrays]
     joined = np.concatenate(values) if values else np.array([])
     return (float(joined.min()), float(joined.max())) if joined.size else (0.0, 1.0)
-
-
-def off_diagonal(array: np.ndarray, decimals: int) -> str:
-    """Mean of the values off the diagonal as text, or a dash if there are none."""
-    values = _off_diagonal_values(np.asarray(array, float))
-    return fixed(float(values.mean()), decimals) if values.size else MISSING
-
-
-def _off_diagonal_values(array: np.ndarray) -> np.ndarray:
-    values = array[~np.eye(len(array), dtype=bool)]
-    return values[np.isfinite(values)]
 
 
 def _shades(matrix: Matrix, array: np.ndarray, panel: Panel) -> list[list[Shade]]:

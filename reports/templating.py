@@ -52,7 +52,7 @@ def render(
         document=document,
         tables_of=panel_tables,
         draw_table=draw_table,
-        draw_matrix=draw_matrix,
+        draw_matrix=lambda matrix: "" if matrix.values is None and matrix.paper is None else draw_matrix(matrix),
         legend=notes,
         footnotes=footnotes,
         status=matrix_status,
@@ -133,11 +133,27 @@ def runs_of_equals(names: list[str]) -> list[tuple[str, int, int]]:
 
 
 def matrix_status(matrix: Matrix) -> str:
-    """Tell in brackets that a matrix is not measured, and why; "" if it is."""
+    """Tell in brackets what a matrix comes to, whether it is the paper's, or why it is not measured."""
+    array = matrix.paper if matrix.values is None else matrix.values
+    if array is None:
+        known = matrix.reason.startswith("not measured")  # such as "not measured yet: casarbi-bench run table2"
+        return f" ({matrix.reason})" if known else f" (not measured{f': {matrix.reason}' if matrix.reason else ''})"
+    mean = f"mean off the diagonal {off_diagonal(array, matrix.decimals)}"
     if matrix.values is not None:
-        return ""
-    word = "not measured" if matrix.paper is None else "cited"
-    return f" ({word}: {matrix.reason})" if matrix.reason else f" ({word})"
+        return f" ({mean})"
+    return f" (cited: {matrix.reason}; {mean})" if matrix.reason else f" (cited; {mean})"
+
+
+def off_diagonal(array: np.ndarray, decimals: int) -> str:
+    """Mean of the values off the diagonal as text, or a dash if there are none."""
+    values = off_diagonal_values(np.asarray(array, float))
+    return fixed(float(values.mean()), decimals) if values.size else MISSING
+
+
+def off_diagonal_values(array: np.ndarray) -> np.ndarray:
+    """Finite values off the diagonal of a square array (K, K)."""
+    values = array[~np.eye(len(array), dtype=bool)]
+    return values[np.isfinite(values)]
 
 
 def prose(text: str, escape: Callable[[str], str], code: str) -> str:

@@ -49,7 +49,7 @@ class PanelSpec:
             ones if the data is the paper's (see `Experiment.beside`), else in a table of their own.
         samples: images to show side by side, at `sample_scale`.
         metrics: what is measured here in place of the experiment's metrics, or none.
-        noise: how the scales of an image draw noise, one of `benchmarks.metrics.NOISES`.
+        noise, along: as in `benchmarks.job.Job`.
     """
 
     name: str
@@ -62,6 +62,7 @@ class PanelSpec:
     sample_scale: float = 0.0
     metrics: tuple[str, ...] = ()
     noise: str = "shared"
+    along: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,9 @@ class Experiment:
         # Two rows may share a model: it is measured once.
         models = tuple(dict.fromkeys(method.model for method in panel.methods if method.model))
         metrics = panel.metrics or self.metrics
-        return Job(panel.data, panel.protocol, self.scales, models, metrics, self.seed, device, panel.noise)
+        return Job(
+            panel.data, panel.protocol, self.scales, models, metrics, self.seed, device, panel.noise, panel.along
+        )
 
     def beside(self, panel: PanelSpec) -> bool:
         """Whether the paper's numbers stand beside a panel's: only if both are of the same data set."""
@@ -212,6 +215,7 @@ def _panel(panel: PanelTable, rows: Sequence[MethodTable], models: Mapping[str, 
         sample_scale=panel.sample_scale,
         metrics=panel.metrics,
         noise=panel.noise,
+        along=panel.along,
     )
     return _with_models(spec, {**models, **panel.models})
 

@@ -36,6 +36,7 @@ class PanelTable:
     """`[[presets.NAME.panels]]`; see `PanelSpec`.
 
     `models` goes before the preset's, row by row; `metrics`, if there are any, are measured in place of the preset's.
+    `along` are metrics of other tables on the same data: see `Job`.
     """
 
     name: str
@@ -47,6 +48,7 @@ class PanelTable:
     sample_scale: float = 0.0
     models: Mapping[str, str] = field(default_factory=dict)
     metrics: tuple[str, ...] = ()
+    along: tuple[str, ...] = ()
     noise: Annotated[str, NOISES] = "shared"
 
 
@@ -167,8 +169,8 @@ def _check(declared: Declaration) -> None:
             if not (math.isfinite(scale) and scale >= 1):
                 raise CasarbiError(f"{where} scales holds {scale:g}, expected finite numbers of at least 1.")
         for panel in preset.panels:
+            _check_known("metric", (*panel.metrics, *panel.along), METRIC_NAMES)
             if panel.metrics:
-                _check_known("metric", panel.metrics, METRIC_NAMES)
                 _check_once(f"{where} panel {quote(panel.name)} metrics", panel.metrics)
             if declared.paper and panel.name == CITED:
                 raise CasarbiError(

@@ -1,4 +1,4 @@
-"""Scales that share noise and scales that draw their own: other cells, other columns, nothing measured twice."""
+"""Noise that scales share or not, and metrics of other tables: other cells, other columns, nothing measured twice."""
 
 from dataclasses import replace
 
@@ -90,3 +90,23 @@ def test_what_draws_no_noise_is_measured_once_for_both_rules(tmp_path, model):
     job = replace(SHARED, models=(model,), metrics=("psnr", "selfssim"))
     assert run([Bench(job)], Store(tmp_path), workers=1).outputs == 4
     assert run([Bench(replace(job, noise="independent"))], Store(tmp_path), workers=1).outputs == 0
+
+
+def test_metrics_along_are_filled_while_outputs_are_at_hand_and_never_cause_one(tmp_path):
+    plain = replace(SHARED, metrics=("psnr",))
+    run([Bench(plain)], Store(tmp_path / "before"), workers=1)
+    # What an older store holds of the table is not measured again for the sake of another table.
+    assert run([Bench(replace(plain, along=("selfssim",)))], Store(tmp_path / "before"), workers=1).outputs == 0
+    assert run([Bench(SHARED)], Store(tmp_path / "before"), workers=1).outputs == 4
+    run([Bench(replace(plain, along=("selfssim",)))], Store(tmp_path / "along"), workers=1)
+    assert run([Bench(SHARED)], Store(tmp_path / "along"), workers=1).outputs == 0
+    assert selfssim(SHARED, tmp_path / "along") == selfssim(SHARED, tmp_path / "before")
+
+
+def test_metrics_along_need_outputs_at_all_scales(tmp_path):
+    plain = replace(SHARED, metrics=("psnr",))
+    run([Bench(replace(plain, scales=(2.0,)))], Store(tmp_path), workers=1)
+    bench = Bench(replace(plain, along=("selfssim",)))
+    run([bench], Store(tmp_path), workers=1)  # only the outputs at 3.3 are made
+    rows = Store(tmp_path).cell(bench.key("toys:noisy", 3.3)).rows().values()
+    assert [(len(row.values), row.failures) for row in rows] == [(1, {})] * 2

@@ -310,3 +310,34 @@ def test_a_flag_is_marked_in_every_format_and_told_in_ascii_too(build):
     assert r"\textsuperscript{$\dagger$$\ddagger$}" in to_latex(document)
     assert '<sup title="Noisy: &lt;others&gt; ran">†‡</sup>' in to_html(document)
     assert "## Noisy: <others> ran: a x10." in to_text(document, "ascii")
+
+
+def test_a_page_leads_to_each_of_its_panels(document):
+    paper = replace(document.panels[0], name="paper", cited=True)
+    page = to_html(replace(document, panels=(document.panels[0], paper)))
+    for place, name in ((1, "portraits"), (2, "paper (cited only)")):
+        assert f'<a href="#panel-{place}">{name}</a>' in page and f'<section id="panel-{place}"' in page
+    assert "<nav" not in to_html(document)
+
+
+def test_the_papers_lines_are_drawn_if_the_reader_asks(document):
+    page = to_html(document)
+    assert page.count("Draw the paper's lines") == page.count('<div class="both">') == 1  # ST-LPIPS has none
+    plain, both = (page.index(f'<div class="{name}">') for name in ("plain", "both"))
+    assert "LIIF, paper" not in page[plain:both] and "LIIF, paper" in page[both:]
+    assert ".chart .both, .chart:has(:checked) .plain { display: none; }" in page
+
+
+@pytest.mark.parametrize("draw", [to_markdown, to_text, to_latex])
+def test_a_matrix_tells_its_mean_whose_it_is_or_why_it_is_not_there(document, draw):
+    scales, values = (5.3, 10.0), np.array([[1.0, 0.9], [0.8, 1.0]])
+    matrices = (
+        Matrix("Ours", scales, values),
+        Matrix("Paper's", scales, paper=values),
+        Matrix("Late", scales, reason="not measured yet: run it"),
+        Matrix("Lost", scales, reason="no weights"),
+    )
+    text = " ".join(draw(replace(document, panels=(replace(document.panels[0], matrices=matrices),))).split())
+    for words in ("Ours (mean off the diagonal 0.850)", "(cited; mean off the diagonal 0.850)"):
+        assert words in text
+    assert "Late (not measured yet: run it)" in text and "Lost (not measured: no weights)" in text
