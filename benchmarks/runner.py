@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,12 @@ from benchmarks.survey import CellState, survey
 from casarbi.errors import CasarbiError
 from casarbi.pictures.naming import printable_name
 from casarbi.provenance import git_commit
+
+FEWEST = 16
+"""Parts of a cell that are worth packing after a run."""
+
+COMPACT_EVERY = 8192
+"""Outputs after which a run packs what it has, so that its files never become very many."""
 
 Progress = Callable[[int], None]
 """Called with the number of outputs that have just been scored."""
@@ -114,12 +121,25 @@ def run(
         tallies = _in_processes([bench.job for bench in benches], store, work, min(workers, len(work)))
     else:
         tallies = _in_this_process(benches, store, work)
-    total = Tally()
+    total, unpacked = Tally(), 0
     for tally in tallies:
         total.add(tally)
+        unpacked += tally.outputs
+        if unpacked >= COMPACT_EVERY:
+            _compact(benches, store, work)
+            unpacked = 0
         if progress:
             progress(tally.outputs)
+    _compact(benches, store, work)
     return total
+
+
+def _compact(benches: Sequence[Bench], store: Store, work: Work) -> None:
+    """Pack the parts of the cells that are worked on, whether or not other processes still add to them."""
+    for index, method, scale in {(index, *cell) for index, batch in work for cell in batch.todo}:
+        # A disk that refuses this one is full: what is measured is kept as it is, and packed after a later run.
+        with suppress(CasarbiError):
+            store.cell(benches[index].key(method, scale)).compact(FEWEST)
 
 
 def cut_into_batches(states: Sequence[CellState], size: int) -> Iterator[Batch]:

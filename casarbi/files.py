@@ -51,6 +51,18 @@ def replacing(path: Path) -> Iterator[Path]:
             draft.unlink()
 
 
+def sync_folder(folder: Path) -> None:
+    """Force the names of the files in a folder to the disk, if the system can: those that were moved there stay."""
+    if os.name != "posix":
+        return
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some disks of networks refuse
+            os.fsync(number)
+    finally:
+        os.close(number)
+
+
 def sweep_drafts(folder: Path) -> list[Path]:
     """Remove drafts that killed processes left in a folder (not in its subfolders); returns those removed.
 

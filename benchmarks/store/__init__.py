@@ -5,24 +5,28 @@ A cell holds everything measured for one (model identity, data set name, protoco
     cells/<key>/cell.json          what the key stands for
     cells/<key>/parts/<name>.json  rows of one batch: metrics per image, with what they were made with
     cells/<key>/parts/<name>.npz   feature vectors of the same images
+    cells/<key>/parts/<name>.pack  many parts in one file, with an NPZ of its own
 
 Each file is written elsewhere and moved into place, so a reader never sees half of one. A row counts for an image only
 while its digest matches, so an edited picture is measured again and a larger N adds only what is new. Columns carry a
 hash of what decides the metric. If two parts hold the same value, the one of the newer generation wins (`--again`
-begins one), and within a generation the older part: nothing counts twice. A damaged part is left out and named.
+begins one), and within a generation the older part: nothing counts twice. A damaged part is left out and named. Parts
+are packed, after a run or by a command, while others read and write (see `benchmarks.store.compaction`).
 """
 
 from __future__ import annotations
 
 import itertools
-import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.store.checks import DamagedPart, read_object
-from benchmarks.store.parts import read_part, write_part
+from benchmarks.store.compaction import compact
+from benchmarks.store.listing import is_gone, list_names, packs_of, read_parts
+from benchmarks.store.parts import write_part
 from benchmarks.store.rows import Header, Part, Row, fill_up, hash_json, merge_rows
 from casarbi.errors import CasarbiError
 from casarbi.files import sweep_drafts, try_writing, write_json
@@ -32,6 +36,9 @@ FORMAT = 1
 
 KEY_BYTES = 2**20
 """Size that no cell.json reaches."""
+
+_WAITS = (0.0, 0.0, 0.1, 1.0)
+"""Seconds before each look at a cell that changes while it is read; a network's disk may show what was long ago."""
 
 SOURCE = "source_sha256"
 """Field of a model's identity as stored: the hash of the source behind a typed `module:factory`."""
@@ -89,7 +96,8 @@ class Store:
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
         self.damaged: dict[Path, str] = {}
-        self._parts: dict[Path, Part] = {}  # a part never changes once it is there; without its features
+        # By cell and name of the file, whose content never changes; without the vectors of features.
+        self.files: dict[str, dict[str, Sequence[Part]]] = {}
 
     def cell(self, key: CellKey) -> Cell:
         """The cell of a key, whether or not anything is there yet."""
@@ -126,26 +134,6 @@ class Store:
                 found.append(self.cell(other))
         return found
 
-    def read(self, path: Path, cell: str, with_features: bool) -> Part | None:
-        """A part, or None if it is damaged, which is noted."""
-        # Features are large and read rarely, so only what is read without them is kept.
-        known = self._parts.get(path)
-        if known and not (with_features and known.has_features):
-            return known
-        if path in self.damaged:
-            return None
-        try:
-            part = read_part(path, cell, with_features)
-        except DamagedPart as damage:
-            self.damaged[path] = str(damage)
-            return None
-        except OSError as error:
-            self.damaged[path] = error.strerror or type(error).__name__
-            return None
-        if not (with_features and part.has_features):
-            self._parts[path] = part
-        return part
-
 
 def _read_key(path: Path) -> CellKey | None:
     """The key in a cell.json; None unless it is the one that the folder is named after."""
@@ -166,22 +154,55 @@ class Cell:
 
     def parts(self, with_features: bool = True) -> list[Part]:
         """All parts that are whole, those of the newest generation first, oldest first within one."""
-        paths = self._paths()
-        if paths and not _read_key(self.folder / "cell.json"):
+        for wait in _WAITS:
+            time.sleep(wait)
+            names = self._names()
+            files, gone = self._read(names, with_features)
+            # Another process may be packing: it removes parts once their pack is there, so look again.
+            if not gone and packs_of(names) == packs_of(self._names()):
+                break
+        # Not packed, then: a link to nothing, or a part whose features are lost.
+        self.store.damaged.update(gone)
+        if names and not _read_key(self.folder / "cell.json"):
             self.store.damaged[self.folder / "cell.json"] = "it does not say what the cell is of"
-        parts = [self.store.read(path, self.key.hash, with_features) for path in paths]
-        return sorted((part for part in parts if part), key=lambda part: -part.generation)
+        # A part may be in several packs, and beside them: it counts once.
+        parts = {part.name: part for read in files for part in read}
+        return sorted(parts.values(), key=lambda part: (-part.generation, part.name))
 
-    def _paths(self) -> list[Path]:
-        folder = self.folder / "parts"
+    def _names(self) -> list[str]:
         try:
-            names = [entry.name for entry in os.scandir(folder)]
-        except FileNotFoundError:
-            return []
+            return list_names(self.folder / "parts")
         except OSError as error:
-            self.store.damaged[folder] = error.strerror or type(error).__name__
+            self.store.damaged[self.folder / "parts"] = error.strerror or type(error).__name__
             return []
-        return [folder / name for name in sorted(names) if name.endswith(".json") and not name.startswith(".")]
+
+    def _read(self, names: Sequence[str], with_features: bool) -> tuple[list[Sequence[Part]], dict[Path, str]]:
+        """Parts of each file that is whole, and the files that are not there any more; damaged ones are noted."""
+        # Features are large and read rarely, so only what is read without them is kept.
+        before = self.store.files.get(self.key.hash, {})
+        known = {name: before[name] for name in names if name in before}
+        self.store.files[self.key.hash] = known
+        found: list[Sequence[Part]] = []
+        gone: dict[Path, str] = {}
+        for name in names:
+            path = self.folder / "parts" / name
+            if path in self.store.damaged:
+                continue
+            parts = known.get(name)
+            if parts is None or (with_features and any(part.has_features for part in parts)):
+                try:
+                    parts = read_parts(path, self.key.hash, with_features)
+                except DamagedPart as damage:
+                    self.store.damaged[path] = str(damage)
+                    continue
+                except OSError as error:
+                    trouble = gone if is_gone(error) else self.store.damaged
+                    trouble[path] = error.strerror or type(error).__name__
+                    continue
+                if not (with_features and any(part.has_features for part in parts)):
+                    known[name] = parts
+            found.append(parts)
+        return found, gone
 
     def rows(self, with_features: bool = True) -> dict[tuple[str, str], Row]:
         """All rows by (image, digest), parts merged as this module's first lines say, success over failure.
@@ -218,4 +239,18 @@ class Cell:
             raise CasarbiError(
                 f"Results cannot be kept in {self.folder}: {error.strerror}; mend that and run the same command again, "
                 "what was measured before is kept."
+            ) from None
+
+    def compact(self, fewest: int = 0) -> None:
+        """Pack its parts into few files, if at least `fewest` are not packed; others may read and add meanwhile.
+
+        Raises:
+            CasarbiError: if the disk is full or refuses; nothing is lost.
+        """
+        try:
+            compact(self.folder / "parts", self.key.hash, fewest)
+        except OSError as error:
+            raise CasarbiError(
+                f"Results in {self.folder} cannot be packed: {error.strerror}; nothing is lost, mend that and run "
+                "casarbi-bench store compact."
             ) from None

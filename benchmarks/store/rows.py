@@ -21,7 +21,7 @@ def column_name(metric: str, identity: Mapping[str, Any]) -> str:
     return f"{metric}#{hash_json(identity)[:8]}"
 
 
-@dataclass
+@dataclass(slots=True)
 class Row:
     """What is known of one image in a cell.
 
@@ -62,6 +62,7 @@ class Header:
         rows: number of rows.
         seconds: wall time of the batch by what it was spent on.
         memory_bytes: peak memory of the process.
+        others: fields that have no meaning here.
     """
 
     when: str = ""
@@ -71,6 +72,7 @@ class Header:
     rows: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict)
     memory_bytes: int = 0
+    others: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,16 +80,21 @@ class Part:
     """A part that was read and found whole.
 
     Attributes:
+        name: of its file, which no other part has; it begins with the time, and stays when the part is packed.
         header: what it was made with.
         rows: its rows.
         generation: 0, or one more than that of the parts it replaces (`--again`).
-        has_features: whether there is an NPZ file.
     """
 
+    name: str
     header: Header
     rows: tuple[Row, ...]
     generation: int
-    has_features: bool
+
+    @property
+    def has_features(self) -> bool:
+        """Whether any of its rows has features."""
+        return any(row.features for row in self.rows)
 
 
 def merge_rows(rows: Iterable[Row]) -> dict[tuple[str, str], Row]:
@@ -100,6 +107,8 @@ def merge_rows(rows: Iterable[Row]) -> dict[tuple[str, str], Row]:
         )
     # A success settles a failure: that of its column, and that of the whole image once anything succeeded.
     for key, row in merged.items():
+        if not row.failures:
+            continue
         settled = row.values.keys() | row.features.keys()
         failures = {c: why for c, why in row.failures.items() if c not in settled and (c or not settled)}
         merged[key] = replace(row, failures=failures)

@@ -2,7 +2,7 @@
 
 A part comes in three ways: `sealed`, as it is written (a change must be noticed), `legacy`, as it was written before
 parts had a hash (a change of a number cannot be noticed, all else must be), and `forged`, with a hash that fits again,
-so that what lies behind the hash is reached, too.
+so that what lies behind the hash is reached, too. A pack is never `legacy`.
 """
 
 from __future__ import annotations
@@ -75,12 +75,14 @@ def _rows(first: int) -> list[Row]:
 
 @functools.cache
 def cells() -> dict[str, dict[str, bytes]]:
-    """Files of two cells, by name below the store: "one" has two parts, "other" has one."""
+    """Files of cells, by name below the store: "one" has two parts, "packed" has two in a pack, "other" has one."""
     found = {}
-    for name, key, firsts in (("one", KEY, (0, 2)), ("other", OTHER, (5,))):
+    for name, key, firsts in (("one", KEY, (0, 2)), ("packed", KEY, (0, 2)), ("other", OTHER, (5,))):
         with tempfile.TemporaryDirectory() as folder:
             for first in firsts:
                 Store(folder).cell(key).add(_rows(first), HEADER)
+            if name == "packed":
+                Store(folder).cell(key).compact()
             paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
             found[name] = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
     return found
@@ -94,9 +96,10 @@ def cases(count: int, seed: int) -> Iterator[Case]:
 
 def _cases(count: int, rng: random.Random) -> Iterator[Case]:
     for index in range(count):
-        files = dict(cells()["one"])
+        kind = rng.choice(["one", "packed"])
+        files = dict(cells()[kind])
         name = rng.choice(sorted(files))
-        way = rng.choice(WAYS)
+        way = rng.choice(WAYS if kind == "one" else ("sealed", "forged"))
         change, content = _change(rng, name, files, way)
         files[name] = content
         yield Case(f"{index:05d}-{way}-{change}", files)
@@ -108,7 +111,8 @@ def _change(rng: random.Random, name: str, files: dict[str, bytes], way: str) ->
         return change.__name__, change(rng, files[name]) if change in BYTES else _dump(
             change(rng, json.loads(files[name]))
         )
-    rows_name = name.rpartition(".")[0] + ".json"
+    stem = name.rpartition(".")[0]
+    rows_name = f"{stem}.json" if f"{stem}.json" in files else f"{stem}.pack"
     if name.endswith(".npz"):
         change = rng.choice([*BYTES, *ARRAYS])
         content = change(rng, files[name])
@@ -340,10 +344,10 @@ ARRAYS = (other_array, other_array, lost_array, pickled_array, zip_bomb, deflate
 # What is done with a case.
 @functools.cache
 def _truth() -> list[dict[tuple[str, str], Any]]:
-    """What may be read: all rows, or those of one part alone."""
+    """What may be read: all rows, those of one part alone, or none if a pack is damaged."""
     files = cells()["one"]
     parts = [name for name in files if "/parts/" in name and name.endswith(".json")]
-    found = []
+    found: list[dict[tuple[str, str], Any]] = [{}]
     for left_out in (None, *parts):
         with tempfile.TemporaryDirectory() as folder:
             Case("store", {name: content for name, content in files.items() if name != left_out}).write(Path(folder))
