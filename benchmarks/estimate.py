@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from benchmarks.job import GROUND_TRUTH, Bench
 from benchmarks.machine import device_name, peak_memory_bytes
-from benchmarks.runner import Slice, run
+from benchmarks.runner import Slice, cut_into_batches, measure_here
 from benchmarks.session import Session
 from benchmarks.store import Store
 from benchmarks.survey import CellState
@@ -52,6 +52,15 @@ class _Costs:
     disk_bytes: int = 0
     memory_bytes: int = 0
 
+    def joined(self, other: _Costs) -> _Costs:
+        """What both know; of a cell that both know, what the other says."""
+        return _Costs(
+            {**self.seconds, **other.seconds},
+            self.rows + other.rows,
+            self.disk_bytes + other.disk_bytes,
+            max(self.memory_bytes, other.memory_bytes),
+        )
+
 
 def estimate(session: Session) -> Estimate:
     """Estimate what measuring a session would cost, from earlier runs of the same cells or from a two-image probe."""
@@ -87,25 +96,38 @@ def _evaluations(bench: Bench, state: CellState) -> int:
 def _costs(session: Session, states: States) -> tuple[_Costs, str]:
     """What outputs of these cells cost, and whether that is known from earlier runs or from a probe."""
     device = device_name(session.device)
-    stored = _stored_costs(states, device)
-    if all((panel, s.method, s.scale) in stored.seconds for panel, cells in states.items() for s in cells):
-        return stored, "earlier runs of the same cells"
-    # Some cell was never measured here: measure two images of every cell into a store of their own.
+    costs = _stored_costs(states, device)
+    unknown = {
+        panel: [s for s in cells if (panel, s.method, s.scale) not in costs.seconds] for panel, cells in states.items()
+    }
+    if not any(unknown.values()):
+        return costs, "earlier runs of the same cells"
+    # Some cells were never measured here: measure two images of them, and of no other, into a store of their own.
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
-        for panel, cells in states.items():
+        probed = {panel: [replace(s, cell=store.cell(s.cell.key)) for s in cells] for panel, cells in unknown.items()}
+        for panel, cells in probed.items():
             if cells:
-                _probe(session, session.benches[panel], store)
-        probed = {panel: [replace(s, cell=store.cell(s.cell.key)) for s in cells] for panel, cells in states.items()}
-        return _stored_costs(probed, device), f"a probe of {PROBE_IMAGES} images"
+                _probe(session, session.benches[panel], cells, store)
+        found = _stored_costs(probed, device)
+    basis = f"a probe of {PROBE_IMAGES} images"
+    if costs.seconds:
+        methods = dict.fromkeys(state.method for cells in unknown.values() for state in cells)
+        basis = f"earlier runs and {basis} with {', '.join(methods)}"
+    return costs.joined(found), basis
 
 
-def _probe(session: Session, bench: Bench, store: Store) -> None:
+def _probe(session: Session, bench: Bench, states: Sequence[CellState], store: Store) -> None:
+    """Measure a few images of some cells."""
     # Spread over the data set, because its first images may be alike.
-    part = Slice(0, math.ceil(len(bench.dataset.ids) / PROBE_IMAGES))
-    outputs = len(part.of(bench.dataset.ids)) * len(bench.methods) * len(bench.job.scales)
-    progress = session.watch(f"Probing {bench.job.data}", outputs)
-    run([bench], store, workers=1, batch=min(session.batch, PROBE_IMAGES), part=part, progress=progress)
+    images = Slice(0, math.ceil(len(bench.dataset.ids) / PROBE_IMAGES)).of(bench.dataset.ids)
+    probed = [
+        replace(state, todo=dict.fromkeys(images, tuple(bench.columns(state.method, state.scale)))) for state in states
+    ]
+    progress = session.watch(f"Probing {bench.job.data}", len(images) * len(probed))
+    work = [(0, batch) for batch in cut_into_batches(probed, min(session.batch, PROBE_IMAGES))]
+    for tally in measure_here([bench], store, work):
+        progress(tally.outputs)
 
 
 def _stored_costs(states: States, device: str) -> _Costs:

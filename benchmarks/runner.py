@@ -120,7 +120,7 @@ def run(
     if workers > 1 and len(work) > 1 and all(bench.job.device == "cpu" for bench in benches):
         tallies = _in_processes([bench.job for bench in benches], store, work, min(workers, len(work)))
     else:
-        tallies = _in_this_process(benches, store, work)
+        tallies = measure_here(benches, store, work)
     total, unpacked = Tally(), 0
     for tally in tallies:
         total.add(tally)
@@ -167,7 +167,8 @@ def provenance(job: Job) -> dict[str, Any]:
     }
 
 
-def _in_this_process(benches: Sequence[Bench], store: Store, work: Work) -> Iterator[Tally]:
+def measure_here(benches: Sequence[Bench], store: Store, work: Work) -> Iterator[Tally]:
+    """Measure batches in this process, with one thread."""
     headers = [provenance(bench.job) for bench in benches]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

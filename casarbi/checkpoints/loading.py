@@ -45,7 +45,8 @@ def load_new(make: Callable[[], Network], tensors: Mapping[str, Tensor], path: P
     except (RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:  # sizes that torch cannot have
         raise CasarbiError(f"{path} describes a network that cannot be built: {describe(error)}.") from None
     _check_fit(network, tensors, path)  # still on the meta device: no memory is taken until every shape fits
-    network.to_empty(device="cpu")
+    # Not `to_empty`, which asks the meta device and so imports a compiler (torch 2.14).
+    network._apply(lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu"))
     network.load_state_dict(dict(tensors))
     return network.requires_grad_(False).eval()
 

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from benchmarks.cli import main
 from benchmarks.experiments import grid_experiment, load_experiment
+from benchmarks.making import make_outputs
 from benchmarks.session import Session
 from benchmarks.store import Store
 
@@ -259,6 +260,18 @@ def test_dry_run_prints_an_estimate_and_measures_nothing(bench):
     assert "a probe of 2 images" in result.output and not Path("results").exists()
     bench(*GRID)
     assert "To do: 0 images" in bench(*GRID, "--dry-run").output
+
+
+def test_a_dry_run_with_one_new_model_probes_that_model_only(bench, monkeypatch):
+    assert bench(*[word.replace("bicubic,toys:noisy", "bicubic") for word in GRID]).exit_code == 0
+    made = []
+    monkeypatch.setattr(
+        "benchmarks.evaluate.make_outputs",
+        lambda bench, method, *rest: made.append(method) or make_outputs(bench, method, *rest),
+    )
+    result = bench(*[word.replace("n=3", "n=4") for word in GRID], "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert set(made) == {"toys:noisy"} and "from earlier runs and a probe of 2 images with toys:noisy." in result.output
 
 
 @pytest.mark.parametrize(
