@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from benchmarks.commands import completion, datasets, doctor, weights
+from benchmarks.commands import completion, datasets, doctor, store, weights
 from benchmarks.kinds import Choice, experiment_names, open_kind, title_of
 from benchmarks.launch import begin, execute, with_chosen
 from benchmarks.metrics import NOISES
@@ -244,7 +244,7 @@ def claims(ledger: str, preset: str, data: tuple[str, ...], models: tuple[str, .
     write_claims(ledger, preset, data, models, store=store, out=out)
 
 
-for command in (doctor, weights, datasets, completion):
+for command in (doctor, weights, datasets, store, completion):
     main.add_command(command)
 
 

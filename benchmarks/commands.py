@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
-from benchmarks.options import Name, known_datasets, known_weights
+from benchmarks.options import STORE, Name, known_datasets, known_weights
+from benchmarks.waiting import Bars
 from casarbi.completion import SHELLS, completion_script
 from casarbi.console import CasarbiGroup, echo
 from casarbi.errors import CasarbiError
+
+if TYPE_CHECKING:  # NumPy, which `--help` need not pay
+    from benchmarks.store import Store
 
 
 @click.command()
@@ -103,6 +110,84 @@ def datasets(reference: str | None) -> None:
     echo("Protocols:")
     for protocol in PROTOCOLS.values():
         echo(f"  {protocol.name}: {protocol.about}")
+
+
+@click.group(cls=CasarbiGroup)
+def store() -> None:
+    """List what a store of results holds, check it, and pack it into few files.
+
+    \b
+    Examples:
+      casarbi-bench store list
+      casarbi-bench store check --store results
+      casarbi-bench store compact
+    """
+
+
+_FOLDER = click.option("--store", "folder", default=STORE, show_default=True, metavar="DIR", help="Folder of results.")
+
+
+@store.command("list")
+@_FOLDER
+def store_list(folder: str) -> None:
+    """List the cells: method, scale, seed and data set, and the images and files of each."""
+    from casarbi.scales import scale_label
+
+    for cell in _open_store(folder).cells():
+        key, images = cell.key, {image for image, _ in cell.rows(with_features=False)}
+        files = cell.files()
+        size = sum(path.stat().st_size for path in files) / 2**20
+        echo(
+            f"{key.hash}  {key.model.get('method', '?')} x{scale_label(key.scale)}, seed {key.seed}, on {key.dataset}: "
+            f"{len(images)} images in {len(files)} files, {size:.1f} MiB"
+        )
+
+
+@store.command("check")
+@_FOLDER
+def store_check(folder: str) -> None:
+    """Read every file with its checksums, and name the damaged ones."""
+    opened = _open_store(folder)
+    cells, files = opened.cells(), 0
+    with Bars() as bars:
+        advance = bars("Reading the store", len(cells))
+        for cell in cells:
+            cell.parts()
+            files += len(cell.files())
+            advance(1)
+    for path, why in sorted(opened.damaged.items()):
+        echo(f"{path}: {why}")
+    if opened.damaged:
+        raise CasarbiError(
+            f"{len(opened.damaged)} files in {folder} are damaged: what they held is not used, and a run measures it "
+            "again."
+        )
+    echo(f"All {files} files of {len(cells)} cells are whole.")
+
+
+@store.command("compact")
+@_FOLDER
+def store_compact(folder: str) -> None:
+    """Pack thousands of small files into a few; runs that measure into the store may go on meanwhile.
+
+    A run packs its own results when it ends. What reports say does not change.
+    """
+    cells = _open_store(folder).cells()
+    before = sum(len(cell.files()) for cell in cells)
+    with Bars() as bars:
+        advance = bars("Packing", len(cells))
+        for cell in cells:
+            cell.compact()
+            advance(1)
+    echo(f"{before} files of {len(cells)} cells are now {sum(len(cell.files()) for cell in cells)}.")
+
+
+def _open_store(folder: str) -> Store:
+    from benchmarks.store import Store
+
+    if not (Path(folder) / "cells").is_dir():
+        raise CasarbiError(f"{folder} holds no results: name their folder with --store.")
+    return Store(folder)
 
 
 @click.command()

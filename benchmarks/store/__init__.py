@@ -103,6 +103,17 @@ class Store:
         """The cell of a key, whether or not anything is there yet."""
         return Cell(self, key)
 
+    def cells(self) -> list[Cell]:
+        """Every cell there is, by what it stands for; one whose cell.json is damaged is noted, not given."""
+        found = []
+        for path in self.folder.glob("cells/*/cell.json"):
+            key = _read_key(path)
+            if key:
+                found.append(self.cell(key))
+            else:
+                self.damaged[path] = "it does not say what the cell is of"
+        return sorted(found, key=lambda cell: (cell.key.dataset, str(cell.key.model), cell.key.scale, cell.key.seed))
+
     def prepare(self) -> None:
         """Make the folder, write a file in it, and remove what killed processes left half written.
 
@@ -240,6 +251,10 @@ class Cell:
                 f"Results cannot be kept in {self.folder}: {error.strerror}; mend that and run the same command again, "
                 "what was measured before is kept."
             ) from None
+
+    def files(self) -> list[Path]:
+        """Every file of it that is there now."""
+        return [path for path in self.folder.rglob("*") if path.is_file()]
 
     def compact(self, fewest: int = 0) -> None:
         """Pack its parts into few files, if at least `fewest` are not packed; others may read and add meanwhile.

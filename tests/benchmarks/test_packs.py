@@ -9,8 +9,10 @@ import time
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import benchmarks.store as stores
+from benchmarks.cli import main
 from benchmarks.job import Bench, Job
 from benchmarks.runner import run
 from benchmarks.store import CellKey, Store, compaction
@@ -144,6 +146,36 @@ def test_a_pack_of_another_cell_is_not_taken(tmp_path):
     other.add([Row("b", "d", {"psnr#1": 2.0})], header(0))
     (other.folder / "parts" / pack.name).write_bytes(pack.read_bytes())
     assert [image for image, _ in other.rows()] == ["b"] and "another cell" in str(other.store.damaged)
+
+
+# The commands.
+def call(*words):
+    return CliRunner().invoke(main, ["store", *words])
+
+
+def test_the_commands_list_check_and_pack(tmp_path):
+    filled(tmp_path)
+    before = told(tmp_path)
+    listed = call("list", "--store", str(tmp_path)).output
+    assert f"{KEY.hash}  bicubic x2, seed 0, on folder: 10 images in 20 files, 0.0 MiB" in listed
+    packed = call("compact", "--store", str(tmp_path))
+    assert packed.output == "20 files of 1 cells are now 3.\n" and told(tmp_path) == before
+    assert call("check", "--store", str(tmp_path)).output == "All 3 files of 1 cells are whole.\n"
+
+
+def test_check_names_what_is_damaged(tmp_path):
+    filled(tmp_path)
+    damaged = files(tmp_path, ".json")[0]
+    damaged.write_text("{}")
+    checked = call("check", "--store", str(tmp_path))
+    assert checked.exit_code == 1 and f"{damaged}: it does not hold a header" in checked.output
+    assert "Error: 1 files in" in checked.output
+
+
+def test_a_folder_without_results_is_named(tmp_path):
+    for command in ("list", "check", "compact"):
+        result = call(command, "--store", str(tmp_path / "no"))
+        assert result.exit_code == 1 and "no holds no results: name their folder with --store." in result.output
 
 
 # What others do at the same time.
