@@ -85,6 +85,9 @@ class Bench:
         self.metrics = {name: create_metric(name) for name in job.metrics}
         self._along = [create_metric(name) for name in job.along]
         self._models = models or OpenModels(job.device)
+        # Asked for with every image, and some models count their parameters to answer.
+        self._keys: dict[tuple[str, float], CellKey] = {}
+        self._noise: dict[str, str] = {}
 
         for metric in (*self.metrics.values(), *self._along):
             if metric.between_scales and not job.protocol.one_lr:
@@ -123,6 +126,11 @@ class Bench:
 
     def key(self, method: str, scale: float) -> CellKey:
         """The cell of a method at a scale."""
+        if (method, scale) not in self._keys:
+            self._keys[method, scale] = self._key(method, scale)
+        return self._keys[method, scale]
+
+    def _key(self, method: str, scale: float) -> CellKey:
         model = None if method == GROUND_TRUTH else self.model(method)
         identity = model.identity if model else {"method": GROUND_TRUTH}
         # A typed module:factory counts with the hash of its source: an edited file is another method.
@@ -132,8 +140,10 @@ class Bench:
 
     def noise(self, method: str) -> str:
         """How the scales of a method draw noise: what draws none is measured once for both rules."""
-        model = None if method == GROUND_TRUTH else self.model(method)
-        return self.job.noise if model and model.info.stochastic else "shared"
+        if method not in self._noise:
+            model = None if method == GROUND_TRUTH else self.model(method)
+            self._noise[method] = self.job.noise if model and model.info.stochastic else "shared"
+        return self._noise[method]
 
     def seed(self, method: str, scale: float) -> int:
         """Seed of a method's run at a scale: the job's, or under independent noise one of the scale's own."""

@@ -12,7 +12,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -115,8 +115,10 @@ def run(
     ]
     # Large pictures first: at the end processes wait for the last batch, which is then a short one.
     work.sort(key=lambda item: benches[item[0]].job.protocol.lr_side or math.inf, reverse=True)
-    if work:
-        store.prepare()
+    if not work:
+        return Tally()
+    store.prepare()
+    cells = {(index, *cell) for index, batch in work for cell in batch.todo}
     if workers > 1 and len(work) > 1 and all(bench.job.device == "cpu" for bench in benches):
         tallies = _in_processes([bench.job for bench in benches], store, work, min(workers, len(work)))
     else:
@@ -126,17 +128,17 @@ def run(
         total.add(tally)
         unpacked += tally.outputs
         if unpacked >= COMPACT_EVERY:
-            _compact(benches, store, work)
+            _compact(benches, store, cells)
             unpacked = 0
         if progress:
             progress(tally.outputs)
-    _compact(benches, store, work)
+    _compact(benches, store, cells)
     return total
 
 
-def _compact(benches: Sequence[Bench], store: Store, work: Work) -> None:
-    """Pack the parts of the cells that are worked on, whether or not other processes still add to them."""
-    for index, method, scale in {(index, *cell) for index, batch in work for cell in batch.todo}:
+def _compact(benches: Sequence[Bench], store: Store, cells: Collection[tuple[int, str, float]]) -> None:
+    """Pack the parts of cells, each with the place of its job, whether or not other processes still add to them."""
+    for index, method, scale in cells:
         # A disk that refuses this one is full: what is measured is kept as it is, and packed after a later run.
         with suppress(CasarbiError):
             store.cell(benches[index].key(method, scale)).compact(FEWEST)
