@@ -217,7 +217,7 @@ def _entry(
 
 
 def _marks(panel: Panel, scale: float, metric: MetricColumn, rows: dict) -> dict[str, str]:
-    """Best and second best of the measured values, compared as printed; nothing to mark if there is only one."""
+    """Best and second best of the measured values, compared as printed; none if one is flagged or there is only one."""
     # Compared as printed: of two numbers that look equal, both are bold or neither is.
     printed: dict[str, float] = {}
     for method in panel.methods:
@@ -227,7 +227,8 @@ def _marks(panel: Panel, scale: float, metric: MetricColumn, rows: dict) -> dict
         value = panel.shared.get((method.name, scale, metric.name), row.value)
         if not math.isnan(value):
             printed[method.name] = float(fixed(value, metric.decimals).replace("∞", "inf"))
-    if len(printed) < 2 or metric.higher_is_better is None:
+    doubtful = any(panel.flags.get((name, scale, metric.name)) for name in printed)
+    if len(printed) < 2 or metric.higher_is_better is None or doubtful:
         return {}
     # Equal printed values share a mark, so ranks are of distinct values.
     order = sorted(set(printed.values()), reverse=metric.higher_is_better)

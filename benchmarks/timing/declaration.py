@@ -47,8 +47,8 @@ class PresetTable:
     scales: tuple[float, ...]
     models: Mapping[str, str]
     threads: int = 1
-    repeats: int = 15
-    seconds: float = 12.0
+    repeats: int = 9
+    seconds: float = 20.0
     caption: str = ""
 
 
@@ -76,8 +76,8 @@ class Rule:
     """How a method is timed at a scale; see `PresetTable`."""
 
     threads: int = 1
-    repeats: int = 15
-    seconds: float = 12.0
+    repeats: int = 9
+    seconds: float = 20.0
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from benchmarks.statistics import Median, median_interval
 from benchmarks.timing.cited import cited_panel
 from benchmarks.timing.declaration import TimingExperiment
 from benchmarks.timing.facts import facts
-from benchmarks.timing.noise import disturbances
 from benchmarks.timing.records import Record
 from reports.document import COLUMNS, CONDITIONS, Document, Method, MetricColumn, Panel
 
@@ -26,6 +25,13 @@ SECONDS = MetricColumn(
     3,
     note="Median of the counted runs, one image at a time, from the LR image on the device to the output there.",
     logarithmic=True,
+)
+CPU_SECONDS = MetricColumn(
+    "cpu_seconds",
+    "Processor seconds per image",
+    False,
+    3,
+    note="What the process computed, over all its threads; its waits for a core do not count.",
 )
 COUNTED = (
     MetricColumn("parameters", "Parameters (millions)", False, 3, constant=True),
@@ -94,16 +100,17 @@ def _times(experiment: TimingExperiment, machine: Machine, failed: Mapping[str, 
         for method in experiment.methods
     )
     records = list(_records(experiment, machine.found))
+    on_cpu = any(record.key.kind == "cpu" for record in machine.found.values())
     return Panel(
         name=machine.name,
         caption=experiment.caption,
         frame=_frame(experiment, records),
         scales=experiment.scales,
-        metrics=(SECONDS, *COUNTED),
+        metrics=(SECONDS, *([CPU_SECONDS] if on_cpu else []), *COUNTED),
         methods=methods,
         warnings=tuple(_warnings(machine)),
         facts=facts(experiment, machine.found),
-        flags={(*place, SECONDS.name): flag for place, flag in _flags(machine.found).items()},
+        flags=_flags(machine.found),
         lr_side=experiment.lr_side,
         interval=INTERVAL,
     )
@@ -125,15 +132,16 @@ def _records(experiment: TimingExperiment, found: Found) -> Iterator[dict[str, o
                 continue
             conditions = _conditions(record, method.model)
             yield {**about, "metric": SECONDS.name, **_median(record.seconds), **conditions}
+            if record.key.kind == "cpu":
+                yield {**about, "metric": CPU_SECONDS.name, **_median(record.cpu_seconds), **conditions}
             counted = {
                 "parameters": record.parameters / 1e6,
                 "gflop": math.nan if record.flops is None else record.flops / 1e9,
                 "evaluations": record.evaluations,
             }
             for name, value in counted.items():
-                known = not math.isnan(value)
-                source = {"value": value, "source": "measured" if known else "missing"}
-                yield {**about, "metric": name, **source, "n": len(record.seconds) if known else math.nan, **conditions}
+                source = "missing" if math.isnan(value) else "measured"
+                yield {**about, "metric": name, "value": value, "source": source, **conditions}
 
 
 def _median(seconds: Sequence[float]) -> dict[str, object]:
@@ -169,10 +177,9 @@ def _stages(experiment: TimingExperiment, machine: Machine, method: str) -> Pane
         for place, stage in enumerate(record.stages, 1)
         for metric, values in (
             ("seconds", _median(stage.seconds or record.seconds)),  # a single stage is the whole
-            ("gflop", {"value": stage.flops / 1e9, "source": "measured", "n": len(record.seconds)}),
+            ("gflop", {"value": stage.flops / 1e9, "source": "measured"}),
         )
     ]
-    flagged = _flags(machine.found)
     return Panel(
         name=f"Stages of {method}, {machine.name}",
         caption=f"The stages of {method} on the way to each scale, each with its evaluations and what precedes them; "
@@ -185,10 +192,9 @@ def _stages(experiment: TimingExperiment, machine: Machine, method: str) -> Pane
         ),
         methods=tuple(Method(f"Stage {place}") for place in range(1, count + 1)),
         flags={
-            (f"Stage {place}", scale, "seconds"): flagged[method, scale]
-            for scale in found
-            if (method, scale) in flagged
-            for place in range(1, len(found[scale].stages) + 1)
+            (f"Stage {place}", scale, SECONDS.name): _noisy(record.disturbances)
+            for scale, record in found.items()
+            for place in range(1, len(record.stages) + 1)
         },
         interval=INTERVAL,
     )
@@ -204,23 +210,25 @@ def _sides(record: Record) -> list[int]:
     return [record.key.lr[0], *(stage.size[0] for stage in record.stages)]
 
 
-def _flags(found: Found) -> dict[tuple[str, float], tuple[str, ...]]:
-    """What speaks against each measurement, by method and scale."""
+def _flags(found: Found) -> dict[tuple[str, float, str], tuple[str, ...]]:
+    """What speaks against each time, by method, scale and metric."""
     flags = {}
-    for place, record in found.items():
-        others = math.nan if record.others is None else record.others
-        against = disturbances(record.seconds, record.cpu_share, others, record.key.kind, record.cores)
-        if sentences := tuple(f"Noisy: {sentence}" for sentence in against):
-            flags[place] = sentences
+    for (method, scale), record in found.items():
+        flags[method, scale, SECONDS.name] = _noisy(record.disturbances)
+        flags[method, scale, CPU_SECONDS.name] = _noisy(record.cpu_disturbances)
     return flags
 
 
+def _noisy(disturbances: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"Noisy: {sentence}" for sentence in disturbances)
+
+
 def _warnings(machine: Machine) -> Iterator[str]:
-    noisy, count = len(_flags(machine.found)), len(machine.found)
+    noisy, count = sum(bool(record.disturbances) for record in machine.found.values()), len(machine.found)
     if noisy:
         yield (
             f"{noisy} of {count} times were measured on a noisy machine, and are marked ‡: they say more of that "
-            "moment than of the methods. Measure again on a quiet one, with --again."
+            "moment than of the methods, and no method is ranked by them. Measure again on a quiet one, with --again."
         )
 
 

@@ -55,16 +55,16 @@ class Measurement:
 
     Attributes:
         seconds: of each run.
+        cpu_seconds: that this process computed in each run, over all its threads.
         stages: seconds of each stage, in each run; empty if the method does not tell when a stage ends.
         warmups: runs before those.
-        cpu_share: time that this process has computed, by the time that passed.
         others: cores that other processes kept busy meanwhile; NaN if the system does not tell.
     """
 
     seconds: tuple[float, ...]
+    cpu_seconds: tuple[float, ...]
     stages: tuple[tuple[float, ...], ...]
     warmups: int
-    cpu_share: float
     others: float
 
 
@@ -88,30 +88,43 @@ def measure(
     image = torch.rand(1, 3, *lr, generator=torch.Generator().manual_seed(SEED)).to(device)
     ends = _ends(model.work(lr, size) or ())
 
-    def run() -> list[float]:
-        return _timed_run(model, image, size, _Stopwatch(device, meter), ends)
+    def run() -> _Run:
+        before = meter.read().cpu
+        stages = _timed_run(model, image, size, _Stopwatch(device, meter), ends)
+        return _Run(stages, meter.read().cpu - before)
 
     with _threads(rule.threads):
         began, runs, warmups = meter.read(), [run()], 0
-        if sum(runs[0]) <= rule.seconds:
+        if runs[0].seconds <= rule.seconds:
             began, runs, warmups = meter.read(), [run()], 1
             while len(runs) < rule.repeats and _expected(runs) <= rule.seconds:
                 runs.append(run())
         ended = meter.read()
     wall, cpu = ended.wall - began.wall, ended.cpu - began.cpu
-    staged = len(ends) > 1 and all(len(stages) == len(ends) for stages in runs)
+    staged = len(ends) > 1 and all(len(run.stages) == len(ends) for run in runs)
     return Measurement(
-        seconds=tuple(map(sum, runs)),
-        stages=tuple(zip(*runs, strict=True)) if staged else (),
+        seconds=tuple(run.seconds for run in runs),
+        cpu_seconds=tuple(run.cpu_seconds for run in runs),
+        stages=tuple(zip(*(run.stages for run in runs), strict=True)) if staged else (),
         warmups=warmups,
-        cpu_share=cpu / wall,
         others=max((ended.busy - began.busy - cpu) / wall, 0.0),  # in this order NaN stays NaN
     )
 
 
-def _expected(runs: Sequence[Sequence[float]]) -> float:
+class _Run(NamedTuple):
+    """Seconds of each stage of one run, and those that the process computed in all of it."""
+
+    stages: list[float]
+    cpu_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        return sum(self.stages)
+
+
+def _expected(runs: Sequence[_Run]) -> float:
     """Seconds in all if one more run takes as long as the others."""
-    seconds = [sum(stages) for stages in runs]
+    seconds = [run.seconds for run in runs]
     return sum(seconds) + statistics.median(seconds)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -15,24 +14,22 @@ MOST_OTHERS = 0.25
 """Largest part of the cores that other processes kept busy: they share caches, memory and clock rate with this one."""
 
 
-def disturbances(
-    seconds: Sequence[float], cpu_share: float, others: float, device: str, cores: int | None = None
-) -> Iterator[str]:
+def disturbances(seconds: Sequence[float], cpu_share: float, others: float, cores: int) -> Iterator[str]:
     """What speaks against a measurement, as sentences without their end; nothing if it was not disturbed.
 
     Args:
         seconds: of each run.
-        cpu_share: see `benchmarks.timing.measuring.Measurement`.
-        others: the same; NaN if unknown.
-        device: type of the device, such as "cpu": while a GPU computes, its process waits.
-        cores: of the machine, by default of this one.
+        cpu_share: part of the time in which this process computed; NaN where that says nothing, because a GPU computes
+            while its process waits.
+        others: cores that other processes kept busy; NaN if unknown.
+        cores: of the machine.
     """
     low, median, high = np.quantile(seconds, [0.25, 0.5, 0.75])
     if high - low > MOST_SPREAD * median:
         yield f"the runs spread by more than {_percent(MOST_SPREAD)} between their quartiles"
-    if device == "cpu" and cpu_share < LEAST_SHARE:
+    if cpu_share < LEAST_SHARE:
         yield f"the process had a core for less than {_percent(LEAST_SHARE)} of the time"
-    if others > MOST_OTHERS * (cores or os.cpu_count() or 1):
+    if others > MOST_OTHERS * cores:
         yield f"other processes kept more than {_percent(MOST_OTHERS)} of the cores busy"
 
 

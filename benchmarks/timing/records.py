@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks.store.checks import DamagedPart, read_object
 from benchmarks.store.rows import hash_json
+from benchmarks.timing.noise import disturbances
 from casarbi.errors import CasarbiError
 from casarbi.files import sweep_drafts, try_writing, write_json
 from casarbi.settings import build
@@ -77,8 +78,9 @@ class Record:
         flops: operations for one image; None if the method does not say.
         stages: of a method that says what it does.
         seconds: of each run.
+        cpu_seconds: that the process computed in each run.
         warmups: runs before those.
-        cpu_share, others: see `benchmarks.timing.measuring.Measurement`; others is None if unknown.
+        others: cores that other processes kept busy meanwhile; None if unknown.
         cores: of the machine.
         clocks: what the machine told of its clock rates.
         when: ISO 8601.
@@ -91,8 +93,8 @@ class Record:
     flops: int | None
     stages: tuple[TimedStage, ...]
     seconds: tuple[float, ...]
+    cpu_seconds: tuple[float, ...]
     warmups: int
-    cpu_share: float
     others: float | None
     cores: int
     clocks: str
@@ -103,10 +105,27 @@ class Record:
     def __post_init__(self) -> None:
         """Refuse what no measurement gives; raises CasarbiError."""
         times = [self.seconds, *(stage.seconds for stage in self.stages if stage.seconds)]
-        if not self.seconds or {len(runs) for runs in times} != {len(self.seconds)}:
-            raise CasarbiError("the runs of its stages are not those of the whole")
+        if not self.seconds or {len(runs) for runs in (*times, self.cpu_seconds)} != {len(self.seconds)}:
+            raise CasarbiError("its seconds are not all of the same runs")
         if not all(0 < second < math.inf for runs in times for second in runs):
             raise CasarbiError("its seconds are not all above 0")
+        if not all(0 <= second < math.inf for second in self.cpu_seconds):
+            raise CasarbiError("its processor seconds are not all at least 0")
+
+    @property
+    def disturbances(self) -> tuple[str, ...]:
+        """What speaks against its seconds."""
+        share = sum(self.cpu_seconds) / sum(self.seconds) if self.key.kind == "cpu" else math.nan
+        return tuple(disturbances(self.seconds, share, self._others, self.cores))
+
+    @property
+    def cpu_disturbances(self) -> tuple[str, ...]:
+        """What speaks against its processor seconds, in which a wait for a core does not count."""
+        return tuple(disturbances(self.cpu_seconds, 1.0, self._others, self.cores))
+
+    @property
+    def _others(self) -> float:
+        return math.nan if self.others is None else self.others
 
 
 class Timings:

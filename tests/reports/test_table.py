@@ -160,6 +160,8 @@ def test_a_flagged_value_bears_a_mark_and_the_legend_says_why_once(build):
     flags = {("a", 10.0, "time"): ("Noisy: others ran",), ("b", 5.3, "time"): ("Noisy: others ran", "Noisy: spread")}
     document = times(build, flags)
     assert [[entry.signs for entry in row] for row in entries(document).values()] == [["", "‡"], ["‡", ""]]
+    assert {entry.mark for row in entries(document).values() for entry in row} == {""}
+    assert {entry.mark for row in entries(times(build)).values() for entry in row} == {"best", "second"}
     panel = document.panels[0]
     sentences = legend(panel_tables(panel), panel, "bold", "underlined", "±")
     assert sentences[-2:] == ["‡ Noisy: others ran: a ×10, b ×5.3.", "‡ Noisy: spread: b ×5.3."]

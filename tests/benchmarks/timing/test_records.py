@@ -15,8 +15,8 @@ RECORD = Record(
     flops=50,
     stages=(TimedStage((12, 12), 1, 20, (0.1, 0.2)), TimedStage((16, 16), 1, 30, (0.3, 0.4))),
     seconds=(0.4, 0.6),
+    cpu_seconds=(0.4, 0.59),
     warmups=1,
-    cpu_share=0.99,
     others=None,
     cores=2,
     clocks="not readable",
@@ -80,8 +80,9 @@ def resealed(**changes):
         (lambda path: path.write_bytes(b" " * 2**21), "more than the 1,048,576"),
         (lambda path: (path.unlink(), path.mkdir()), "it is a folder"),
         (edited(seconds=[0.1, 0.1]), "not as it was written"),
-        (resealed(seconds=[0.1]), "the runs of its stages are not those of the whole"),
-        (resealed(seconds=[]), "the runs of its stages"),
+        (resealed(seconds=[0.1]), "its seconds are not all of the same runs"),
+        (resealed(seconds=[]), "its seconds are not all of the same runs"),
+        (resealed(cpu_seconds=[-1, 0]), "its processor seconds are not all at least 0"),
         (resealed(seconds=[-1, 1]), "its seconds are not all above 0"),
         (resealed(seconds="fast"), "seconds = 'fast' is not a list"),
         (resealed(parameters="many"), "parameters = 'many' is not a whole number"),
@@ -121,3 +122,12 @@ def test_a_machine_is_called_by_its_device_and_a_cpu_by_its_threads_too():
         "CPU (X), 4 threads",
         "NVIDIA H200",
     ]
+
+
+def test_a_wait_for_a_core_speaks_against_the_time_and_not_against_what_was_computed():
+    starved = replace(RECORD, stages=(), seconds=(5.0, 5.1, 5.0), cpu_seconds=(0.5, 0.51, 0.5))
+    assert len(starved.disturbances) == 1 and starved.cpu_disturbances == ()
+    gpu = replace(starved, key=replace(KEY, kind="cuda"))
+    assert gpu.disturbances == ()
+    busy = replace(starved, others=1.5)
+    assert len(busy.disturbances) == 2 and len(busy.cpu_disturbances) == 1
