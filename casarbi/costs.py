@@ -8,7 +8,6 @@ from typing import TypeVar
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from casarbi.scales import Size
 
@@ -61,12 +60,16 @@ def count_cost(network: nn.Module, once: Callable[[], Kept], step: Callable[[Kep
         once: does what is done once per stage.
         step: does one evaluation, given what `once` returned.
     """
-    # The counter knows convolutions, matrix products and attention; sums and activations are left out.
-    counter = FlopCounterMode(display=False)
-    with torch.no_grad():
-        with counter:
-            kept = once()
-        before = counter.get_total_flops()
-        with counter:  # which sets it to 0 again
-            step(kept)
-    return StageCost(sum(p.numel() for p in network.parameters()), before, counter.get_total_flops())
+    kept: list[Kept] = []
+    before = count_flops(lambda: kept.append(once()))
+    return StageCost(sum(p.numel() for p in network.parameters()), before, count_flops(lambda: step(*kept)))
+
+
+def count_flops(work: Callable[[], object]) -> int:
+    """Operations of convolutions, matrix products and attention in some work; sums and activations are left out."""
+    # Imported here: the counter brings 80 modules, triton among them, which opening a model need not pay for.
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops()

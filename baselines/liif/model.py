@@ -8,11 +8,10 @@ from typing import Annotated, Any
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.liif.files import load_liif
 from baselines.liif.network import CPU_CHUNK, LIIFNetwork, check_chunk, default_chunk
-from casarbi.costs import StageWork
+from casarbi.costs import StageWork, count_flops
 from casarbi.network_model import NetworkModel, WeightsInfo
 from casarbi.scales import Size
 from casarbi.settings import Option
@@ -47,10 +46,9 @@ class LIIF(NetworkModel):
 
     def work(self, lr_size: Size, size: Size) -> tuple[StageWork, ...]:
         """One stage, whose operations are counted on the meta device, where nothing is computed."""
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            image = torch.empty(3, *lr_size, device="meta")
-            copy.deepcopy(self.network).to("meta").render(image, [size], self.chunk or default_chunk(self.device))
-        return (StageWork(size, 1, counter.get_total_flops()),)
+        network, image = copy.deepcopy(self.network).to("meta"), torch.empty(3, *lr_size, device="meta")
+        chunk = self.chunk or default_chunk(self.device)
+        return (StageWork(size, 1, count_flops(lambda: network.render(image, [size], chunk))),)
 
     def memory_bytes(self, lr_size: Size, size: Size) -> int:
         """Features of the part of the image that is encoded at once, one chunk and the output; measured on a CPU."""
