@@ -119,10 +119,10 @@ class Bench:
 
     @property
     def methods(self) -> list[str]:
-        """References of the models that open, and the ground truth if a metric compares its features."""
+        """References of the models that open, and the ground truth if a metric compares its features with theirs."""
         methods = [reference for reference in self.job.models if self.model(reference)]
         features = any(self.columns(GROUND_TRUTH, scale) for scale in self.job.scales)
-        return [*methods, GROUND_TRUTH] if features else methods
+        return [*methods, GROUND_TRUTH] if methods and features else methods
 
     def key(self, method: str, scale: float) -> CellKey:
         """The cell of a method at a scale."""

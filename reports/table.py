@@ -97,7 +97,8 @@ class Table:
     @property
     def cited_only(self) -> bool:
         """Whether every number is the paper's."""
-        return not any(entry.state in ("measured", "failed") for entry in self.entries)
+        states = {entry.state for entry in self.entries}
+        return "cited" in states and not states & {"measured", "failed"}
 
 
 def panel_tables(panel: Panel) -> tuple[Table, ...]:

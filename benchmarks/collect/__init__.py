@@ -15,7 +15,7 @@ from benchmarks.collect.conditions import NOT_MEASURED, conditions, value_condit
 from benchmarks.collect.facts import facts
 from benchmarks.collect.notes import notes
 from benchmarks.collect.panel import PanelResults
-from benchmarks.experiments import Experiment, MethodSpec
+from benchmarks.experiments import Experiment, MethodSpec, PanelSpec
 from benchmarks.job import Bench
 from benchmarks.metrics import metric_info
 from benchmarks.metrics.base import Metric, MetricInfo
@@ -74,6 +74,8 @@ def _panel(results: PanelResults, sheets: Sequence[Sheet]) -> Panel:
     experiment, spec, metrics = results.experiment, results.spec, results.bench.metrics
     # Rows that are neither measured nor cited here would be empty; a mirror of the paper's table says why they are.
     shown = [method for method in spec.methods if method.model or (spec.cite and (results.paper or not method.cited))]
+    if not results.paper and not any(method.model for method in shown):
+        return _idle_panel(spec, shown)
     tabled = {name: metric for name, metric in metrics.items() if not metric.between_scales}
     columns = tuple(_metric_columns(results, tabled))
     frame = pd.DataFrame(list(_records(results, shown, columns, tabled)), columns=list(COLUMNS))
@@ -96,6 +98,12 @@ def _panel(results: PanelResults, sheets: Sequence[Sheet]) -> Panel:
         sheets=tuple(sheets),
         images=pd.DataFrame(_image_records(results), columns=list(IMAGE_COLUMNS)),
     )
+
+
+def _idle_panel(spec: PanelSpec, methods: Sequence[MethodSpec]) -> Panel:
+    """A panel of which nothing can be measured: the reasons, in place of tables without a number."""
+    reasons = (f"Not measured: {method.name}{f': {method.reason}' if method.reason else ''}" for method in methods)
+    return Panel(spec.name, spec.caption, empty_frame(), warnings=tuple(f"{reason.rstrip('.')}." for reason in reasons))
 
 
 def _shared(results: PanelResults, metrics: Mapping[str, Metric]) -> dict[tuple[str, float, str], float]:

@@ -135,3 +135,21 @@ def test_every_number_of_the_ablations_is_shown():
 def test_a_table_of_one_scale_holds_for_every_scale_unless_it_says_which():
     paper = PaperTable("table7.csv", {"psnr": "psnr"})
     assert paper.value("Cascade", 5.3, "psnr") == paper.value("Cascade", 12.0, "psnr") == 23.77
+
+
+def test_a_panel_of_which_nothing_can_be_measured_gives_its_reasons_in_place_of_dashes(tmp_path, monkeypatch):
+    second = TOML[TOML.index("[[presets.mini.panels]]") :].replace('"squares"', '"own"').replace("n=2", "n=3")
+    text = TOML.replace('{ LIIF = "bicubic" }', "{}").replace("cite = true", 'cite = true\nmodels.LIIF = "bicubic"')
+    text = text.replace('metrics = ["psnr"]', 'metrics = ["psnr", "fd-st-alex"]') + second
+    result, rows = run(tmp_path, monkeypatch, text.replace('name = "LIIF"', 'name = "LIIF"\nreason = "no file"', 1))
+    page = Path("reports/out/t/t.md").read_text("utf-8").split("## own")[1].split("## paper")[0]
+    assert "Not measured: LIIF: no file." in page and "Not measured: Ours: not trained yet." in page
+    assert "—" not in page and not [row for row in rows if row["experiment"] == "t/own"]
+    assert "Measured 8 outputs" in result.output  # those of bicubic and of the GT: none of the panel without a method
+
+
+def test_a_table_that_is_not_measured_yet_is_not_taken_for_the_papers(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("t.toml").write_text(TOML)
+    output = CliRunner().invoke(main, ["report", "t.toml"]).output
+    assert "not measured yet: casarbi-bench run t" in output and output.count("(cited only)") == 1
