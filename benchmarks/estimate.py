@@ -7,9 +7,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from benchmarks.evaluate import measure
 from benchmarks.job import GROUND_TRUTH, Bench
 from benchmarks.machine import device_name, peak_memory_bytes
-from benchmarks.runner import Slice, cut_into_batches, measure_here
+from benchmarks.runner import Slice, cut_into_batches, deal
 from benchmarks.session import Session
 from benchmarks.store import Store
 from benchmarks.survey import CellState
@@ -126,7 +127,7 @@ def _probe(session: Session, bench: Bench, states: Sequence[CellState], store: S
     ]
     progress = session.watch(f"Probing {bench.job.data}", len(images) * len(probed))
     work = [(0, batch) for batch in cut_into_batches(probed, min(session.batch, PROBE_IMAGES))]
-    for tally in measure_here([bench], store, work):
+    for tally in deal([bench], store, work, measure, workers=1):
         progress(tally.outputs)
 
 

@@ -18,7 +18,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -41,8 +41,8 @@ COMPACT_EVERY = 8192
 Progress = Callable[[int], None]
 """Called with the number of outputs that have just been scored."""
 
-Work = Sequence[tuple[int, Batch]]
-"""Batches, each with the place of its job."""
+Piece = TypeVar("Piece")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -119,12 +119,8 @@ def run(
         return Tally()
     store.prepare()
     cells = {(index, *cell) for index, batch in work for cell in batch.todo}
-    if workers > 1 and len(work) > 1 and all(bench.job.device == "cpu" for bench in benches):
-        tallies = _in_processes([bench.job for bench in benches], store, work, min(workers, len(work)))
-    else:
-        tallies = measure_here(benches, store, work)
     total, unpacked = Tally(), 0
-    for tally in tallies:
+    for tally in deal(benches, store, work, measure, workers):
         total.add(tally)
         unpacked += tally.outputs
         if unpacked >= COMPACT_EVERY:
@@ -142,6 +138,27 @@ def _compact(benches: Sequence[Bench], store: Store, cells: Collection[tuple[int
         # A disk that refuses this one is full: what is measured is kept as it is, and packed after a later run.
         with suppress(CasarbiError):
             store.cell(benches[index].key(method, scale)).compact(FEWEST)
+
+
+def deal(
+    benches: Sequence[Bench],
+    store: Store,
+    work: Sequence[tuple[int, Piece]],
+    do: Callable[[Bench, Store, Piece, Mapping[str, Any]], Result],
+    workers: int,
+) -> Iterator[Result]:
+    """Do pieces of work, each with the place of its job, in worker processes or in this one; yields what comes of them.
+
+    Args:
+        benches: the opened jobs.
+        store: where `do` keeps what it makes: a run that is stopped loses the pieces in hand only.
+        work: the pieces, which have to be picklable.
+        do: a module's function, called with the piece's job, the store, the piece and the job's `provenance`.
+        workers: processes; 1 works in this process, as does any device but the CPU.
+    """
+    if workers > 1 and len(work) > 1 and all(bench.job.device == "cpu" for bench in benches):
+        return _in_processes([bench.job for bench in benches], store, work, do, min(workers, len(work)))
+    return _in_this_process(benches, store, work, do)
 
 
 def cut_into_batches(states: Sequence[CellState], size: int) -> Iterator[Batch]:
@@ -169,8 +186,9 @@ def provenance(job: Job) -> dict[str, Any]:
     }
 
 
-def measure_here(benches: Sequence[Bench], store: Store, work: Work) -> Iterator[Tally]:
-    """Measure batches in this process, with one thread."""
+def _in_this_process(
+    benches: Sequence[Bench], store: Store, work: Sequence[tuple[int, Piece]], do: Callable[..., Result]
+) -> Iterator[Result]:
     headers = [provenance(bench.job) for bench in benches]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -178,13 +196,19 @@ def measure_here(benches: Sequence[Bench], store: Store, work: Work) -> Iterator
     fixed = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
     try:
         with fixed:
-            for index, batch in work:
-                yield measure(benches[index], store, batch, headers[index])
+            for index, piece in work:
+                yield do(benches[index], store, piece, headers[index])
     finally:
         torch.set_num_threads(threads)
 
 
-def _in_processes(jobs: Sequence[Job], store: Store, work: Work, workers: int) -> Iterator[Tally]:
+def _in_processes(
+    jobs: Sequence[Job],
+    store: Store,
+    work: Sequence[tuple[int, Piece]],
+    do: Callable[..., Result],
+    workers: int,
+) -> Iterator[Result]:
     # Workers get the jobs as typed and open them themselves: models do not cross processes.
     headers = [provenance(job) for job in jobs]
     pool = ProcessPoolExecutor(
@@ -193,7 +217,7 @@ def _in_processes(jobs: Sequence[Job], store: Store, work: Work, workers: int) -
     finished = False
     try:
         with interrupts_ignored():
-            pending = {pool.submit(_measure_in_worker, index, batch) for index, batch in work}
+            pending = {pool.submit(_do_in_worker, do, index, piece) for index, piece in work}
         while pending:
             done, pending = wait(pending, return_when=FIRST_COMPLETED)
             for future in done:
@@ -206,7 +230,7 @@ def _in_processes(jobs: Sequence[Job], store: Store, work: Work, workers: int) -
         ) from None
     finally:
         if not finished:
-            # Each batch keeps its own rows: nothing is lost by not waiting for those in hand.
+            # Each piece keeps what it made: nothing is lost by not waiting for those in hand.
             for process in list(pool._processes.values()):
                 process.terminate()
         pool.shutdown(wait=finished, cancel_futures=True)
@@ -230,9 +254,9 @@ def _open_worker(jobs: Sequence[Job], folder: Path, headers: Sequence[Mapping[st
     _worker = _Worker(open_benches(jobs), Store(folder), headers)
 
 
-def _measure_in_worker(index: int, batch: Batch) -> Tally:
+def _do_in_worker(do: Callable[..., Result], index: int, piece: Any) -> Result:
     assert _worker is not None
-    return measure(_worker.benches[index], _worker.store, batch, _worker.headers[index])
+    return do(_worker.benches[index], _worker.store, piece, _worker.headers[index])
 
 
 def _die_with_parent() -> None:

@@ -20,7 +20,7 @@ def run(choice: Choice, **options: Any) -> list[str]:
     begin(f"{choice.name}, preset {choice.preset}", **options)
     experiment = declared(choice)
     execute(experiment, **options)
-    return list(_unmeasured(experiment))
+    return list(unmeasured(experiment))
 
 
 def report(choice: Choice, *, store: str, out: str, spreadsheet: str | None) -> list[str]:
@@ -30,7 +30,7 @@ def report(choice: Choice, *, store: str, out: str, spreadsheet: str | None) -> 
         session = open_session(declared(choice), store, watch=bars)
         write(session, Path(out) / session.experiment.name, spreadsheet, bars)
         tell_damaged(session.store)
-    return list(_unmeasured(session.experiment))
+    return list(unmeasured(session.experiment))
 
 
 def status(choice: Choice, *, store: str) -> None:
@@ -43,7 +43,7 @@ def status(choice: Choice, *, store: str) -> None:
     tell_states(session, states)
 
 
-def _unmeasured(experiment: Experiment) -> Iterator[str]:
+def unmeasured(experiment: Experiment) -> Iterator[str]:
     """Rows that no panel measures, each with the reason that is declared."""
     measured = {row.name for panel in experiment.panels for row in panel.methods if row.model}
     reasons = {row.name: row.reason for panel in experiment.panels for row in panel.methods}

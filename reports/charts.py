@@ -51,38 +51,63 @@ class Curve(NamedTuple):
 
 
 def metric_chart(panel: Panel, metric: MetricColumn, cited: bool = False) -> str:
-    """Draw a metric over the scales as SVG: measured lines solid with intervals.
+    """Draw `metric_figure` as SVG for a page, or "" if there is nothing to draw. Equal input gives equal text."""
+    figure = metric_figure(panel, metric, cited)
+    if figure is None:
+        return ""
+    name, words = f"{panel.name}-{metric.name}", f"{metric.label} over the scale"
+    if cited:
+        name, words = f"{name}-cited", f"{words}, with the paper's lines"
+    return inline_svg(figure, name, words)
 
-    With `cited` the paper's lines are drawn too, dashed and hollow. Returns "" if there are fewer than two scales,
-    nothing to draw, or no line of the paper though they were asked for. Equal input gives equal text.
+
+def metric_figure(panel: Panel, metric: MetricColumn, cited: bool = False) -> Figure | None:
+    """Draw a metric over the scales: measured lines solid with intervals.
+
+    With `cited` the paper's lines are drawn too, dashed and hollow. Returns None if there are fewer than two scales,
+    nothing to draw, or no line of the paper though they were asked for.
     """
     curves = [curve for curve in _curves(panel, metric) if cited or not curve.cited]
     if cited and not any(curve.cited for curve in curves):
-        return ""
+        return None
     if metric.constant or not any(len(curve.points) > 1 for curve in curves):
-        return ""
+        return None
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(5.2, 3.0))
         figure.subplots_adjust(left=0.11, right=0.74, top=0.93, bottom=0.2 if panel.lr_side else 0.15)
         axes = figure.add_subplot()
-        for ground in (figure.patch, axes.patch):
-            ground.set_visible(False)  # the page shows through, light or dark
         for curve in curves:
             _draw(axes, curve)
         _dress(axes, panel, metric)
         _label_ends(axes, curves)
-        stream = io.StringIO()
+    return figure
+
+
+def inline_svg(figure: Figure, name: str, words: str) -> str:
+    """A figure as a part of a page, whose ground shows through, light or dark.
+
+    Args:
+        figure: any that keeps to the colours of this module.
+        name: unique in the page.
+        words: for who cannot see it.
+    """
+    for ground in (figure.patch, *(axes.patch for axes in figure.axes)):
+        ground.set_visible(False)
+    return _inline(svg_text(figure), name, words)
+
+
+def svg_text(figure: Figure) -> str:
+    """A figure as SVG; equal figures give equal text."""
+    stream = io.StringIO()
+    with matplotlib.rc_context(STYLE):
         # Without a date, and with a fixed salt for ids (STYLE): equal values give equal bytes.
         FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None, "Creator": None})
-    name, words = f"{panel.name}-{metric.name}", f"{metric.label} over the scale"
-    if cited:
-        name, words = f"{name}-cited", f"{words}, with the paper's lines"
-    return _inline(stream.getvalue(), name, words)
+    return stream.getvalue()
 
 
 def _curves(panel: Panel, metric: MetricColumn) -> list[Curve]:
     frame = panel.frame[panel.frame["metric"] == metric.name]
-    titles = _short_titles([visible(method.title) for method in panel.methods])
+    titles = short_titles([visible(method.title) for method in panel.methods])
     curves: list[Curve] = []
     for series, method in enumerate(panel.methods):
         rows = frame[frame["method"] == method.name].sort_values("scale")
@@ -102,8 +127,8 @@ def _curves(panel: Panel, metric: MetricColumn) -> list[Curve]:
     return curves
 
 
-def _short_titles(titles: list[str]) -> list[str]:
-    """Drop what stands in brackets if the rest still tells the methods apart."""
+def short_titles(titles: list[str]) -> list[str]:
+    """Titles for a chart: drop what stands in brackets if the rest still tells the methods apart."""
     bare = [re.sub(r"\s*\([^)]*\)", "", title) or title for title in titles]
     return [plain if bare.count(plain) == 1 else title for plain, title in zip(bare, titles, strict=True)]
 

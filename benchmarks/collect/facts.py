@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from benchmarks.collect.comparisons import paired_facts
 from benchmarks.collect.panel import PanelResults
+from benchmarks.experiments import PanelSpec
+from benchmarks.job import Bench
 from benchmarks.survey import span
 from casarbi.scales import scale_label
 from reports.document import Facts
@@ -19,25 +22,37 @@ _NOISE = {
 def facts(results: PanelResults) -> Facts:
     """Data, protocol, methods, metrics, paired differences and machines of a panel."""
     bench, spec = results.bench, results.spec
-    data = f"{bench.job.data}: {len(bench.digests)} images, fingerprint {bench.dataset.fingerprint[:12]}"
-    lines = [("Data", data)]
-    lines += [("Data note", note) for note in bench.dataset.notes]
-    lines.append(("Protocol", f"{spec.protocol.name} ({spec.protocol.hash[:12]}): {spec.protocol.about}"))
+    lines = data_facts(bench)
     if any(metric.between_scales for metric in bench.metrics.values()):
         lines.append(("Noise", _NOISE[spec.noise]))
-    for row in results.spec.methods:
-        model = bench.model(row.model) if row.model else None
-        if model:
-            info = model.info
-            trained = f", trained for x{_range(info.trained_scales)}" if info.trained_scales else ""
-            parts = f"{row.model}; weights {info.weights}; {info.parameters:,} parameters{trained}; {info.licence}"
-            lines.append((row.name, parts))
+    lines += method_facts(bench, spec)
     # A changed backbone must be seen, so the hash of a metric's weights stands beside its description.
     for name, metric in bench.metrics.items():
         sha = metric.identity.get("sha256") or metric.identity.get("weights")
         lines.append((name, metric.info.description + (f"; weights {str(sha)[:12]}" if sha else "")))
     lines += [*paired_facts(results), *_machine_facts(results)]
     return tuple(lines)
+
+
+def data_facts(bench: Bench) -> list[tuple[str, str]]:
+    """Data and protocol of a job."""
+    dataset, protocol = bench.dataset, bench.job.protocol
+    return [
+        ("Data", f"{bench.job.data}: {len(bench.digests)} images, fingerprint {dataset.fingerprint[:12]}"),
+        *(("Data note", note) for note in dataset.notes),
+        ("Protocol", f"{protocol.name} ({protocol.hash[:12]}): {protocol.about}"),
+    ]
+
+
+def method_facts(bench: Bench, spec: PanelSpec) -> Iterator[tuple[str, str]]:
+    """Model, weights, parameters and licence of each method that opens."""
+    for row in spec.methods:
+        model = bench.model(row.model) if row.model else None
+        if model:
+            info = model.info
+            trained = f", trained for x{_range(info.trained_scales)}" if info.trained_scales else ""
+            parts = f"{row.model}; weights {info.weights}; {info.parameters:,} parameters{trained}; {info.licence}"
+            yield row.name, parts
 
 
 def _machine_facts(results: PanelResults) -> list[tuple[str, str]]:

@@ -167,11 +167,11 @@ def load_experiment(name: str, preset: str = "mini") -> Experiment:
         experiment = _experiment(path.stem, declared, preset)
     except CasarbiError as error:  # an unknown protocol
         raise CasarbiError(f"{path}: {error}") from None
-    _check_references(experiment, path)
+    check_references(experiment, path)
     return experiment
 
 
-def _check_references(experiment: Experiment, path: Path) -> None:
+def check_references(experiment: Experiment, path: Path) -> None:
     """Refuse references other than registered names: a declaration must not import code."""
     for panel in experiment.panels:
         DATASETS.check_from_file(panel.data, path)
@@ -184,8 +184,8 @@ def _experiment(name: str, declared: Declaration, preset: str) -> Experiment:
     chosen = declared.presets[preset]
     return Experiment(
         name=name,
-        title=_folded(declared.title),
-        summary=_folded(declared.summary),
+        title=folded(declared.title),
+        summary=folded(declared.summary),
         preset=preset,
         panels=tuple(_panel(panel, declared.methods, chosen.models) for panel in chosen.panels),
         scales=chosen.scales,
@@ -195,21 +195,21 @@ def _experiment(name: str, declared: Declaration, preset: str) -> Experiment:
         split=declared.split,
         small_n=chosen.small_n,
         paper=declared.paper and _folded_paper(declared.paper),
-        needs=tuple(map(_folded, chosen.needs)),
+        needs=tuple(map(folded, chosen.needs)),
     )
 
 
 def _panel(panel: PanelTable, rows: Sequence[MethodTable], models: Mapping[str, str]) -> PanelSpec:
     # Rows as declared, then the preset's models, then those of this panel.
     methods = tuple(
-        MethodSpec(row.name, group=_folded(row.group), reason=_folded(row.reason), cited=row.cited) for row in rows
+        MethodSpec(row.name, group=folded(row.group), reason=folded(row.reason), cited=row.cited) for row in rows
     )
     spec = PanelSpec(
         name=panel.name,
         data=panel.data,
         protocol=get_protocol(panel.protocol),
         methods=methods,
-        caption=_folded(panel.caption),
+        caption=folded(panel.caption),
         cite=panel.cite,
         samples=panel.samples,
         sample_scale=panel.sample_scale,
@@ -221,10 +221,10 @@ def _panel(panel: PanelTable, rows: Sequence[MethodTable], models: Mapping[str, 
 
 
 def _folded_paper(paper: PaperTable) -> PaperTable:
-    return replace(paper, note=_folded(paper.note), cautions=tuple(map(_folded, paper.cautions)))
+    return replace(paper, note=folded(paper.note), cautions=tuple(map(folded, paper.cautions)))
 
 
-def _folded(prose: str) -> str:
+def folded(prose: str) -> str:
     """A text that may run over several lines of the file, as one line."""
     return " ".join(prose.split())
 

@@ -156,27 +156,27 @@ def read_declaration(path: Path) -> Declaration:
 def _check(declared: Declaration) -> None:
     # Checked here, in the words of the file, before a later step meets a missing key or an empty table.
     rows = [row.name for row in declared.methods]
-    _check_once("[[methods]]", rows)
+    check_once("[[methods]]", rows)
     if declared.paper:
         _check_paper(declared.paper, rows)
     for name, preset in declared.presets.items():
         where = f"[presets.{name}]"
-        _check_known("metric", (*preset.metrics, *preset.optional), METRIC_NAMES)
-        _check_once(f"{where} panels", [panel.name for panel in preset.panels])
-        _check_once(f"{where} scales", preset.scales)
-        _check_once(f"{where} metrics", preset.metrics)
+        check_known("metric", (*preset.metrics, *preset.optional), METRIC_NAMES)
+        check_once(f"{where} panels", [panel.name for panel in preset.panels])
+        check_once(f"{where} scales", preset.scales)
+        check_once(f"{where} metrics", preset.metrics)
         for scale in preset.scales:
             if not (math.isfinite(scale) and scale >= 1):
                 raise CasarbiError(f"{where} scales holds {scale:g}, expected finite numbers of at least 1.")
         for panel in preset.panels:
-            _check_known("metric", (*panel.metrics, *panel.along), METRIC_NAMES)
+            check_known("metric", (*panel.metrics, *panel.along), METRIC_NAMES)
             if panel.metrics:
-                _check_once(f"{where} panel {quote(panel.name)} metrics", panel.metrics)
+                check_once(f"{where} panel {quote(panel.name)} metrics", panel.metrics)
             if declared.paper and panel.name == CITED:
                 raise CasarbiError(
                     f"{where} has a panel {quote(CITED)}, which names the paper's numbers: name it otherwise."
                 )
-            _check_known("row in methods", (*preset.models, *panel.models), rows)
+            check_known("row in methods", (*preset.models, *panel.models), rows)
             if panel.samples < 0 or (panel.samples and not 1 <= panel.sample_scale < math.inf):
                 raise CasarbiError(
                     f"{where} panel {quote(panel.name)} has samples = {panel.samples} at sample_scale = "
@@ -186,22 +186,24 @@ def _check(declared: Declaration) -> None:
 
 def _check_paper(paper: PaperTable, rows: Sequence[str]) -> None:
     tables = sorted(table.name for table in PAPER.glob("*.csv"))
-    _check_known("table of the paper", (paper.file,), tables)
-    _check_known("metric", paper.columns, METRIC_NAMES)
+    check_known("table of the paper", (paper.file,), tables)
+    check_known("metric", paper.columns, METRIC_NAMES)
     columns = list(_paper_rows(paper.file)[0])
-    _check_known(f"column in {paper.file}", (*paper.columns.values(), paper.key, *paper.where), columns)
-    _check_known("row in methods", paper.rows, rows)
+    check_known(f"column in {paper.file}", (*paper.columns.values(), paper.key, *paper.where), columns)
+    check_known("row in methods", paper.rows, rows)
     names = list(dict.fromkeys(row[paper.key] for row in _paper_rows(paper.file)))
-    _check_known(f"{paper.key} in {paper.file}", paper.rows.values(), names)
+    check_known(f"{paper.key} in {paper.file}", paper.rows.values(), names)
 
 
-def _check_known(kind: str, names: Iterable[str], known: Sequence[str]) -> None:
+def check_known(kind: str, names: Iterable[str], known: Sequence[str]) -> None:
+    """Raise CasarbiError, with the names that are near, if one is none of a kind."""
     for name in names:
         if name not in known:
             raise CasarbiError(f"there is no {kind} {quote(name)}: {near_names(name, known)}")
 
 
-def _check_once(what: str, values: Sequence[object]) -> None:
+def check_once(what: str, values: Sequence[object]) -> None:
+    """Raise CasarbiError if there is no value, or one twice."""
     if not values:
         raise CasarbiError(f"{what} is empty, expected at least one.")
     for value in values:

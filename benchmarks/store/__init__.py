@@ -130,7 +130,8 @@ class Store:
                 f"Results cannot be kept in {self.folder}: {error.strerror}; name another folder with --store."
             ) from None
         # Drafts of killed runs, in every folder that a run writes to.
-        for folder in (self.folder / "samples", *self.folder.glob("cells/*"), *self.folder.glob("cells/*/parts")):
+        kept = (self.folder / name for name in ("samples", "pictures"))
+        for folder in (*kept, *self.folder.glob("cells/*"), *self.folder.glob("cells/*/parts")):
             sweep_drafts(folder)
 
     def with_other_source(self, key: CellKey) -> list[Cell]:

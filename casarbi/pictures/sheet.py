@@ -41,7 +41,7 @@ def draw_sheet(tiles: Sequence[Tile], columns: int) -> Image.Image:
     width = max(array.shape[1] for _, array in tiles)
     heights = [max(array.shape[0] for _, array in row) for row in rows]
     sheet = Image.new("RGB", (columns * (width + GAP) + GAP, sum(heights) + len(rows) * (STRIP + GAP) + GAP), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.truetype(_font(), 12)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.truetype(font_file(), 12)
     top = GAP
     for row, height in zip(rows, heights, strict=True):
         for place, (label, array) in enumerate(row):
@@ -49,7 +49,7 @@ def draw_sheet(tiles: Sequence[Tile], columns: int) -> Image.Image:
             sheet.paste(
                 Image.fromarray(array), (left + (width - array.shape[1]) // 2, top + (height - array.shape[0]) // 2)
             )
-            text = _fitted(visible(label), draw, font, width)
+            text = fitted(visible(label), font, width)
             draw.text((left + width / 2, top + height + STRIP / 2 + 1), text, INK, font, anchor="mm")
         top += height + STRIP + GAP
     return sheet
@@ -70,16 +70,17 @@ def nearest(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 @cache
-def _font() -> str:
+def font_file() -> str:
     """A font that ships with Matplotlib, so that a sheet is the same everywhere; Pillow's own lacks the times sign."""
     import matplotlib  # which takes a while, and most who import this module draw nothing
 
     return str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
 
 
-def _fitted(text: str, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room: int) -> str:
-    if draw.textlength(text, font) <= room:
+def fitted(text: str, font: ImageFont.FreeTypeFont, room: float) -> str:
+    """A text cut to a width in pixels."""
+    if font.getlength(text) <= room:
         return text
-    while text and draw.textlength(f"{text}…", font) > room:
+    while text and font.getlength(f"{text}…") > room:
         text = text[:-1]
     return f"{text}…"

@@ -1,0 +1,117 @@
+"""Figures that draw what a table measured: its metrics over the scale, in their plane, and between scales."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+from benchmarks.collect import collect
+from benchmarks.experiments import Experiment, folded
+from benchmarks.figures.declaration import ChartFile
+from benchmarks.session import Session
+from casarbi.errors import CasarbiError
+from reports.charts import metric_figure
+from reports.document import MetricColumn, Panel
+from reports.figure import FigureReport, Picture, Section
+from reports.plots import chart_picture, matrix_figure, plane_figure
+
+
+def draw_charts(name: str, declared: ChartFile, session: Session, date: str, command: str) -> FigureReport:
+    """The report of a figure from the values that a table put into the store.
+
+    Args:
+        name: of the figure.
+        declared: its declaration.
+        session: the table, opened.
+        date: when the report is written.
+        command: that writes it again.
+
+    Raises:
+        CasarbiError: if nothing of what it draws is measured; it names the table to run.
+    """
+    table = session.experiment
+    document = collect(table, session.benches, session.store, date=date, command=command, sheets={})
+    sections = [_section(declared, table, panel) for panel in document.panels if _has_drawn(declared, panel)]
+    if not any(section.pictures for section in sections):
+        raise CasarbiError(
+            f"{name} draws what {declared.table} measured, and {session.store.folder} holds none of it: run "
+            f"casarbi-bench run {_run_of(table)} first."
+        )
+    return FigureReport(
+        title=folded(declared.title),
+        experiment=name,
+        preset=table.preset,
+        sections=sections,
+        date=date,
+        limits=folded(declared.limits),
+        summary=folded(declared.summary),
+        command=command,
+        facts=(*document.facts, ("Values", f"of {table.title}, read from {session.store.folder}")),
+    )
+
+
+def _has_drawn(declared: ChartFile, panel: Panel) -> bool:
+    """Whether a panel has any of the metrics that are drawn."""
+    names = {metric.name for metric in panel.metrics} | {matrix.metric for matrix in panel.matrices}
+    return bool(names & set(declared.metrics))
+
+
+def _run_of(table: Experiment) -> str:
+    return table.name if table.preset == "mini" else f"{table.name} --preset {table.preset}"
+
+
+def _section(declared: ChartFile, table: Experiment, panel: Panel) -> Section:
+    names = set(declared.metrics)
+    # The paper's values were measured on other pictures: they share no axes with ours.
+    columns = {metric.name: replace(metric, paper_metric="") for metric in panel.metrics if metric.name in names}
+    pictures = tuple(_DRAW[declared.drawing](declared, panel, columns))
+    facts = [fact for fact in panel.facts if fact[0] not in {m.name for m in panel.metrics} - names]
+    return Section(panel.name, panel.caption, pictures, (), tuple(_warnings(table, panel, names)), tuple(facts))
+
+
+def _warnings(table: Experiment, panel: Panel, names: set[str]) -> Iterator[str]:
+    """Methods without values, and what a reader must know of those drawn."""
+    drawn = panel.frame[panel.frame["metric"].isin(names)]
+    measured = {
+        *drawn[drawn["source"] == "measured"]["method"],
+        *(m.method for m in panel.matrices if m.values is not None),
+    }
+    for method in panel.methods:
+        if method.name not in measured:
+            yield f"{method.title} is not drawn: {method.reason.rstrip('.') or 'it has no measured value'}."
+        elif (drawn[drawn["method"] == method.name]["source"] == "missing").any():
+            yield f"{method.title} lacks values: casarbi-bench run {_run_of(table)} measures them."
+    others = {metric.label for metric in panel.metrics if metric.name not in names}
+    yield from (warning for warning in panel.warnings if not warning.startswith(tuple(f"{o} " for o in others)))
+
+
+Columns = Mapping[str, MetricColumn]
+
+
+def _scales(declared: ChartFile, panel: Panel, columns: Columns) -> Iterator[Picture]:
+    for name in declared.metrics:
+        if name in columns and (figure := metric_figure(panel, columns[name])):
+            words = "mean over images with its 95 % bootstrap interval as a band; scales beyond training are shaded"
+            yield chart_picture(figure, f"{panel.name}-{name}", f"{columns[name].label} against the scale: {words}.")
+
+
+def _plane(declared: ChartFile, panel: Panel, columns: Columns) -> Iterator[Picture]:
+    x, y = (columns.get(name) for name in declared.metrics)
+    if x and y and (figure := plane_figure(panel, x, y)):
+        words = "a field per scale with axes of its own; lines are 95 % bootstrap intervals of the means over images"
+        yield chart_picture(figure, f"{panel.name}-plane", f"{y.label} against {x.label}: {words}.")
+
+
+def _selfssim(declared: ChartFile, panel: Panel, columns: Columns) -> Iterator[Picture]:
+    chosen = replace(panel, matrices=tuple(m for m in panel.matrices if m.metric in declared.metrics))
+    if figure := matrix_figure(chosen):
+        words = "row: scale of the output that is resized; column: scale at which SSIM is taken"
+        shared = "one scale of colours for all methods; the diagonal is 1 by definition and not coloured"
+        yield chart_picture(figure, f"{panel.name}-selfssim", f"SelfSSIM of each method; {words}; {shared}.")
+
+
+_DRAW: Mapping[str, Callable[[ChartFile, Panel, Columns], Iterator[Picture]]] = {
+    "scales": _scales,
+    "plane": _plane,
+    "selfssim": _selfssim,
+}
