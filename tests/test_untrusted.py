@@ -18,7 +18,8 @@ from fuzz.weights import LIIF_SPEC, METHODS, bases, open_weights, put_together, 
 
 from baselines.liif.files import build_network
 from benchmarks.experiments import load_experiment
-from benchmarks.kinds import TABLE, experiment_names, experiment_path
+from benchmarks.figures.declaration import PictureFigure, load_figure
+from benchmarks.kinds import TABLE, Choice, experiment_names, experiment_path
 from casarbi.checkpoints import read_checkpoint
 from casarbi.cli import main
 from casarbi.errors import CasarbiError
@@ -113,6 +114,25 @@ def test_texts_of_declarations_run_nothing(tmp_path, hostile, file):
                 named = [name for job in jobs for name in (job.data, *job.models, *job.metrics)]
                 code = [name for name in named if name.startswith((TRAP, "os"))]
                 assert code == [], f"{path} names code in {preset}"
+
+
+@pytest.mark.parametrize("file", [*map(experiment_path, experiment_names("figure"))], ids=lambda file: file.stem)
+def test_texts_of_figures_run_nothing(tmp_path, hostile, file):
+    tables = read_toml(file)
+    for path in {
+        tuple("*" if isinstance(key, int) else key for key in path): path for path in strings(tables)
+    }.values():
+        for text in hostile:
+            changed = write_toml(tmp_path / "t.toml", put(tables, path, text))
+            for preset in tables.get("presets", ["mini"]):
+                try:
+                    figure = load_figure(Choice(str(changed), preset))
+                except CasarbiError as error:
+                    assert len(str(error)) < 600
+                    continue
+                panels = figure.experiment.panels if isinstance(figure, PictureFigure) else ()
+                named = [name for panel in panels for name in (panel.data, *(row.model for row in panel.methods))]
+                assert [name for name in named if name.startswith((TRAP, "os"))] == [], f"{path} names code in {preset}"
 
 
 def test_what_is_typed_may_name_code(tmp_path, monkeypatch, hostile):

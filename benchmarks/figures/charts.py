@@ -29,13 +29,14 @@ def draw_charts(name: str, declared: ChartFile, session: Session, date: str, com
     Raises:
         CasarbiError: if nothing of what it draws is measured; it names the table to run.
     """
-    table = session.experiment
+    # Without the paper's numbers: they are of other pictures, and share no axes with ours.
+    table = replace(session.experiment, paper=None)
     document = collect(table, session.benches, session.store, date=date, command=command, sheets={})
     sections = [_section(declared, table, panel) for panel in document.panels if _has_drawn(declared, panel)]
     if not any(section.pictures for section in sections):
         raise CasarbiError(
             f"{name} draws what {declared.table} measured, and {session.store.folder} holds none of it: run "
-            f"casarbi-bench run {_run_of(table)} first."
+            f"{_command(declared, table)} first."
         )
     return FigureReport(
         title=folded(declared.title),
@@ -56,21 +57,22 @@ def _has_drawn(declared: ChartFile, panel: Panel) -> bool:
     return bool(names & set(declared.metrics))
 
 
-def _run_of(table: Experiment) -> str:
-    return table.name if table.preset == "mini" else f"{table.name} --preset {table.preset}"
+def _command(declared: ChartFile, table: Experiment) -> str:
+    preset = "" if table.preset == "mini" else f" --preset {table.preset}"
+    return f"casarbi-bench run {declared.table}{preset}"
 
 
 def _section(declared: ChartFile, table: Experiment, panel: Panel) -> Section:
     names = set(declared.metrics)
-    # The paper's values were measured on other pictures: they share no axes with ours.
-    columns = {metric.name: replace(metric, paper_metric="") for metric in panel.metrics if metric.name in names}
+    columns = {metric.name: metric for metric in panel.metrics if metric.name in names}
     pictures = tuple(_DRAW[declared.drawing](declared, panel, columns))
     facts = [fact for fact in panel.facts if fact[0] not in {m.name for m in panel.metrics} - names]
-    return Section(panel.name, panel.caption, pictures, (), tuple(_warnings(table, panel, names)), tuple(facts))
+    return Section(panel.name, panel.caption, pictures, (), tuple(_warnings(declared, table, panel)), tuple(facts))
 
 
-def _warnings(table: Experiment, panel: Panel, names: set[str]) -> Iterator[str]:
+def _warnings(declared: ChartFile, table: Experiment, panel: Panel) -> Iterator[str]:
     """Methods without values, and what a reader must know of those drawn."""
+    names = set(declared.metrics)
     drawn = panel.frame[panel.frame["metric"].isin(names)]
     measured = {
         *drawn[drawn["source"] == "measured"]["method"],
@@ -80,7 +82,7 @@ def _warnings(table: Experiment, panel: Panel, names: set[str]) -> Iterator[str]
         if method.name not in measured:
             yield f"{method.title} is not drawn: {method.reason.rstrip('.') or 'it has no measured value'}."
         elif (drawn[drawn["method"] == method.name]["source"] == "missing").any():
-            yield f"{method.title} lacks values: casarbi-bench run {_run_of(table)} measures them."
+            yield f"{method.title} lacks values: {_command(declared, table)} measures them."
     others = {metric.label for metric in panel.metrics if metric.name not in names}
     yield from (warning for warning in panel.warnings if not warning.startswith(tuple(f"{o} " for o in others)))
 
