@@ -86,7 +86,7 @@ def _draw_plane(
     axes.set_axisbelow(True)
     axes.margins(0.12)
     # The corner in which both are best.
-    right, top = distortion.higher_is_better, perception.higher_is_better
+    right, top = bool(distortion.higher_is_better), bool(perception.higher_is_better)
     arrow = {(True, True): "↗", (True, False): "↘", (False, True): "↖", (False, False): "↙"}[right, top]
     axes.annotate(
         f"better {arrow}",
