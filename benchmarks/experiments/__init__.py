@@ -120,10 +120,10 @@ class Experiment:
 
         If another reader reads it, names and captions no longer speak of the declared data set.
         """
-        # The panels of one data set are one table's views of it: all of them move to the new one.
+        # The panels of one data set are one table's views of it, or of a part of it: all of them move to the new one.
         declared = self.panels[0].data
         old, new = (Reference.parse(text).name for text in (declared, reference))
-        panels = [replace(panel, data=reference) for panel in self.panels if panel.data == declared]
+        panels = [replace(panel, data=reference) for panel in self.panels if Reference.parse(panel.data).name == old]
         if new != old:
             caption = f"Measured on {reference} in place of {declared}."
             panels = [replace(p, name=_renamed(p.name, old, new), caption=caption) for p in panels]

@@ -90,6 +90,14 @@ def test_other_data_in_place_of_the_papers_parts_them():
     assert not load_experiment("table1").with_data("celebahq:DIR").apart
 
 
+def test_both_rules_of_noise_move_to_other_data():
+    moved = load_experiment("table2").with_data("celebahq:DIR")
+    assert [(panel.name, panel.data, panel.noise) for panel in moved.panels] == [
+        ("celebahq", "celebahq:DIR", "shared"),
+        ("celebahq-independent", "celebahq:DIR", "independent"),
+    ]
+
+
 @pytest.mark.parametrize("name", experiment_names(TABLE))
 def test_every_shipped_table_parts_drawn_and_small_data_from_the_papers(name):
     mini, paper = load_experiment(name), load_experiment(name, "paper")
