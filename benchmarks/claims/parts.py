@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -70,7 +71,9 @@ class Source:
         """What a row is here, such as `Ours = casarbi:mini-face (weights …)`; "" if it has no model that opens."""
         reference = self.models.get(row, "")
         model = self.reader.results.bench.model(reference) if self.reader and reference else None
-        return f"{row} = `{reference}` (weights {model.info.weights})" if model else ""
+        # Twelve digits of a hash tell files apart, and 64 hide the sentence.
+        weights = re.sub(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b", r"\1…", model.info.weights) if model else ""
+        return f"{row} = `{reference}` (weights {weights})" if model else ""
 
     @property
     def models(self) -> dict[str, str]:
