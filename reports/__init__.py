@@ -5,6 +5,7 @@
     charts.py                                      a metric over the scale
     html.py markdown.py latex.py terminal.py csv.py    one format each, with templating.py and templates/
     formats.py replaced.py                         the files of a report, and what they replace
+    ledger.py ledger_files.py                      the claims ledger as plain data, and its files
 
 A format decides nothing: numbers, marks and notes reach it as text.
 """

@@ -98,8 +98,8 @@ class ClaimPart:
 
     @property
     def interval(self) -> str:
-        """Ends of its interval as text, or ""."""
-        if math.isnan(self.difference):
+        """Ends of its interval as text; "" if there is none, or nothing in it, as of a count."""
+        if math.isnan(self.difference) or self.low == self.high:
             return ""
         return ", ".join(_number(end, self.decimals, self.relative) for end in (self.low, self.high))
 
@@ -159,8 +159,9 @@ class Claim:
         part = self.main
         if part is None:
             return MISSING
-        where = f"{part.metric}, {part.compared}, {part.at}"
-        return f"{where}: {part.effect} [{part.interval}], claimed {part.claimed}, {part.n} {part.unit}"
+        interval = f" [{part.interval}]" if part.interval else ""
+        compared = f"{part.metric}, {part.compared}, {part.at}: {part.effect}{interval}"
+        return f"{compared}, claimed {part.claimed}, {part.n} {part.unit}"
 
     @property
     def p_text(self) -> str:

@@ -83,7 +83,9 @@ def _why(found: Judged) -> str:
     if found.verdict != UNDECIDED:
         return ""
     if not found.parts:
-        return _folded(found.claim.needs) or "no test of this claim reads this preset"
+        others = {preset for test in found.claim.tests for preset in test.panels}
+        others |= {preset for test in found.claim.timings for preset in test.presets}
+        return _folded(found.claim.needs) or f"only the preset {' or '.join(sorted(others))} tests it"
     reasons = list(dict.fromkeys(part.reason for part in found.parts if part.reason))
     if reasons:
         missing = sum(part.effect is None for part in found.parts)

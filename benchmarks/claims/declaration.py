@@ -9,8 +9,9 @@ from typing import Annotated
 
 from benchmarks.claims.inference import Region
 from benchmarks.experiments import Experiment, PanelSpec, load_experiment
-from benchmarks.kinds import CLAIMS, TABLE, experiment_names, experiment_path, kind_of
+from benchmarks.kinds import CLAIMS, TABLE, Choice, experiment_names, experiment_path, kind_of
 from benchmarks.metrics import METRIC_NAMES
+from benchmarks.timing.declaration import TIMING, load_timing
 from casarbi.errors import CasarbiError, near_names
 from casarbi.plain import quote
 from casarbi.scales import scale_label
@@ -33,7 +34,8 @@ class Comparison:
         since: compares how values change from this scale on, in place of the values.
         at_least: margin by which it is claimed to be better or worse.
         at_most: margin below which the difference is claimed to stay: for "slightly", "not worse" and "similar".
-        relative: whether margins and differences are fractions of the rival's mean.
+        relative: whether margins and differences are fractions of the rival's mean, or without rivals of the row's own
+            value at `since`.
     """
 
     row: str
@@ -52,8 +54,6 @@ class Comparison:
             raise CasarbiError("a test compares with rows (than = [...]) or with an earlier scale (since = ...).")
         if self.row in self.than:
             raise CasarbiError(f"than names {quote(self.row)}, the row itself: leave it out.")
-        if self.relative and not self.than:
-            raise CasarbiError("relative = true takes fractions of a rival's mean: name rivals in than.")
         if not 0 <= self.at_least < self.at_most:
             raise CasarbiError(f"at_least = {self.at_least:g} must be 0 or more, and below at_most = {self.at_most:g}.")
         if self.claim in ("similar", "not worse") and (self.at_least or self.at_most == math.inf):
@@ -104,6 +104,27 @@ class TestTable(Comparison):
             raise CasarbiError("panels and metrics must name at least one each.")
 
 
+@dataclass(frozen=True, kw_only=True)
+class TimingTable(Comparison):
+    """`[[claims.timings]]`: a comparison of times or counts, one part per rival and scale.
+
+    Attributes:
+        timing: name of the timing.
+        presets: its presets that are tested.
+        quantity: what is compared; less of it is better.
+    """
+
+    timing: str
+    presets: tuple[str, ...]
+    quantity: Annotated[str, Choices("seconds", "parameters", "evaluations")]
+
+    def __post_init__(self) -> None:
+        """Refuse what compares nothing or claims nothing."""
+        super().__post_init__()
+        if not self.presets:
+            raise CasarbiError("presets must name at least one.")
+
+
 @dataclass(frozen=True)
 class ClaimTable:
     """`[[claims]]`: a comparative sentence of the paper.
@@ -113,7 +134,7 @@ class ClaimTable:
         topic: heading it stands under; claims of one topic follow each other.
         section: where the paper says it, such as "V-C1"; several are separated by commas.
         text: what it says, in our words.
-        tests: comparisons that must all hold.
+        tests, timings: comparisons that must all hold.
         note: how its words became numbers, or what a reader must know.
         needs: what would decide it, if nothing here can; such a claim has no tests.
     """
@@ -123,15 +144,21 @@ class ClaimTable:
     section: str
     text: str
     tests: tuple[TestTable, ...] = ()
+    timings: tuple[TimingTable, ...] = ()
     note: str = ""
     needs: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a claim that nothing decides, now or ever."""
-        if bool(self.tests) == bool(self.needs):
+        if bool(self.tests or self.timings) == bool(self.needs):
             raise CasarbiError(
                 f"the claim {quote(self.name)} must have either tests or needs, which says what would decide it."
             )
+
+    def under(self, preset: str) -> tuple[list[TestTable], list[TimingTable]]:
+        """Tests that a preset has values for, and timings."""
+        tests = [test for test in self.tests if preset in test.panels]
+        return tests, [test for test in self.timings if preset in test.presets]
 
 
 @dataclass(frozen=True)
@@ -156,8 +183,9 @@ class LedgerFile:
     @property
     def presets(self) -> tuple[str, ...]:
         """Presets that tests name."""
-        tests = (test for claim in self.claims for test in claim.tests)
-        return tuple(dict.fromkeys(preset for test in tests for preset in test.panels))
+        tables = [preset for claim in self.claims for test in claim.tests for preset in test.panels]
+        timings = [preset for claim in self.claims for test in claim.timings for preset in test.presets]
+        return tuple(dict.fromkeys([*tables, *timings]))
 
 
 class DeclaredTables:
@@ -191,9 +219,12 @@ def read_ledger(name: str, tables: DeclaredTables) -> LedgerFile:
     path = experiment_path(name)
     ledger = build(LedgerFile, read_toml(path), str(path))
     for claim in ledger.claims:
-        for number, test in enumerate(claim.tests, 1):
+        for number, test in enumerate((*claim.tests, *claim.timings), 1):
             try:
-                _check(test, tables)
+                if isinstance(test, TestTable):
+                    _check(test, tables)
+                elif isinstance(test, TimingTable):
+                    _check_timing(test)
             except CasarbiError as error:
                 raise CasarbiError(f"{path}: claim {quote(claim.name)}, test {number}: {error}") from None
     return ledger
@@ -217,6 +248,18 @@ def _check(test: TestTable, tables: DeclaredTables) -> None:
             raise CasarbiError(f"{where} measures none of {', '.join(test.metrics)}: it has {', '.join(measured)}.")
         declared = [scale_label(scale) for scale in experiment.scales]
         _check_known(f"scale in {where}", map(scale_label, test.all_scales), declared)
+
+
+def _check_timing(test: TimingTable) -> None:
+    if not test.timing.endswith(".toml"):
+        _check_known("timing", (test.timing,), experiment_names(TIMING))
+    elif kind_of(test.timing) != TIMING:
+        raise CasarbiError(f"{quote(test.timing)} is no timing, and this test compares times.")
+    for preset in test.presets:
+        experiment = load_timing(Choice(test.timing, preset))
+        _check_known(f"row in {test.timing}", test.rows, [method.name for method in experiment.methods])
+        declared = [scale_label(scale) for scale in experiment.scales]
+        _check_known(f"scale in preset {preset} of {test.timing}", map(scale_label, test.all_scales), declared)
 
 
 def _check_known(kind: str, names: Iterable[str], known: Iterable[str]) -> None:

@@ -118,7 +118,9 @@ def set_effect(estimate: float, draws: np.ndarray, n: int) -> Effect:
         n: images.
     """
     draws = np.asarray(draws, dtype=np.float64)
-    return Effect(estimate, float(draws.std(ddof=1)), n, min(n, draws.size) - 1)
+    # A count has no error, not even that of rounding.
+    error = float(draws.std(ddof=1)) if np.ptp(draws) else 0.0
+    return Effect(estimate, error, n, min(n, draws.size) - 1)
 
 
 @dataclass(frozen=True)

@@ -167,10 +167,12 @@ def difference(test: Comparison, than: str, scale: float, value: Callable[[str, 
         found = value(row, scale)
         return found if test.since is None else found.minus(value(row, test.since))
 
-    if not than:
-        return changed(test.row)
-    theirs = changed(than)
-    found = changed(test.row).minus(theirs)
+    if than:
+        theirs = changed(than)
+        found = changed(test.row).minus(theirs)
+    else:
+        assert test.since is not None
+        theirs, found = value(test.row, test.since), changed(test.row)
     return found.over(abs(theirs.mean)) if test.relative else found
 
 

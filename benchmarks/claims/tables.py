@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import click
 
-from benchmarks.claims.declaration import DeclaredTables, LedgerFile, TestTable, read_ledger
+from benchmarks.claims.declaration import DeclaredTables, LedgerFile, TestTable, TimingTable, read_ledger
 from benchmarks.claims.parts import Source, parts_of
+from benchmarks.claims.timings import timed_parts
 from benchmarks.claims.values import ValueReader
 from benchmarks.claims.verdicts import Judged, judge
 from benchmarks.collect.panel import PanelResults
@@ -16,6 +17,9 @@ from benchmarks.experiments import Experiment, PanelSpec
 from benchmarks.kinds import Choice
 from benchmarks.session import Session, Watch
 from benchmarks.store import Store
+from benchmarks.timing.declaration import load_timing
+from benchmarks.timing.records import Timings
+from benchmarks.timing.session import TimingSession
 from casarbi.errors import CasarbiError, near_names
 from casarbi.plain import quote
 from casarbi.references import Reference
@@ -40,6 +44,7 @@ class Tables:
     models: dict[tuple[str, str], str] = field(default_factory=dict)
     declared: DeclaredTables = field(default_factory=DeclaredTables)
     _sessions: dict[str, Session | str] = field(default_factory=dict)
+    _timings: dict[str, TimingSession] = field(default_factory=dict)
     _sources: dict[tuple[str, str], Source] = field(default_factory=dict)
 
     @classmethod
@@ -57,16 +62,17 @@ class Tables:
         if self.preset not in ledger.presets:
             known = near_names(self.preset, ledger.presets)
             raise CasarbiError(f"No claim of {name} has a test for the preset {quote(self.preset)}: {known}")
-        tests = [test for claim in ledger.claims for test in claim.tests if self.preset in test.panels]
-        self._check_models(tests)
+        tests = [claim.under(self.preset) for claim in ledger.claims]
+        self._check_models([test for tables, _ in tests for test in tables])
         # Tables open before the bar of the tests begins.
-        for test in tests:
+        for test in (test for tables, _ in tests for test in tables):
             self.source(test)
         advance = self.watch("Testing claims", len(ledger.claims))
         found = []
-        for claim in ledger.claims:
-            here = [test for test in claim.tests if self.preset in test.panels]
-            found.append((claim, [part for test in here for part in parts_of(test, self.source(test))]))
+        for claim, (tables, timings) in zip(ledger.claims, tests, strict=True):
+            parts = [part for test in tables for part in parts_of(test, self.source(test))]
+            parts += [part for test in timings for part in timed_parts(test, self.timing(test))]
+            found.append((claim, parts))
             advance(1)
         return ledger, judge(found)
 
@@ -91,6 +97,13 @@ class Tables:
             else:
                 self._sources[key] = _opened(test.table, session, spec.name)
         return self._sources[key]
+
+    def timing(self, test: TimingTable) -> TimingSession:
+        """The timing that a test reads, as the store holds it of this machine's CPU and of others."""
+        if test.timing not in self._timings:
+            experiment = load_timing(Choice(test.timing, self.preset))
+            self._timings[test.timing] = TimingSession(experiment, Timings(self.store.folder), "cpu", self.watch)
+        return self._timings[test.timing]
 
     def _session(self, table: str, experiment: Experiment) -> Session | str:
         """The opened table, or the reason why it does not open."""

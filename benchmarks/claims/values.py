@@ -45,7 +45,8 @@ class Values:
     def minus(self, other: Values) -> Values:
         """The difference, over the images that both have; of distances both must have been taken of the same."""
         if self.estimate is not None and other.estimate is not None:
-            return Values(self.images, self.numbers - other.numbers, self.estimate - other.estimate)
+            images = min(self.images, other.images, key=len)  # of times, whose runs are not paired
+            return Values(images, self.numbers - other.numbers, self.estimate - other.estimate)
         place = {image: k for k, image in enumerate(other.images)}
         shared = [(k, place[image]) for k, image in enumerate(self.images) if image in place]
         mine, theirs = [k for k, _ in shared], [k for _, k in shared]

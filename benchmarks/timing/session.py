@@ -100,20 +100,27 @@ class TimingSession:
             torch=torch.__version__,
         )
 
-    def document(self, date: str, command: str) -> Document:
-        """What the store knows of the experiment now, on this machine and on others."""
-        from benchmarks.timing.document import Machine, document
+    @property
+    def machine(self) -> str:
+        """Name of this machine in the records."""
+        return self._key({}, self.experiment.scales[0]).machine
 
-        slots = self.slots()
-        places = {_place(slot.key): (slot.method.name, slot.scale) for slot in slots}
-        here = self._key({}, self.experiment.scales[0]).machine
+    def records(self) -> dict[str, dict[tuple[str, float], Record]]:
+        """By machine, this one first, what the store holds of the experiment by row and scale."""
+        places = {_place(slot.key): (slot.method.name, slot.scale) for slot in self.slots()}
         # Newest first: of a machine's older records, of another torch, none is shown where a newer one is.
         machines: dict[str, dict[tuple[str, float], Record]] = {}
         for record in self.timings.all():
             if place := places.get(_place(record.key)):
                 machines.setdefault(record.key.machine, {}).setdefault(place, record)
-        names = sorted(machines, key=lambda name: (name != here, name)) or [here]
-        found = [Machine(name, name == here, machines.get(name, {})) for name in names]
+        names = sorted(machines, key=lambda name: (name != self.machine, name)) or [self.machine]
+        return {name: machines.get(name, {}) for name in names}
+
+    def document(self, date: str, command: str) -> Document:
+        """What the store knows of the experiment now, on this machine and on others."""
+        from benchmarks.timing.document import Machine, document
+
+        found = [Machine(name, name == self.machine, records) for name, records in self.records().items()]
         return document(self.experiment, found, self.failed, date=date, command=command)
 
     def measure(self, slots: list[Slot]) -> None:

@@ -76,7 +76,6 @@ def test_the_shipped_ledger_is_read_and_names_each_claim_once():
         ),
         ('claim = "better"', 'claim = "better"\nat_leest = 2', "no setting 'at_leest': did you mean at_least"),
         ('than = ["LIIF"]', "", r"than = \[...\]\) or with an earlier scale"),
-        ('than = ["LIIF"]', "since = 5.3\nrelative = true", "name rivals in than"),
         ('text = "It is better."', 'text = "x"\nneeds = "x"', "'first' must have either tests or needs"),
         ('section = "V"', "", "lacks the setting 'section'"),
         (
@@ -294,3 +293,74 @@ def test_it_is_an_experiment_like_the_others(bench, measured):
     for words in (("run", "mine.toml", *MODELS), ("report", "mine.toml", *MODELS), ("status", "mine.toml", *MODELS)):
         result = bench(*words)
         assert result.exit_code == 0 and "refuted" in result.output, result.output
+
+
+TIMES = """
+kind = "timing"
+title = "Times"
+[[methods]]
+name = "Bicubic"
+[[methods]]
+name = "Ours"
+[[methods]]
+name = "SR3"
+reason = "a network of one scale"
+[presets.mini]
+lr_side = 8
+scales = [2, 4]
+repeats = 8
+seconds = 60
+models = { Bicubic = "bicubic", Ours = "casarbi:mini-face?steps=1" }
+"""
+
+
+def timed(quantity, row="Bicubic", rule="better", than='"Ours"', more=""):
+    return (
+        f'[[claims.timings]]\ntiming = "times.toml"\npresets = ["mini"]\nquantity = "{quantity}"\nrow = "{row}"\n'
+        f'claim = "{rule}"\nthan = [{than}]\n{more}\n'
+    )
+
+
+def test_times_and_counts_are_compared_on_the_machine_that_has_them(bench, ledger):
+    Path("times.toml").write_text(TIMES)
+    claims = (
+        claim("parameters", timed("parameters", more="scales = [2]")),
+        claim("seconds", timed("seconds")),
+        claim("slower", timed("seconds", rule="similar", more="relative = true\nat_most = 0.01")),
+        claim(
+            "grows",
+            timed("seconds", row="Ours", than="", rule="worse", more="since = 2\nrelative = true\nat_most = 99"),
+        ),
+        claim("missing", timed("evaluations", than='"SR3"')),
+    )
+    output, rows = ledger(*claims, models=())
+    assert "Bicubic is not timed yet: casarbi-bench run times.toml" in output
+    assert bench("run", "times.toml").exit_code == 0
+    output, rows = ledger(*claims, models=())
+    verdicts = {name: found[0]["verdict"] for name, found in rows.items()}
+    assert verdicts["parameters"] == verdicts["seconds"] == "supported" and verdicts["slower"] == "refuted"
+    assert rows["parameters"][0]["low"] == rows["parameters"][0]["high"] and float(rows["parameters"][0]["high"]) < -0.1
+    assert len(rows["seconds"]) == 2 and rows["seconds"][0]["n"] == "8" and rows["seconds"][0]["unit"] == "runs"
+    assert -1 < float(rows["slower"][0]["difference"]) < 0 < float(rows["grows"][0]["difference"])
+    assert verdicts["missing"] == "undecided" and rows["missing"][0]["reason"] == "a network of one scale"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("times.toml", "table55", "no timing 'table55': did you mean table5"),
+        ("times.toml", "table1.toml", "There is no experiment 'table1.toml'"),
+        ("times.toml", "t.toml", "'t.toml' is no timing"),
+        ('"Bicubic"', '"Bicubc"', "no row in times.toml 'Bicubc': did you mean Bicubic"),
+        ('"seconds"', '"second"', "'second' is unknown: did you mean seconds"),
+        ('["mini"]', '["maxi"]', "no preset 'maxi': did you mean mini"),
+        ("\n\n", "\nscales = [3]\n", "no scale in preset mini of times.toml '3'"),
+    ],
+)
+def test_mistakes_in_tests_on_times_are_refused(bench, old, new, words):
+    Path("times.toml").write_text(TIMES)
+    text = 'kind = "claims"\ntitle = "Mine"\n' + claim("time", timed("seconds"))
+    assert old in text
+    Path("mine.toml").write_text(text.replace(old, new, 1))
+    with pytest.raises(CasarbiError, match=words):
+        read_ledger("mine.toml", DeclaredTables())
