@@ -1,76 +1,72 @@
-"""Figures that draw what a table measured: its metrics over the scale, in their plane, and between scales."""
+"""Figures that draw what a table or a timing measured: over the scale, in the plane of two metrics, between scales."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from benchmarks.collect import collect
-from benchmarks.experiments import Experiment, folded
+from benchmarks.experiments import folded
 from benchmarks.figures.declaration import ChartFile
-from benchmarks.session import Session
 from casarbi.errors import CasarbiError
 from reports.charts import metric_figure
-from reports.document import MetricColumn, Panel
+from reports.document import Document, MetricColumn, Panel
 from reports.figure import FigureReport, Picture, Section
 from reports.plots import chart_picture, matrix_figure, plane_figure
 
 
-def draw_charts(name: str, declared: ChartFile, session: Session, date: str, command: str) -> FigureReport:
-    """The report of a figure from the values that a table put into the store.
+def draw_charts(name: str, declared: ChartFile, document: Document, store: str) -> FigureReport:
+    """The report of a figure from the values that a table or a timing put into the store.
 
     Args:
         name: of the figure.
         declared: its declaration.
-        session: the table, opened.
-        date: when the report is written.
-        command: that writes it again.
+        document: what the store holds of the table.
+        store: its folder.
 
     Raises:
         CasarbiError: if nothing of what it draws is measured; it names the table to run.
     """
-    # Without the paper's numbers: they are of other pictures, and share no axes with ours.
-    table = replace(session.experiment, paper=None)
-    document = collect(table, session.benches, session.store, date=date, command=command, sheets={})
-    sections = [_section(declared, table, panel) for panel in document.panels if _has_drawn(declared, panel)]
+    command = _command(declared, document.preset)
+    sections = [_section(declared, command, panel) for panel in document.panels if _has_drawn(declared, panel)]
     if not any(section.pictures for section in sections):
         raise CasarbiError(
-            f"{name} draws what {declared.table} measured, and {session.store.folder} holds none of it: run "
-            f"{_command(declared, table)} first."
+            f"{name} draws what {declared.table} measured, and {store} holds none of it: run {command} first."
         )
     return FigureReport(
         title=folded(declared.title),
         experiment=name,
-        preset=table.preset,
+        preset=document.preset,
         sections=sections,
-        date=date,
+        date=document.date,
         limits=folded(declared.limits),
         summary=folded(declared.summary),
-        command=command,
-        facts=(*document.facts, ("Values", f"of {table.title}, read from {session.store.folder}")),
+        command=document.command,
+        facts=(*document.facts, ("Values", f"of {document.title}, read from {store}")),
     )
 
 
 def _has_drawn(declared: ChartFile, panel: Panel) -> bool:
-    """Whether a panel has any of the metrics that are drawn."""
+    """Whether a panel has any of the metrics that are drawn; the paper's numbers share no axes with ours."""
+    if panel.cited or (declared.drawing == "times" and not panel.lr_side):  # stages are parts of a time
+        return False
     names = {metric.name for metric in panel.metrics} | {matrix.metric for matrix in panel.matrices}
     return bool(names & set(declared.metrics))
 
 
-def _command(declared: ChartFile, table: Experiment) -> str:
-    preset = "" if table.preset == "mini" else f" --preset {table.preset}"
-    return f"casarbi-bench run {declared.table}{preset}"
+def _command(declared: ChartFile, preset: str) -> str:
+    chosen = "" if preset == "mini" else f" --preset {preset}"
+    return f"casarbi-bench run {declared.table}{chosen}"
 
 
-def _section(declared: ChartFile, table: Experiment, panel: Panel) -> Section:
+def _section(declared: ChartFile, command: str, panel: Panel) -> Section:
     names = set(declared.metrics)
     columns = {metric.name: metric for metric in panel.metrics if metric.name in names}
     pictures = tuple(_DRAW[declared.drawing](declared, panel, columns))
     facts = [fact for fact in panel.facts if fact[0] not in {m.name for m in panel.metrics} - names]
-    return Section(panel.name, panel.caption, pictures, (), tuple(_warnings(declared, table, panel)), tuple(facts))
+    return Section(panel.name, panel.caption, pictures, (), tuple(_warnings(declared, command, panel)), tuple(facts))
 
 
-def _warnings(declared: ChartFile, table: Experiment, panel: Panel) -> Iterator[str]:
+def _warnings(declared: ChartFile, command: str, panel: Panel) -> Iterator[str]:
     """Methods without values, and what a reader must know of those drawn."""
     names = set(declared.metrics)
     drawn = panel.frame[panel.frame["metric"].isin(names)]
@@ -82,7 +78,7 @@ def _warnings(declared: ChartFile, table: Experiment, panel: Panel) -> Iterator[
         if method.name not in measured:
             yield f"{method.title} is not drawn: {method.reason.rstrip('.') or 'it has no measured value'}."
         elif (drawn[drawn["method"] == method.name]["source"] == "missing").any():
-            yield f"{method.title} lacks values: {_command(declared, table)} measures them."
+            yield f"{method.title} lacks values: {command} measures them."
     others = {metric.label for metric in panel.metrics if metric.name not in names}
     yield from (warning for warning in panel.warnings if not warning.startswith(tuple(f"{o} " for o in others)))
 
@@ -95,6 +91,14 @@ def _scales(declared: ChartFile, panel: Panel, columns: Columns) -> Iterator[Pic
         if name in columns and (figure := metric_figure(panel, columns[name])):
             words = "mean over images with its 95 % bootstrap interval as a band; scales beyond training are shaded"
             yield chart_picture(figure, f"{panel.name}-{name}", f"{columns[name].label} against the scale: {words}.")
+
+
+def _times(declared: ChartFile, panel: Panel, columns: Columns) -> Iterator[Picture]:
+    for name in declared.metrics:
+        if name in columns and (figure := metric_figure(panel, columns[name])):
+            words = f"{columns[name].label} against the side of the output, both axes logarithmic"
+            bands = "; medians, with their 95 % intervals as bands" if "seconds" in name else ""
+            yield chart_picture(figure, f"{panel.name}-{name}", f"{words}{bands}.")
 
 
 def _plane(declared: ChartFile, panel: Panel, columns: Columns) -> Iterator[Picture]:
@@ -114,6 +118,7 @@ def _selfssim(declared: ChartFile, panel: Panel, columns: Columns) -> Iterator[P
 
 _DRAW: Mapping[str, Callable[[ChartFile, Panel, Columns], Iterator[Picture]]] = {
     "scales": _scales,
+    "times": _times,
     "plane": _plane,
     "selfssim": _selfssim,
 }

@@ -9,12 +9,13 @@ import datetime
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmarks.kinds import Choice
+from benchmarks.kinds import Choice, kind_of, open_kind
 from benchmarks.launch import begin, open_session
 from benchmarks.waiting import Bars
 from casarbi.console import echo
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from benchmarks.figures.declaration import PictureFigure
     from benchmarks.figures.pictures import Output
     from benchmarks.session import Session
+    from reports.document import Document
     from reports.figure import FigureReport
 
 
@@ -63,9 +65,7 @@ def status(choice: Choice, *, store: str) -> None:
     figure = load_figure(choice)
     if isinstance(figure, ChartFile):
         echo(f"{choice.name} draws what {figure.table} measured; casarbi-bench status {figure.table}:")
-        from benchmarks import tables
-
-        tables.status(_of_table(choice, figure.table), store=store)
+        open_kind(figure.table).status(_of_table(choice, figure.table), store=store)
         return
     from benchmarks.figures.drawings import open_panels, wanted
 
@@ -144,18 +144,37 @@ def _draw_chart(choice: Choice, store: str, out: str) -> list[str]:
     """Draw what a table's values are in the store now."""
     from benchmarks.figures.charts import draw_charts
     from benchmarks.figures.declaration import ChartFile, load_figure
-    from benchmarks.launch import declared
-    from benchmarks.tables import unmeasured
+    from benchmarks.timing.declaration import TIMING
 
     figure = load_figure(choice)
     assert isinstance(figure, ChartFile)
-    table = declared(_of_table(choice, figure.table))
+    measured = _of_timing if kind_of(figure.table) == TIMING else _of_values
     with Bars() as bars:
-        session = open_session(table, store, watch=bars)
+        document, left_out = measured(_of_table(choice, figure.table), store, bars)
         bars("Drawing", 1)
-        drawn = draw_charts(Path(choice.name).stem, figure, session, *_when_and_how())
+        drawn = draw_charts(Path(choice.name).stem, figure, document, store)
     _write(drawn, out)
-    return list(unmeasured(table))
+    return left_out
+
+
+def _of_values(table: Choice, store: str, bars: Bars) -> tuple[Document, list[str]]:
+    """What the store holds of a table, and the rows that it does not measure."""
+    from benchmarks.collect import collect
+    from benchmarks.launch import declared
+    from benchmarks.tables import unmeasured
+
+    session = open_session(declared(table), store, watch=bars)
+    # Without the paper's numbers: they are of other pictures, and share no axes with ours.
+    experiment, (date, command) = replace(session.experiment, paper=None), _when_and_how()
+    document = collect(experiment, session.benches, session.store, date=date, command=command, sheets={})
+    return document, list(unmeasured(experiment))
+
+
+def _of_timing(timing: Choice, store: str, bars: Bars) -> tuple[Document, list[str]]:
+    """What the store holds of a timing; the timing itself tells what it leaves out."""
+    from benchmarks.timing.commands import open_timing
+
+    return open_timing(timing, store, bars).document(*_when_and_how()), []
 
 
 def _of_table(choice: Choice, table: str) -> Choice:

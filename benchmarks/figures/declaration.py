@@ -11,6 +11,7 @@ from benchmarks.experiments import Experiment, MethodSpec, PanelSpec, check_refe
 from benchmarks.experiments.declaration import MethodTable, check_known, check_once
 from benchmarks.kinds import Choice, experiment_path
 from benchmarks.metrics import METRIC_NAMES
+from benchmarks.timing.declaration import TIMED
 from casarbi.data.protocol import get_protocol
 from casarbi.errors import CasarbiError, near_names
 from casarbi.plain import quote
@@ -151,7 +152,7 @@ class ChartFile:
 
     Attributes:
         title, summary, limits: as in a figure of pictures.
-        table: name of the table's declaration.
+        table: name of the declaration of the table, or of the timing for a drawing of times.
         metrics: those that are drawn, of all that the table has; of a plane, distortion and perception.
     """
 
@@ -165,7 +166,7 @@ class ChartFile:
 
     def __post_init__(self) -> None:
         """Refuse metrics that do not exist."""
-        check_known("metric", self.metrics, METRIC_NAMES)
+        check_known("metric", self.metrics, TIMED if self.drawing == "times" else METRIC_NAMES)
         if self.drawing == "plane" and len(self.metrics) != 2:
             raise CasarbiError(f"metrics has {len(self.metrics)} names, expected two: distortion and perception.")
 
@@ -175,7 +176,7 @@ PICTURES: Mapping[str, type[PictureFile]] = {
     "posterior": PosteriorFile,
     "stages": StagesFile,
 }
-CHARTS = ("scales", "plane", "selfssim")
+CHARTS = ("scales", "times", "plane", "selfssim")
 
 
 @dataclass(frozen=True)

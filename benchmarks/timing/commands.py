@@ -26,7 +26,7 @@ def run(choice: Choice, **options: Any) -> list[str]:
     """Measure the times that the store lacks of this machine, one by one in this process, and write the report."""
     begin(f"{choice.name}, preset {choice.preset}")
     with Bars() as bars:
-        session = _open(choice, options["store"], bars, options["device"])
+        session = open_timing(choice, options["store"], bars, options["device"])
         slots = session.slots()
         todo = [slot for slot in slots if options["again"] or not slot.record]
         # Processes beside each other would disturb each other's times.
@@ -58,7 +58,7 @@ def report(choice: Choice, *, store: str, out: str, spreadsheet: str | None) -> 
     """Write and print the report of the times that the store holds, of whatever machine."""
     begin(f"{choice.name}, preset {choice.preset}")
     with Bars() as bars:
-        session = _open(choice, store, bars)
+        session = open_timing(choice, store, bars)
         write(session, Path(out) / session.experiment.name, spreadsheet, bars)
         tell_damaged(session.timings)
     return list(_unmeasured(session))
@@ -68,7 +68,7 @@ def status(choice: Choice, *, store: str) -> None:
     """Say of each time whether this machine has measured it."""
     begin(f"{choice.name}, preset {choice.preset}")
     with Bars() as bars:
-        session = _open(choice, store, bars)
+        session = open_timing(choice, store, bars)
         slots = session.slots()
     tell_damaged(session.timings)
     for slot in slots:
@@ -79,7 +79,8 @@ def status(choice: Choice, *, store: str) -> None:
         echo(f"  {'failed':8} {name}: {reason}")
 
 
-def _open(choice: Choice, store: str, bars: Bars, device: str = "cpu") -> TimingSession:
+def open_timing(choice: Choice, store: str, bars: Bars, device: str = "cpu") -> TimingSession:
+    """The timing that was chosen, on a device."""
     from benchmarks.timing.declaration import load_timing
     from benchmarks.timing.records import Timings
     from benchmarks.timing.session import TimingSession

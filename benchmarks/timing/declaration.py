@@ -18,6 +18,8 @@ from casarbi.scales import Size
 from casarbi.settings import Choices, build, read_toml
 
 TIMING = "timing"
+TIMED = ("seconds", "cpu_seconds", "gflop")
+"""Columns of a timing that differ between scales, and can be drawn over the output's size."""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ CPU_SECONDS = MetricColumn(
     False,
     3,
     note="What the process computed, over all its threads; its waits for a core do not count.",
+    logarithmic=True,
 )
 COUNTED = (
     MetricColumn("parameters", "Parameters (millions)", False, 3, constant=True),
@@ -134,14 +135,13 @@ def _records(experiment: TimingExperiment, found: Found) -> Iterator[dict[str, o
             yield {**about, "metric": SECONDS.name, **_median(record.seconds), **conditions}
             if record.key.kind == "cpu":
                 yield {**about, "metric": CPU_SECONDS.name, **_median(record.cpu_seconds), **conditions}
-            counted = {
+            counted: dict[str, float] = {
                 "parameters": record.parameters / 1e6,
-                "gflop": math.nan if record.flops is None else record.flops / 1e9,
+                **({} if record.flops is None else {"gflop": record.flops / 1e9}),
                 "evaluations": record.evaluations,
             }
             for name, value in counted.items():
-                source = "missing" if math.isnan(value) else "measured"
-                yield {**about, "metric": name, "value": value, "source": source, **conditions}
+                yield {**about, "metric": name, "value": value, "source": "measured", **conditions}
 
 
 def _median(seconds: Sequence[float]) -> dict[str, object]:
