@@ -127,16 +127,18 @@ class TimingSession:
         """Measure these times, one at a time in this process, and keep each as soon as it is there."""
         advance = self.watch("Measuring times", len(slots))
         for method in dict.fromkeys(slot.method for slot in slots):
-            own = [slot for slot in slots if slot.method == method]
-            try:
-                with self.opened(method) as model:
-                    for slot in own:
-                        self.timings.add(self._measured(model, slot))
-                        advance(1)
-            except CasarbiError:
-                raise
-            except Exception as error:  # whatever a plug-in or the device meets, the other methods go on
-                self.failed[method.name] = describe(error)
+            for record in self._measure_method(method, [slot for slot in slots if slot.method == method]):
+                self.timings.add(record)
+                advance(1)
+
+    def _measure_method(self, method: TimedMethod, slots: list[Slot]) -> Iterator[Record]:
+        """The records of one method, up to the first that fails: whatever that is, the other methods go on."""
+        try:
+            with self.opened(method) as model:
+                for slot in slots:
+                    yield self._measured(model, slot)
+        except Exception as error:
+            self.failed[method.name] = str(error) if isinstance(error, CasarbiError) else describe(error)
 
     @contextmanager
     def opened(self, method: TimedMethod) -> Iterator[SRModel]:

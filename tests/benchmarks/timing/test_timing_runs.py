@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from toys import Noisy
+from toys import Noisy, Slow
 
 import benchmarks.untrained
 from benchmarks.cli import main
@@ -206,11 +206,14 @@ def test_a_figure_of_times_needs_times(bench):
 
 
 def test_methods_that_fail_are_told_and_the_others_are_kept(measured, monkeypatch):
-    monkeypatch.setattr(Noisy, "upscale", lambda *_: (_ for _ in ()).throw(RuntimeError("out of memory")))
-    result = measured("run", "t.toml", "--model", "SR3=toys:noisy", "--model", "Mine=nowhere:at_all")
+    failures = {Noisy: CasarbiError("It is too large."), Slow: RuntimeError("out of memory")}
+    for kind, error in failures.items():
+        monkeypatch.setattr(kind, "upscale", lambda *_, error=error: (_ for _ in ()).throw(error))
+    models = ("SR3=toys:noisy", "Large=toys:slow", "Mine=nowhere:at_all")
+    result = measured("run", "t.toml", *(word for model in models for word in ("--model", model)))
     assert result.exit_code == 1 and "was left out: " in result.output and len(records()) == 4
     report = Path("reports/out/t/t.md").read_text()
-    assert "RuntimeError: out of memory" in report and "nowhere" in report
+    assert all(words in report for words in ("It is too large", "RuntimeError: out of memory", "nowhere"))
 
 
 @pytest.mark.parametrize(
