@@ -183,7 +183,7 @@ def _stages(experiment: TimingExperiment, machine: Machine, method: str) -> Pane
     return Panel(
         name=f"Stages of {method}, {machine.name}",
         caption=f"The stages of {method} on the way to each scale, each with its evaluations and what precedes them; "
-        "they add up to the times above. A scale with fewer stages leaves the others out.",
+        "in each run they add up to the whole. A scale with fewer stages leaves the others out.",
         frame=_frame(experiment, records),
         scales=experiment.scales,
         metrics=tuple(
