@@ -152,6 +152,7 @@ def test_a_panel_of_which_nothing_can_be_measured_gives_its_reasons_in_place_of_
     result, rows = run(tmp_path, monkeypatch, text.replace('name = "LIIF"', 'name = "LIIF"\nreason = "no file"', 1))
     page = Path("reports/out/t/t.md").read_text("utf-8").split("## own")[1].split("## paper")[0]
     assert "Not measured: LIIF: no file." in page and "Not measured: Ours: not trained yet." in page
+    assert "Not measured: LIIF: no file." in Path("reports/out/t/t.tex").read_text("utf-8")
     assert "—" not in page and not [row for row in rows if row["experiment"] == "t/own"]
     assert "Measured 8 outputs" in result.output  # those of bicubic and of the GT: none of the panel without a method
 
