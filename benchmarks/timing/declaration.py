@@ -49,7 +49,7 @@ class PresetTable:
     scales: tuple[float, ...]
     models: Mapping[str, str]
     threads: int = 1
-    repeats: int = 9
+    repeats: int = 7
     seconds: float = 20.0
     caption: str = ""
 
@@ -78,7 +78,7 @@ class Rule:
     """How a method is timed at a scale; see `PresetTable`."""
 
     threads: int = 1
-    repeats: int = 9
+    repeats: int = 7
     seconds: float = 20.0
 
 
