@@ -153,7 +153,7 @@ def _printed(part: Part) -> str:
     if part.paper_agrees is None:
         return ""
     if part.test.since is not None or not part.than:
-        return f"difference {part.paper:+.4g}"
+        return f"difference {part.paper:+.4g}".replace("-", "−")
     equal = ", equal as printed" if len(set(part.printed)) == 1 else ""
     rows = zip((part.test.row, part.than), part.printed, strict=True)
     return ", ".join(f"{row} {number:.4g}" for row, number in rows) + equal

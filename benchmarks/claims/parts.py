@@ -180,7 +180,7 @@ def _measured(part: Part, test: TestTable, source: Source, metric: Metric | None
     """The part with its effect, or with the reason for none."""
     reader = source.reader
     if reader is None or metric is None:
-        return replace(part, reason=source.reason)
+        return replace(part, reason=f"{source.reason}; `{source.command}` says what it needs")
     rows = [row for row in (test.row, part.than) if row]
     if reason := next(filter(None, (source.lacks(row, part.scales, metric) for row in rows)), ""):
         return replace(part, reason=reason)

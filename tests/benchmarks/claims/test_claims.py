@@ -284,6 +284,7 @@ def test_other_presets_rows_and_data_are_refused_or_named(bench, measured):
     assert wrong.exit_code == 2 and "No table has the row 'Our' of --model: did you mean Ours" in wrong.output
     gone = bench("claims", "mine.toml", "--data", "toy-squares?n=nine", *MODELS)
     assert gone.exit_code == 0 and "n = 'nine' is not a whole number" in gone.output
+    assert "`casarbi-bench run t.toml` says what it needs" in gone.output
     only = bench("claims", "mine.toml", "--model", "t.toml:Ours=toys:noisy?sigma=0.1")
     assert "refuted" in only.output
 
@@ -293,6 +294,8 @@ def test_it_is_an_experiment_like_the_others(bench, measured):
     for words in (("run", "mine.toml", *MODELS), ("report", "mine.toml", *MODELS), ("status", "mine.toml", *MODELS)):
         result = bench(*words)
         assert result.exit_code == 0 and "refuted" in result.output, result.output
+    assert "To do: nothing" in bench("run", "mine.toml", "--dry-run", "--out", "elsewhere").output
+    assert not Path("elsewhere").exists()
 
 
 TIMES = """
