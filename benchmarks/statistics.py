@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,6 +12,9 @@ import numpy as np
 
 DRAWS_AT_ONCE = 2**21
 """Resampled values held at a time: 16 MiB of indices, whatever the number of images."""
+
+DRAWS_KEPT = 2**24
+"""Indices that are kept from one mean to the next at most: 128 MiB."""
 
 
 @dataclass(frozen=True)
@@ -119,17 +123,24 @@ def _common_limit(infinities: np.ndarray) -> float:
 
 
 def _resampled_means(values: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    # (rows, images) indices at a time, so that memory does not grow with the number of images.
-    rows = max(1, DRAWS_AT_ONCE // values.size)
-    starts = range(0, resamples, rows)
     # Deviations from the first value: the mean of equal values is then exact.
     deviations = values - values[0]
-    parts = [
-        deviations[rng.integers(0, values.size, (min(rows, resamples - start), values.size))].mean(axis=1)
-        for start in starts
-    ]
+    # A table has a hundred means over the same number of images, whose draws are the same.
+    draws = _kept_draws if values.size * resamples <= DRAWS_KEPT else _draws
+    parts = [deviations[places].mean(axis=1) for places in draws(values.size, resamples, seed)]
     return values[0] + np.concatenate(parts)
+
+
+def _draws(size: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """Places of the resampled values, (rows, images) at a time, so that memory does not grow with the images."""
+    rng = np.random.default_rng(seed)
+    rows = max(1, DRAWS_AT_ONCE // size)
+    return (rng.integers(0, size, (min(rows, resamples - start), size)) for start in range(0, resamples, rows))
+
+
+@functools.lru_cache(maxsize=1)
+def _kept_draws(size: int, resamples: int, seed: int) -> list[np.ndarray]:
+    return list(_draws(size, resamples, seed))
 
 
 class Median(NamedTuple):

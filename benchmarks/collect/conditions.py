@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from benchmarks.collect.panel import PanelResults
 from benchmarks.metrics.base import Value
-from benchmarks.store.rows import Row, hash_json
+from benchmarks.store.rows import Row, hash_json_list
 from reports.document import CONDITIONS
 
 NOT_MEASURED: Mapping[str, object] = dict.fromkeys(CONDITIONS, math.nan)
@@ -24,22 +24,13 @@ def conditions(
     found = [row for row in rows if row]
     if not found:
         return NOT_MEASURED
-    job = results.bench.job
     # Rows whose output failed have no size.
     sizes = {row.size for row in found if row.size}
     size = "various" if len(sizes) > 1 else "".join(f"{width}x{height}" for height, width in sizes)
-    cell = results.bench.key(model, scale)
-    return {
-        "data": job.data,
-        "model": model,
-        "protocol": job.protocol.name,
-        "crop": job.protocol.cropped(scale),
-        "border": job.protocol.border_pixels(scale),
-        "size": size,
-        "seed": results.bench.seed(model, scale),
-        # The cell's key holds the weights' hash and every field of the protocol.
-        "key": hash_json([cell.plain, source, sorted({row.digest for row in found})])[:16],
-    }
+    known, cell = results.of_cell(model, scale)
+    # The cell's key holds the weights' hash and every field of the protocol.
+    key = hash_json_list(cell, source, sorted({row.digest for row in found}))
+    return {**known, "size": size, "key": key[:16]}
 
 
 def value_conditions(results: PanelResults, model: str, scale: float, value: Value) -> Mapping[str, object]:

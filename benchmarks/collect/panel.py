@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from benchmarks.experiments import Experiment, PanelSpec
 from benchmarks.experiments.declaration import PaperTable
 from benchmarks.job import GROUND_TRUTH, Bench
 from benchmarks.metrics.base import Column, Metric, Stored, Value
 from benchmarks.store import Store
-from benchmarks.store.rows import Row
+from benchmarks.store.rows import Row, plain_text
 
 
 class PanelResults:
@@ -25,6 +26,7 @@ class PanelResults:
         self.experiment, self.spec, self.bench, self.store = experiment, spec, bench, store
         self.failures: dict[tuple[str, str], set[str]] = {}
         self.identical: dict[tuple[str, str], int] = {}
+        self._cells: dict[tuple[str, float], tuple[Mapping[str, object], str]] = {}
         self._rows: dict[tuple[str, float], list[Row | None]] = {}
         self._values: dict[tuple[object, ...], Value] = {}
 
@@ -39,6 +41,21 @@ class PanelResults:
             found = self.store.cell(self.bench.key(model, scale)).rows()
             self._rows[model, scale] = [found.get(item) for item in self.bench.digests.items()]
         return self._rows[model, scale]
+
+    def of_cell(self, model: str, scale: float) -> tuple[Mapping[str, object], str]:
+        """What all values of a cell have in common: conditions, and the cell's key as JSON for `hash_json_list`."""
+        if (model, scale) not in self._cells:
+            job = self.bench.job
+            shared = {
+                "data": job.data,
+                "model": model,
+                "protocol": job.protocol.name,
+                "crop": job.protocol.cropped(scale),
+                "border": job.protocol.border_pixels(scale),
+                "seed": self.bench.seed(model, scale),
+            }
+            self._cells[model, scale] = shared, plain_text(self.bench.key(model, scale).plain)
+        return self._cells[model, scale]
 
     def models(self) -> dict[str, str]:
         """Name of a method to its model reference, of those whose models open."""

@@ -10,7 +10,8 @@ from typing import Any
 ROWS_BYTES = 2**23
 """Size that no part reaches: a row takes about 500 bytes of JSON."""
 
-_LARGEST = 1e12  # of any value of a metric, and of seconds
+LARGEST = 1e12
+"""Of any value of a metric, and of seconds."""
 
 
 class DamagedPart(ValueError):
@@ -24,8 +25,13 @@ def read_object(path: Path, limit: int = ROWS_BYTES) -> dict[str, Any]:
         DamagedPart: if it does not, or is larger than `limit` bytes.
         OSError: if the system refuses.
     """
+    return parse_object(read_bytes(path, limit))
+
+
+def parse_object(content: bytes) -> dict[str, Any]:
+    """The JSON object that a file's content is; raises DamagedPart if it is none."""
     try:
-        plain = json.loads(read_bytes(path, limit), parse_constant=_refuse_constant)
+        plain = json.loads(content, parse_constant=_refuse_constant)
     except DamagedPart:
         raise
     except RecursionError:
@@ -68,7 +74,7 @@ def check_texts(plain: Any, what: str) -> dict[str, str]:
 
 def check_number(plain: Any, what: str) -> float:
     """The value, if it is a number that a measurement can give."""
-    if isinstance(plain, bool) or not isinstance(plain, (int, float)) or not abs(plain) <= _LARGEST:
+    if isinstance(plain, bool) or not isinstance(plain, (int, float)) or not abs(plain) <= LARGEST:
         raise DamagedPart(f"{what} is no number that a measurement gives")
     return float(plain)
 

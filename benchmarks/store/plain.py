@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.store.checks import (
+    LARGEST,
     DamagedPart,
     check_count,
     check_kind,
@@ -38,23 +39,32 @@ def row_from_plain(plain: Mapping[str, Any], dates: frozenset[str]) -> Row:
     """A row of these `days`; raises DamagedPart if anything in it is not as `row_to_plain` gives it."""
     if plain.keys() - {"findings"} != _ROW:
         raise DamagedPart("a row lacks a field, or has one too many")
-    size = plain["size"]
+    values = check_object(plain["values"], "values")
+    row = row_of_fields(
+        plain["image"], plain["digest"], list(values), list(values.values()), plain["size"], plain["gt"]
+    )
+    row.failures = check_texts(plain["failures"], "failures")
+    row.findings = check_texts(plain.get("findings", {}), "findings")
+    row.dates = dates
+    return row
+
+
+def row_of_fields(image: Any, digest: Any, columns: Sequence[str], values: Any, size: Any, gt: Any) -> Row:
+    """A row with these values, one per column; raises DamagedPart as `row_from_plain` does."""
+    # Hundreds of thousands are read for a table: what is right is found by the shortest way.
+    if not (type(image) is type(digest) is str and (gt is None or type(gt) is str)):
+        raise DamagedPart("an image, digest or gt is no text")
     if size is not None and len([check_count(side, "size") for side in check_kind(list, size, "size")]) != 2:
         raise DamagedPart("a size is not height and width")
-    values = check_object(plain["values"], "values")
-    return Row(
-        image=check_kind(str, plain["image"], "image"),
-        digest=check_kind(str, plain["digest"], "digest"),
-        values={column: _value(value) for column, value in values.items()},
-        failures=check_texts(plain["failures"], "failures"),
-        size=(size[0], size[1]) if size else None,
-        gt=None if plain["gt"] is None else check_kind(str, plain["gt"], "gt"),
-        findings=check_texts(plain.get("findings", {}), "findings"),
-        dates=dates,
-    )
+    if len(check_kind(list, values, "values")) != len(columns):
+        raise DamagedPart("a row has not one value per column")
+    found = dict(zip(columns, map(_value, values), strict=True))
+    return Row(image, digest, found, size=(size[0], size[1]) if size else None, gt=gt)
 
 
 def _value(plain: Any) -> float:
+    if type(plain) is float and abs(plain) <= LARGEST:
+        return plain
     return float(plain) if plain in ("inf", "-inf") else check_number(plain, "a value")
 
 
@@ -70,14 +80,29 @@ def header_to_plain(header: Header) -> dict[str, Any]:
 
 def header_from_plain(plain: Mapping[str, Any]) -> Header:
     """The header; raises DamagedPart if a field that is known here is not as it has to be."""
-    known = {name: plain[name] for name in _FIELDS & plain.keys()}
-    for name in ("when", "device", "commit"):
-        check_kind(str, known.get(name, ""), name)
-    for name in ("rows", "memory_bytes"):
-        check_count(known.get(name, 0), name)
-    check_texts(known.get("versions", {}), "versions")
-    for seconds in check_object(known.get("seconds", {}), "seconds").values():
-        if check_number(seconds, "seconds") < 0:
+    shared = Header(
+        device=check_kind(str, plain.get("device", ""), "device"),
+        commit=check_kind(str, plain.get("commit", ""), "commit"),
+        versions=check_texts(plain.get("versions", {}), "versions"),
+        # Fields that this version does not know are left alone: a later one may write more.
+        others={name: plain[name] for name in plain.keys() - _FIELDS},
+    )
+    when, rows = plain.get("when", ""), plain.get("rows", 0)
+    return own_header(shared, when, rows, plain.get("seconds", {}), plain.get("memory_bytes", 0))
+
+
+def own_header(shared: Header, when: Any, rows: Any, seconds: Any, memory_bytes: Any) -> Header:
+    """The header of one part, from what it shares with others and what is its own; raises DamagedPart as above."""
+    for spent in check_object(seconds, "seconds").values():
+        if check_number(spent, "seconds") < 0:
             raise DamagedPart("seconds are negative")
-    # Fields that this version does not know are left alone: a later one may write more.
-    return Header(**known, others={name: plain[name] for name in plain.keys() - _FIELDS})
+    return Header(
+        check_kind(str, when, "when"),
+        shared.device,
+        shared.commit,
+        shared.versions,
+        check_count(rows, "rows"),
+        seconds,
+        check_count(memory_bytes, "memory_bytes"),
+        shared.others,
+    )

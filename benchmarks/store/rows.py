@@ -10,10 +10,22 @@ from typing import Any
 
 import numpy as np
 
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=True)
+
 
 def hash_json(value: Any) -> str:
     """SHA-256 of a plain JSON value, independent of the order of keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+    return hashlib.sha256(plain_text(value).encode()).hexdigest()
+
+
+def plain_text(value: Any) -> str:
+    """A plain JSON value as the text that `hash_json` hashes."""
+    return _ENCODER.encode(value)
+
+
+def hash_json_list(first: str, *rest: Any) -> str:
+    """`hash_json` of a list whose first value is already a text of `plain_text`: it may be long, and used often."""
+    return hashlib.sha256(f"[{', '.join((first, *map(plain_text, rest)))}]".encode()).hexdigest()
 
 
 def column_name(metric: str, identity: Mapping[str, Any]) -> str:

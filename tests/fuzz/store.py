@@ -8,6 +8,7 @@ so that what lies behind the hash is reached, too. A pack is never `legacy`.
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
 import json
 import pickle
@@ -117,12 +118,15 @@ def _change(rng: random.Random, name: str, files: dict[str, bytes], way: str) ->
         change = rng.choice([*BYTES, *ARRAYS])
         content = change(rng, files[name])
         if way != "sealed":
-            files[rows_name] = _again(json.loads(files[rows_name]), way, content)
+            files[rows_name] = _again(_body(rows_name, files), way, content)
         return change.__name__, content
     change = rng.choice([*BYTES, *TREES, spliced])
     if change in BYTES or change is spliced:
         return change.__name__, change(rng, files[name])
-    body = json.loads(files[name])
+    body = _body(name, files)
+    if name.endswith(".pack"):
+        body = change(rng, body)
+        return change.__name__, _sealed_pack(_dump(body), KEY.hash if way == "forged" else OTHER.hash)
     if way == "legacy":
         body = {"header": body["header"], "rows": body["rows"]}
     body = change(rng, body)
@@ -131,15 +135,23 @@ def _change(rng: random.Random, name: str, files: dict[str, bytes], way: str) ->
     return change.__name__, _dump(body)
 
 
-def _again(body: dict[str, Any], way: str, features: bytes | None = None) -> bytes:
-    """The JSON of a part in another way."""
-    import hashlib
+def _body(name: str, files: dict[str, bytes]) -> Any:
+    return json.loads(files[name].partition(b"\n")[2] if name.endswith(".pack") else files[name])
 
+
+def _sealed_pack(content: bytes, cell: str) -> bytes:
+    return hashlib.sha256(f"{cell}\n".encode() + content).hexdigest().encode() + b"\n" + content
+
+
+def _again(body: dict[str, Any], way: str, features: bytes | None = None) -> bytes:
+    """The JSON of a part in another way, or of a pack with other features."""
     if way == "legacy":
         return _dump({"header": body["header"], "rows": body["rows"]})
     body = {name: value for name, value in body.items() if name != "sha256"}
     if features is not None:
         body["features"] = hashlib.sha256(features).hexdigest()
+    if "parts" in body:
+        return _sealed_pack(_dump(body), KEY.hash)
     return _dump({**body, "sha256": seal(KEY.hash, body)})
 
 
