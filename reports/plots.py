@@ -18,6 +18,8 @@ from reports.document import Matrix, MetricColumn, Panel
 from reports.figure import Picture
 
 HEAT = "Blues"
+FINE = 4
+"""Power of the scale of colours: values of SelfSSIM are close to 1 (0.88, 0.97), where small differences count."""
 DARK_FROM = 0.55
 """Share of the colours from which a number is written in white."""
 
@@ -119,13 +121,14 @@ def matrix_figure(panel: Panel) -> Figure | None:
     found = np.concatenate(off)
     found = found[np.isfinite(found)]
     low, high = (float(found.min()), float(found.max())) if found.size else (0.0, 1.0)
+    norm = matplotlib.colors.PowerNorm(FINE, low, high)
     columns = min(3, len(matrices))
     rows = math.ceil(len(matrices) / columns)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(2.7 * columns, 2.75 * rows), layout="constrained")
         fields = figure.subplots(rows, columns, squeeze=False).ravel()
         for field, matrix in zip(fields, matrices, strict=False):
-            mesh = _draw_matrix(field, matrix, low, high)
+            mesh = _draw_matrix(field, matrix, norm)
         for field in fields[len(matrices) :]:
             field.set_visible(False)
         bar = figure.colorbar(mesh, ax=list(fields), location="bottom", shrink=0.5, aspect=40, pad=0.02)
@@ -139,16 +142,15 @@ def _values(matrix: Matrix) -> np.ndarray:
     return np.asarray(matrix.values, float)
 
 
-def _draw_matrix(axes: Axes, matrix: Matrix, low: float, high: float) -> matplotlib.cm.ScalarMappable:
+def _draw_matrix(axes: Axes, matrix: Matrix, norm: matplotlib.colors.Normalize) -> matplotlib.cm.ScalarMappable:
     values = _values(matrix)
     side = len(values)
     # The diagonal is 1 by definition and would wash out all other differences: it is left white.
     inside = np.ma.masked_where(np.eye(side, dtype=bool) | ~np.isfinite(values), values)
-    mesh = axes.pcolormesh(inside, cmap=HEAT, vmin=low, vmax=high, edgecolors="white", lw=1.5)
+    mesh = axes.pcolormesh(inside, cmap=HEAT, norm=norm, edgecolors="white", lw=1.5)
     for i, j in np.ndindex(side, side):
-        share = (values[i, j] - low) / (high - low or 1)
         # Not INK, which a dark page makes light: the cell under it stays as it is.
-        colour = FAINT if i == j else "#ffffff" if share > DARK_FROM else "#000000"
+        colour = FAINT if i == j else "#ffffff" if norm(values[i, j]) > DARK_FROM else "#000000"
         text = f"{values[i, j]:.{matrix.decimals}f}" if np.isfinite(values[i, j]) else "–"
         axes.text(j + 0.5, i + 0.5, text, ha="center", va="center", fontsize=6.5, color=colour)
     labels = [f"×{scale_label(label)}" for label in matrix.labels]

@@ -62,7 +62,8 @@ def _section(declared: ChartFile, command: str, panel: Panel) -> Section:
     names = set(declared.metrics)
     columns = {metric.name: metric for metric in panel.metrics if metric.name in names}
     pictures = tuple(_DRAW[declared.drawing](declared, panel, columns))
-    facts = [fact for fact in panel.facts if fact[0] not in {m.name for m in panel.metrics} - names]
+    others = {words for m in panel.metrics if m.name not in names for words in (m.name, f"Paired {m.label}")}
+    facts = [fact for fact in panel.facts if fact[0] not in others]
     return Section(panel.name, panel.caption, pictures, (), tuple(_warnings(declared, command, panel)), tuple(facts))
 
 
@@ -74,11 +75,14 @@ def _warnings(declared: ChartFile, command: str, panel: Panel) -> Iterator[str]:
         *drawn[drawn["source"] == "measured"]["method"],
         *(m.method for m in panel.matrices if m.values is not None),
     }
+    left_out: dict[str, list[str]] = {}
     for method in panel.methods:
         if method.name not in measured:
-            yield f"{method.title} is not drawn: {method.reason.rstrip('.') or 'it has no measured value'}."
+            left_out.setdefault(method.reason.rstrip(".") or "there is no measured value", []).append(method.title)
         elif (drawn[drawn["method"] == method.name]["source"] == "missing").any():
             yield f"{method.title} lacks values: {command} measures them."
+    for reason, titles in left_out.items():
+        yield f"Not drawn, {', '.join(titles)}: {reason}."
     others = {metric.label for metric in panel.metrics if metric.name not in names}
     yield from (warning for warning in panel.warnings if not warning.startswith(tuple(f"{o} " for o in others)))
 
@@ -89,8 +93,13 @@ Columns = Mapping[str, MetricColumn]
 def _scales(declared: ChartFile, panel: Panel, columns: Columns) -> Iterator[Picture]:
     for name in declared.metrics:
         if name in columns and (figure := metric_figure(panel, columns[name])):
-            words = "mean over images with its 95 % bootstrap interval as a band; scales beyond training are shaded"
-            yield chart_picture(figure, f"{panel.name}-{name}", f"{columns[name].label} against the scale: {words}.")
+            bands = panel.frame[panel.frame["metric"] == name]["ci_low"].notna().any()
+            words = (
+                "mean over images with its 95 % bootstrap interval as a band" if bands else "one value of all images"
+            )
+            shaded = "; scales beyond training are shaded" if panel.split is not None else ""
+            caption = f"{columns[name].label} against the scale: {words}{shaded}."
+            yield chart_picture(figure, f"{panel.name}-{name}", caption)
 
 
 def _times(declared: ChartFile, panel: Panel, columns: Columns) -> Iterator[Picture]:
@@ -112,7 +121,7 @@ def _selfssim(declared: ChartFile, panel: Panel, columns: Columns) -> Iterator[P
     chosen = replace(panel, matrices=tuple(m for m in panel.matrices if m.metric in declared.metrics))
     if figure := matrix_figure(chosen):
         words = "row: scale of the output that is resized; column: scale at which SSIM is taken"
-        shared = "one scale of colours for all methods; the diagonal is 1 by definition and not coloured"
+        shared = "one scale of colours for all, finest near its top; the diagonal is 1 by definition and not coloured"
         yield chart_picture(figure, f"{panel.name}-selfssim", f"SelfSSIM of each method; {words}; {shared}.")
 
 

@@ -114,7 +114,7 @@ def test_a_chart_names_the_table_to_run_and_draws_what_it_measured(bench):
     result = bench("run", "f.toml")
     assert result.exit_code == 0, result.output
     assert written() == ["f-squares-psnr.pdf", "f-squares-psnr.svg", "f.html", "f.md", "f.tex"]
-    assert "Ours is not drawn: not trained yet." in result.output and "Measured" not in result.output
+    assert "Not drawn, Ours: not trained yet." in result.output and "Measured" not in result.output
     before = {name: Path("reports/out/f", name).read_bytes() for name in written()[:2]}
     bench("report", "f.toml")
     assert {name: Path("reports/out/f", name).read_bytes() for name in before} == before
