@@ -141,7 +141,7 @@ def _write_pictures(figure: PictureFigure, session: Session, out: str, failed: d
 
 
 def _draw_chart(choice: Choice, store: str, out: str) -> list[str]:
-    """Draw what a table's values are in the store now."""
+    """Draw what a table's values are in the store now; the table itself tells what it leaves out."""
     from benchmarks.figures.charts import draw_charts
     from benchmarks.figures.declaration import ChartFile, load_figure
     from benchmarks.timing.declaration import TIMING
@@ -150,31 +150,29 @@ def _draw_chart(choice: Choice, store: str, out: str) -> list[str]:
     assert isinstance(figure, ChartFile)
     measured = _of_timing if kind_of(figure.table) == TIMING else _of_values
     with Bars() as bars:
-        document, left_out = measured(_of_table(choice, figure.table), store, bars)
+        document = measured(_of_table(choice, figure.table), store, bars)
         bars("Drawing", 1)
         drawn = draw_charts(Path(choice.name).stem, figure, document, store)
     _write(drawn, out)
-    return left_out
+    return []
 
 
-def _of_values(table: Choice, store: str, bars: Bars) -> tuple[Document, list[str]]:
-    """What the store holds of a table, and the rows that it does not measure."""
+def _of_values(table: Choice, store: str, bars: Bars) -> Document:
+    """What the store holds of a table."""
     from benchmarks.collect import collect
     from benchmarks.launch import declared
-    from benchmarks.tables import unmeasured
 
     session = open_session(declared(table), store, watch=bars)
     # Without the paper's numbers: they are of other pictures, and share no axes with ours.
     experiment, (date, command) = replace(session.experiment, paper=None), _when_and_how()
-    document = collect(experiment, session.benches, session.store, date=date, command=command, sheets={})
-    return document, list(unmeasured(experiment))
+    return collect(experiment, session.benches, session.store, date=date, command=command, sheets={})
 
 
-def _of_timing(timing: Choice, store: str, bars: Bars) -> tuple[Document, list[str]]:
-    """What the store holds of a timing; the timing itself tells what it leaves out."""
+def _of_timing(timing: Choice, store: str, bars: Bars) -> Document:
+    """What the store holds of a timing."""
     from benchmarks.timing.commands import open_timing
 
-    return open_timing(timing, store, bars).document(*_when_and_how()), []
+    return open_timing(timing, store, bars).document(*_when_and_how())
 
 
 def _of_table(choice: Choice, table: str) -> Choice:
