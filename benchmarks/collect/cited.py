@@ -23,7 +23,8 @@ def banner(results: PanelResults) -> Iterator[str]:
     if not paper:
         return
     images = paper.images or "the paper's data"
-    measured = f"The measured values are of {len(results.bench.digests)} images of {Reference.parse(spec.data).name}."
+    n = len(results.bench.digests)
+    measured = f"The measured values are of {n} image{'s' * (n != 1)} of {Reference.parse(spec.data).name}."
     if experiment.beside(spec):
         yield f"{measured} The paper's beside them are of {images} too, though perhaps not of the same images."
     elif experiment.apart:
