@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +10,8 @@ import numpy as np
 from benchmarks.claims.inference import Effect, mean_effect, set_effect
 from benchmarks.collect.panel import PanelResults
 from benchmarks.job import GROUND_TRUTH
-from benchmarks.metrics.base import Metric
-from benchmarks.metrics.kinds import DistributionMetric
+from benchmarks.metrics.base import Metric, Stored
+from benchmarks.store.rows import Row
 
 SET_RESAMPLES = 400
 """Resampled sets per distance, if they are small: their spread is then known to 4 %."""
@@ -76,7 +76,7 @@ class ValueReader:
 
         Distances are taken of the images that all models have at all scales, so that they can be subtracted.
         """
-        if isinstance(metric, DistributionMetric):
+        if any(column.is_features for column in metric.columns(scales[0], ())):
             images = self._shared(models, scales, metric)
             return {(m, scale): self._set(m, scale, metric, images) for m in models for scale in scales}
         if metric.between_scales:
@@ -99,32 +99,37 @@ class ValueReader:
         columns = [values.numbers[[place[i] for i in images]] for values, place in zip(found, places, strict=True)]
         return Values(tuple(images), np.mean(columns, axis=0))
 
-    def _features(self, model: str, scale: float, metric: DistributionMetric) -> dict[str, np.ndarray]:
+    def _rows(self, model: str, scale: float, metric: Metric) -> dict[str, Row]:
+        """Rows that have the metric's features, by image."""
         (column,) = metric.columns(scale, ())
         rows = zip(self.results.bench.digests, self.results.rows(model, scale), strict=True)
-        features = {image: row.features[column.name] for image, row in rows if row and column.name in row.features}
-        return {image: vector for image, vector in features.items() if len(vector) == metric.dimensions}
+        return {image: row for image, row in rows if row and column.name in row.features}
 
-    def _shared(self, models: Sequence[str], scales: Sequence[float], metric: DistributionMetric) -> tuple[str, ...]:
-        have = [self._features(model, scale, metric) for model in (*models, GROUND_TRUTH) for scale in scales]
+    def _shared(self, models: Sequence[str], scales: Sequence[float], metric: Metric) -> tuple[str, ...]:
+        have = [self._rows(model, scale, metric) for model in (*models, GROUND_TRUTH) for scale in scales]
         # In the order of their ids: the data set's may change.
-        return tuple(sorted(image for image in have[0] if all(image in features for features in have)))
+        return tuple(sorted(image for image in have[0] if all(image in rows for rows in have)))
 
-    def _set(self, model: str, scale: float, metric: DistributionMetric, images: tuple[str, ...]) -> Values:
+    def _set(self, model: str, scale: float, metric: Metric, images: tuple[str, ...]) -> Values:
         key = (model, scale, metric.info.name, images)
         if key not in self._sets:
             self._sets[key] = self._resampled(model, scale, metric, images)
         return self._sets[key]
 
-    def _resampled(self, model: str, scale: float, metric: DistributionMetric, images: tuple[str, ...]) -> Values:
+    def _resampled(self, model: str, scale: float, metric: Metric, images: tuple[str, ...]) -> Values:
         n = len(images)
         if n < metric.fewest:
             return Values((), np.empty(0), float("nan"))
-        ours, truth = (self._features(name, scale, metric) for name in (model, GROUND_TRUTH))
-        sr, gt = (np.stack([features[image] for image in images]) for features in (ours, truth))
-        estimate = metric.distance(sr, gt)
+        ours, truth = (self._rows(name, scale, metric) for name in (model, GROUND_TRUTH))
+
+        def distance(places: Iterable[int]) -> float:
+            chosen = [images[place] for place in places]
+            stored = Stored(scale, [ours[image] for image in chosen], [truth[image] for image in chosen])
+            return metric.value(stored).interval.mean
+
+        estimate = distance(range(n))
         # One seed for all rows and scales: each resampled set holds the same images everywhere.
         size = min(n, SET_IMAGES)
         draws = np.random.default_rng(0).integers(0, n, (max(20, min(SET_RESAMPLES, SET_WORK // size)), size))
-        spread = np.array([metric.distance(sr[draw], gt[draw]) for draw in draws])
+        spread = np.array([distance(draw) for draw in draws])
         return Values(images, estimate + (spread - spread.mean()) * np.sqrt(size / n), estimate)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -193,7 +194,7 @@ def _threads(count: int) -> Iterator[None]:
 def busy_seconds() -> float:
     """Seconds that all cores together have computed, since the machine began; NaN without a /proc/stat."""
     try:
-        with open("/proc/stat", encoding="ascii") as file:
+        with Path("/proc/stat").open(encoding="ascii") as file:
             ticks = [int(word) for word in file.readline().split()[1:9]]
     except (OSError, ValueError):
         return math.nan

@@ -1,6 +1,7 @@
 """One measurement, by clocks that the test holds: no test asserts how long anything takes."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -111,7 +112,7 @@ def test_the_machine_s_own_clocks_go_forwards():
 
 
 def test_without_proc_stat_nothing_is_known_of_others(monkeypatch):
-    monkeypatch.setattr("builtins.open", lambda *_, **__: (_ for _ in ()).throw(FileNotFoundError()))
+    monkeypatch.setattr(Path, "open", lambda *_, **__: (_ for _ in ()).throw(FileNotFoundError()))
     assert math.isnan(busy_seconds())
 
 
