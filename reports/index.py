@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,11 @@ class Entry:
 
 
 def write_index(folder: Path, entries: Sequence[Entry]) -> Path:
-    """Write index.html, which links the reports and says of each what became of it; returns its path."""
+    """Write index.html, which links the reports and says of each what became of it; returns its path.
+
+    Those of one kind have to follow each other; kinds stand in the order in which they come.
+    """
     path = folder / "index.html"
-    write_file(path, page("index.html.j2", entries=entries).encode(errors="backslashreplace"))
+    groups = [(kind, list(group)) for kind, group in itertools.groupby(entries, key=lambda entry: entry.kind)]
+    write_file(path, page("index.html.j2", groups=groups).encode(errors="backslashreplace"))
     return path
