@@ -4,6 +4,7 @@
     table.py legend.py                             the same as text: entries, marks, footnotes
     charts.py                                      a metric over the scale
     html.py markdown.py latex.py terminal.py csv.py    one format each, with templating.py and templates/
+    figure.py plots.py index.py                    figures, their charts, and the page that links all reports
     formats.py replaced.py                         the files of a report, and what they replace
     ledger.py ledger_files.py                      the claims ledger as plain data, and its files
 
