@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from benchmarks.collect.panel import PanelResults
 from benchmarks.metrics.base import Value
-from benchmarks.store.rows import Row, hash_json_list
+from benchmarks.store.rows import Row
 from reports.document import CONDITIONS
 
 NOT_MEASURED: Mapping[str, object] = dict.fromkeys(CONDITIONS, math.nan)
@@ -27,10 +27,8 @@ def conditions(
     # Rows whose output failed have no size.
     sizes = {row.size for row in found if row.size}
     size = "various" if len(sizes) > 1 else "".join(f"{width}x{height}" for height, width in sizes)
-    known, cell = results.of_cell(model, scale)
-    # The cell's key holds the weights' hash and every field of the protocol.
-    key = hash_json_list(cell, source, sorted({row.digest for row in found}))
-    return {**known, "size": size, "key": key[:16]}
+    shared, key = results.of_cell(model, scale, source)
+    return {**shared, "size": size, "key": key.of(sorted({row.digest for row in found}))[:16]}
 
 
 def value_conditions(results: PanelResults, model: str, scale: float, value: Value) -> Mapping[str, object]:

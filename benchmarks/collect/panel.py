@@ -10,7 +10,7 @@ from benchmarks.experiments.declaration import PaperTable
 from benchmarks.job import GROUND_TRUTH, Bench
 from benchmarks.metrics.base import Column, Metric, Stored, Value
 from benchmarks.store import Store
-from benchmarks.store.rows import Row, plain_text
+from benchmarks.store.rows import ListHash, Row
 
 
 class PanelResults:
@@ -26,7 +26,7 @@ class PanelResults:
         self.experiment, self.spec, self.bench, self.store = experiment, spec, bench, store
         self.failures: dict[tuple[str, str], set[str]] = {}
         self.identical: dict[tuple[str, str], int] = {}
-        self._cells: dict[tuple[str, float], tuple[Mapping[str, object], str]] = {}
+        self._cells: dict[tuple[str, float, str], tuple[Mapping[str, object], ListHash]] = {}
         self._rows: dict[tuple[str, float], list[Row | None]] = {}
         self._values: dict[tuple[object, ...], Value] = {}
 
@@ -42,9 +42,9 @@ class PanelResults:
             self._rows[model, scale] = [found.get(item) for item in self.bench.digests.items()]
         return self._rows[model, scale]
 
-    def of_cell(self, model: str, scale: float) -> tuple[Mapping[str, object], str]:
-        """What all values of a cell have in common: conditions, and the cell's key as JSON for `hash_json_list`."""
-        if (model, scale) not in self._cells:
+    def of_cell(self, model: str, scale: float, source: str) -> tuple[Mapping[str, object], ListHash]:
+        """What all values of a cell that are computed from one source have in common: conditions, and their key."""
+        if (model, scale, source) not in self._cells:
             job = self.bench.job
             shared = {
                 "data": job.data,
@@ -54,8 +54,9 @@ class PanelResults:
                 "border": job.protocol.border_pixels(scale),
                 "seed": self.bench.seed(model, scale),
             }
-            self._cells[model, scale] = shared, plain_text(self.bench.key(model, scale).plain)
-        return self._cells[model, scale]
+            # The cell's key holds the weights' hash and every field of the protocol.
+            self._cells[model, scale, source] = shared, ListHash(self.bench.key(model, scale).plain, source)
+        return self._cells[model, scale, source]
 
     def models(self) -> dict[str, str]:
         """Name of a method to its model reference, of those whose models open."""

@@ -46,7 +46,7 @@ def main(images: int, folder: Path, workers: int) -> None:
 
 
 def make_pictures(folder: Path, images: int) -> None:
-    """Pictures of 256 px, as the protocol takes them, and for each of them finished results at every scale; those that are there stay."""
+    """Pictures of 256 px, and for each of them finished results at every scale; those that are there stay."""
     for index in range(images):
         name = f"{index:05d}.png"
         whole = Image.fromarray(np.random.default_rng(index).integers(0, 255, (16, 16, 3), dtype=np.uint8))

@@ -19,13 +19,21 @@ def hash_json(value: Any) -> str:
 
 
 def plain_text(value: Any) -> str:
-    """A plain JSON value as the text that `hash_json` hashes."""
+    """A plain JSON value as the text that is hashed."""
     return _ENCODER.encode(value)
 
 
-def hash_json_list(first: str, *rest: Any) -> str:
-    """`hash_json` of a list whose first value is already a text of `plain_text`: it may be long, and used often."""
-    return hashlib.sha256(f"[{', '.join((first, *map(plain_text, rest)))}]".encode()).hexdigest()
+class ListHash:
+    """`hash_json` of lists that begin alike, such as with what a whole cell is of."""
+
+    def __init__(self, *first: Any) -> None:
+        self._begun = hashlib.sha256(f"[{', '.join(map(plain_text, first))}".encode())
+
+    def of(self, last: Any) -> str:
+        """Hash of the list that ends in this value."""
+        whole = self._begun.copy()
+        whole.update(f", {plain_text(last)}]".encode())
+        return whole.hexdigest()
 
 
 def column_name(metric: str, identity: Mapping[str, Any]) -> str:

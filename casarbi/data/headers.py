@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from casarbi.scales import Size
 
 _LOSSY_FORMATS = frozenset(("JPEG", "MPO"))
 _NAMED = 3
+_FIRST = 64
+"""Files that tell how the disk answers."""
 
 KINDS = {
     "grey": "Grey, repeated over three channels",
@@ -68,6 +71,19 @@ def _read_header(path: Path, state: tuple[int, ...]) -> Header | None:
         return None
 
 
+def _read_headers(paths: Sequence[Path]) -> list[Header | None]:
+    """Headers of many files, several at a time if the disk lets each one wait."""
+    begun, computed = time.perf_counter(), time.thread_time()
+    headers = [read_header(path) for path in paths[:_FIRST]]
+    computed = time.thread_time() - computed
+    waited = time.perf_counter() - begun - computed
+    # On a disk that answers at once, threads would only take turns: four need four times as long as one.
+    if waited < computed:
+        return headers + [read_header(path) for path in paths[_FIRST:]]
+    with ThreadPoolExecutor(4) as pool:
+        return headers + list(pool.map(read_header, paths[_FIRST:]))
+
+
 def is_converted(path: Path) -> bool:
     """Whether a colour profile is followed, so that the picture's pixels are not decided by its file alone."""
     header = read_header(path)
@@ -94,9 +110,7 @@ def _kinds(image: Image.Image, frames: int) -> Iterable[str]:
 
 def header_notes(files: Sequence[tuple[str, Path]]) -> tuple[str, ...]:
     """Sentences that name the grey, 16-bit, see-through, many-framed and lossy pictures among (id, file) pairs."""
-    # Opening a file waits for the disk more than it computes.
-    with ThreadPoolExecutor(4) as pool:
-        headers = list(pool.map(read_header, (path for _, path in files)))
+    headers = _read_headers([path for _, path in files])
     # One sentence per kind, with the first few pictures by name.
     notes = []
     for kind, label in KINDS.items():

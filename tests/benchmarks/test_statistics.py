@@ -93,3 +93,10 @@ def test_pairs_with_a_gap_are_dropped_on_both_sides():
 def test_unequal_lengths_cannot_be_paired():
     with pytest.raises(ValueError, match="3 values with 2"):
         paired_difference([1.0, 2.0, 3.0], [1.0, 2.0])
+
+
+def test_kept_draws_are_the_draws(monkeypatch):
+    values = np.random.default_rng(0).normal(size=50)
+    kept = [mean_interval(values), mean_interval(values[::-1])]
+    monkeypatch.setattr("benchmarks.statistics.DRAWS_KEPT", 0)
+    assert kept == [mean_interval(values)] * 2

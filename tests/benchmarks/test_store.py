@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.store import CellKey, Store
-from benchmarks.store.rows import Row, column_name
+from benchmarks.store.rows import ListHash, Row, column_name, hash_json
 
 KEY = CellKey({"method": "bicubic"}, "folder", "abc", 2.0, 0)
 HEADER = {"rows": 1, "seconds": {}}
@@ -193,3 +193,10 @@ def test_prepare_sweeps_what_killed_runs_left(cell):
     os.utime(draft, (0, 0))
     cell.store.prepare()
     assert not draft.exists() and len(cell.rows()) == 1
+
+
+@pytest.mark.parametrize("values", [({"b": 1, "a": "é"}, "psnr", ["d1", "d2"]), (1, [])])
+def test_hashes_of_lists_that_begin_alike_are_those_of_the_lists(values):
+    *first, last = values
+    begun = ListHash(*first)
+    assert [begun.of(last), begun.of("other")] == [hash_json([*first, last]), hash_json([*first, "other"])]
