@@ -79,7 +79,7 @@ def _groups(folder: Path, cell: str, files: Sequence[_File], shared: Set[str]) -
     group: list[Part] = []
     taken: list[_File] = []
     grouped: set[str] = set()
-    weight = 0
+    rows = weight = 0
     for file in files:
         try:
             weight += _bytes(folder / file.name)
@@ -91,12 +91,14 @@ def _groups(folder: Path, cell: str, files: Sequence[_File], shared: Set[str]) -
                 break
             continue
         taken.append(file)
-        group += [part for part in parts if part.name not in grouped]
-        grouped.update(part.name for part in parts)
-        if sum(len(part.rows) for part in group) >= PACK_ROWS or weight >= PACK_BYTES:
+        new = [part for part in parts if part.name not in grouped]
+        group += new
+        grouped.update(part.name for part in new)
+        rows += sum(len(part.rows) for part in new)
+        if rows >= PACK_ROWS or weight >= PACK_BYTES:
             if _is_worth_a_pack(taken, shared):
                 yield group
-            group, taken, weight = [], [], 0
+            group, taken, rows, weight = [], [], 0, 0
     if group and _is_worth_a_pack(taken, shared):
         yield group
 
