@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from casarbi.at_once import images_that_fit, in_parts
 from casarbi.errors import CasarbiError
 from casarbi.plain import visible
+from casarbi.precision import check_precision, computing_in, precision_identity
 from casarbi.scales import Size
 from casarbi.signed import to_signed
 from casarbi.sr import ModelInfo, SRModel, check_seeds
@@ -93,6 +94,7 @@ class NetworkModel(SRModel):
         images_at_once: images that one call of `enlarge` gets; None for as many as fit (`casarbi.at_once`).
         network: it is put into evaluation mode.
         weights: what is known of its weights.
+        precision: numbers that it computes with (`casarbi.precision`).
         widest: channels of its widest map of the output's size, which limits that size.
     """
 
@@ -102,8 +104,8 @@ class NetworkModel(SRModel):
     images_at_once: ClassVar[int | None] = None
     widest: int = 3
 
-    def __init__(self, network: nn.Module, weights: WeightsInfo | None = None) -> None:
-        self.network, self.weights = network.eval(), weights or WeightsInfo()
+    def __init__(self, network: nn.Module, weights: WeightsInfo | None = None, precision: str = "float32") -> None:
+        self.network, self.weights, self.precision = network.eval(), weights or WeightsInfo(), precision
 
     @abstractmethod
     def enlarge(self, images: Tensor, sizes: Sequence[Size], seeds: Sequence[int]) -> Iterable[Tensor]:
@@ -121,12 +123,13 @@ class NetworkModel(SRModel):
     @property
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """Every setting that decides the output, beside the weights, as plain JSON."""
+        """Every setting that decides the output, beside the weights and the precision, as plain JSON."""
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Method, weights and settings."""
-        return {"method": self.method, "weights": self.weights.sha256, **self.settings}
+        """Method, weights, settings and precision."""
+        precision = precision_identity(self.precision)
+        return {"method": self.method, "weights": self.weights.sha256, **self.settings, "precision": precision}
 
     @property
     def info(self) -> ModelInfo:
@@ -144,7 +147,12 @@ class NetworkModel(SRModel):
         return next(self.network.parameters()).device
 
     def to(self, device: str) -> Self:
-        """Move the network to a device; returns self."""
+        """Move the network to a device; returns self.
+
+        Raises:
+            CasarbiError: if the device lacks the numbers that it is to compute with.
+        """
+        check_precision(self.precision, torch.device(device))
         self.network.to(device)
         return self
 
@@ -175,10 +183,14 @@ class NetworkModel(SRModel):
             for output, made in zip(outputs, self.enlarge(images, sizes, seeds[part]), strict=True):
                 output[part] = made
 
-        with torch.no_grad():
-            in_parts(len(lr), self.at_once((lr.shape[-2], lr.shape[-1]), sizes), make)
+        self.in_batches(lr, sizes, make)
         # From [-1, 1] to [0, 1] in place: an output may take gigabytes.
         return [output.add_(1).div_(2).clamp_(0, 1) for output in outputs]
+
+    def in_batches(self, lr: Tensor, sizes: Sequence[Size], make: Callable[[slice], None]) -> None:
+        """Make something of some of the images (B, 3, h, w) after others, in this model's precision."""
+        with torch.no_grad(), computing_in(self.precision, self.device):
+            in_parts(len(lr), self.at_once((lr.shape[-2], lr.shape[-1]), sizes), make)
 
     def signed(self, lr: Tensor) -> Tensor:
         """Images (B, 3, h, w) in [0, 1] as `enlarge` takes them."""

@@ -9,7 +9,8 @@ from torch import nn
 from casarbi.at_once import images_that_fit
 from casarbi.errors import CasarbiError
 from casarbi.network_model import NetworkModel, WeightsInfo
-from casarbi.sampling import image_noise, spaced_steps
+from casarbi.sampling import DrawnAhead, image_noise, spaced_steps
+from casarbi.sr import image_seed
 from casarbi.weights import CATALOGUE
 
 
@@ -110,7 +111,7 @@ def test_what_cannot_be_made_is_refused_before_anything_is_computed(size, seeds,
 
 def test_identity_and_facts_come_from_the_weights():
     model = Doubled(WeightsInfo("w.pt", "abc", "MIT", "a test", (1.0, 4.0), ("raw weights",), "of a toy"))
-    assert model.identity == {"method": "doubled", "weights": "abc", "bias": 0.25}
+    assert model.identity == {"method": "doubled", "weights": "abc", "bias": 0.25, "precision": "float32"}
     info = model.info
     assert (info.parameters, info.stochastic, info.trained_scales) == (12, True, (1.0, 4.0))
     assert info.weights == "w.pt, SHA-256 abc; raw weights"
@@ -135,6 +136,15 @@ def test_noise_of_an_image_does_not_depend_on_its_batch():
     alone = image_noise("a", [2], (3, 5, 7))
     assert torch.equal(alone(), first[1:]) and torch.equal(alone(), second[1:])
     assert not torch.equal(first, second) and not torch.equal(image_noise("b", [1, 2], (3, 5, 7))(), first)
+
+
+def test_noise_drawn_ahead_is_the_same_noise():
+    expected = image_noise("a", [1, 2], (3, 5, 7))
+
+    generators = [torch.Generator().manual_seed(image_seed("a", seed)) for seed in (1, 2)]
+    ahead = DrawnAhead(generators, (3, 5, 7), torch.device("cpu"))
+    for _ in range(4):
+        assert torch.equal(ahead(), expected())
 
 
 def test_more_steps_than_were_trained_are_refused():

@@ -18,6 +18,7 @@ from casarbi.costs import StageWork
 from casarbi.errors import CasarbiError
 from casarbi.network_model import NetworkModel, WeightsInfo
 from casarbi.pictures.resize import resize
+from casarbi.precision import Precision
 from casarbi.sampling import image_noise
 from casarbi.scales import Size
 from casarbi.settings import Option, change
@@ -46,6 +47,7 @@ class IDM(NetworkModel):
         *,
         p: str = "extend",
         max_scale: float | None = None,
+        precision: str = "float32",
     ) -> None:
         """Take a network and how to use it.
 
@@ -55,11 +57,12 @@ class IDM(NetworkModel):
             weights: facts of their file.
             p: rule of the scale number, see `baselines.idm.scale.p_at_one`.
             max_scale: the scale at which p is 1, for p=relative.
+            precision: numbers that it computes with.
 
         Raises:
             CasarbiError: if an option cannot be used.
         """
-        super().__init__(network, weights)
+        super().__init__(network, weights, precision)
         self.config = config
         self.rule, self.at_one = p, p_at_one(p, config.max_scale, max_scale)
         # Most channels of a feature map at full size: the level below, upsampled, joined to a skip of the finest.
@@ -78,7 +81,6 @@ class IDM(NetworkModel):
             "clamp": self.clamp,
             "start": sampling.start or "noise",
             "p": {"rule": self.rule, "one_at": self.at_one},
-            "precision": "float32",
         }
 
     @property
@@ -113,7 +115,7 @@ class IDM(NetworkModel):
         noise = image_noise("idm", seeds, (3, *size), images.device)
 
         def predict(x: Tensor, step: Step) -> Tensor:
-            eps = self.network.denoise_fn(x, x.new_tensor([step.level]), condition)
+            eps = self.network.denoise_fn(x, x.new_tensor([step.level]), condition).float()
             self.report(len(x) / len(self.steps))
             return eps
 
@@ -153,6 +155,7 @@ def idm(
         ),
     ] = "extend",
     max_scale: Annotated[float | None, Option("largest scale of the evaluation, for p=relative")] = None,
+    precision: Precision = "float32",
     **options: Annotated[Any, IDMConfig],
 ) -> IDM:
     """Build the model that `idm[:WEIGHTS][?option=value&…]` names; options not given are as in the weights' header.
@@ -168,4 +171,4 @@ def idm(
         CasarbiError: if the weights are missing or unreadable, or an option cannot be used.
     """
     found = load_idm(find_idm(weights))
-    return IDM(found.network, change(found.config, options), found.info, p=p, max_scale=max_scale)
+    return IDM(found.network, change(found.config, options), found.info, p=p, max_scale=max_scale, precision=precision)

@@ -23,6 +23,7 @@ from baselines.kim.network import KimNetwork
 from baselines.liif.network import check_chunk, default_chunk
 from casarbi.costs import StageWork
 from casarbi.network_model import NetworkModel, WeightsInfo
+from casarbi.precision import Precision
 from casarbi.sampling import Noise, image_noise
 from casarbi.scales import Size
 from casarbi.settings import Option, change
@@ -59,6 +60,7 @@ class Kim(NetworkModel):
         weights: WeightsInfo | None = None,
         *,
         chunk: int | None = None,
+        precision: str = "float32",
     ) -> None:
         """Take a network and how to run it.
 
@@ -68,8 +70,9 @@ class Kim(NetworkModel):
             weights: facts of their file.
             chunk: predictions of the implicit decoder at once. Chunk and device change a result by rounding alone, so
                 they are no part of the identity.
+            precision: numbers that it computes with.
         """
-        super().__init__(network, weights)
+        super().__init__(network, weights, precision)
         self.config, self.chunk = config or network.config, chunk
         self.steps = plan_steps(self.config.diffusion, self.config.sampling)
 
@@ -83,7 +86,6 @@ class Kim(NetworkModel):
             "sides": [config.lr_side, config.hr_side],
             "sampling": asdict(config.sampling),
             "tiles": {"tile": config.tile_side, "overlap": config.shared},
-            "precision": "float32",
         }
 
     def evaluations(self, scale: float) -> int:
@@ -141,7 +143,7 @@ class Kim(NetworkModel):
             t = torch.tensor([step.t], device=x.device)
 
             def denoise(i: int) -> Tensor:
-                made = network.unet(tiles[i].cut(x), conditions[i], t)
+                made = network.unet(tiles[i].cut(x), conditions[i], t).float()
                 self.report(CHAIN_SHARE * len(x) / (len(self.steps) * len(tiles)))
                 return made
 
@@ -178,6 +180,7 @@ def kim(
     lr_side: Annotated[int | None, Option("side of the LR images in training, for layouts not published")] = None,
     hr_side: Annotated[int | None, Option("side of the HR images in training, for the same")] = None,
     chunk: Annotated[int | None, Option("predictions of the decoder at once; bounds memory, changes no result")] = None,
+    precision: Precision = "float32",
     **options: Annotated[Any, KimConfig],
 ) -> Kim:
     """Build the model that `kim[:WEIGHTS][?option=value&…]` names.
@@ -191,4 +194,4 @@ def kim(
     """
     check_chunk(chunk)
     network, info = load_kim(find_trained("kim", "Kim", weights, EXPECTED), ema=ema, lr_side=lr_side, hr_side=hr_side)
-    return Kim(network, change(network.config, options), info, chunk=chunk)
+    return Kim(network, change(network.config, options), info, chunk=chunk, precision=precision)

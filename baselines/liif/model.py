@@ -13,6 +13,7 @@ from baselines.liif.files import load_liif
 from baselines.liif.network import CPU_CHUNK, LIIFNetwork, check_chunk, default_chunk
 from casarbi.costs import StageWork, count_flops
 from casarbi.network_model import NetworkModel, WeightsInfo
+from casarbi.precision import Precision
 from casarbi.scales import Size
 from casarbi.settings import Option
 from casarbi.weights import find_weights, packaged_weights
@@ -30,14 +31,20 @@ class LIIF(NetworkModel):
     method, title, stochastic = "liif", "LIIF", False
     network: LIIFNetwork
 
-    def __init__(self, network: LIIFNetwork, weights: WeightsInfo | None = None, chunk: int | None = None) -> None:
-        super().__init__(network, weights)
+    def __init__(
+        self,
+        network: LIIFNetwork,
+        weights: WeightsInfo | None = None,
+        chunk: int | None = None,
+        precision: str = "float32",
+    ) -> None:
+        super().__init__(network, weights, precision)
         self.chunk = chunk
 
     @property
     def settings(self) -> dict[str, Any]:
         """No option changes a result."""
-        return {"precision": "float32"}
+        return {}
 
     @property
     def parameters(self) -> int:
@@ -66,6 +73,7 @@ def liif(
     weights: str = "edsr-baseline-div2k",
     *,
     chunk: Annotated[int | None, Option("predictions at once, 4 kB each; bounds memory, changes no result")] = None,
+    precision: Precision = "float32",
 ) -> LIIF:
     """Build the model that `liif[:WEIGHTS][?chunk=N]` names.
 
@@ -77,4 +85,4 @@ def liif(
     """
     check_chunk(chunk)
     network, facts = load_liif(packaged_weights("liif", weights) or find_weights(weights))
-    return LIIF(network, facts, chunk)
+    return LIIF(network, facts, chunk, precision)

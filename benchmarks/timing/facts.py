@@ -47,7 +47,7 @@ def _counts(experiment: TimingExperiment, found: Mapping[tuple[str, float], Reco
 
 def _machine(records: list[Record]) -> Iterator[tuple[str, str]]:
     """What measured; more than one of a kind is worth knowing."""
-    yield "Arithmetic", "without TF32, as for every other table" if records else ""
+    yield "Arithmetic", "float32 without TF32, unless a reference says precision=" if records else ""
     yield "Device", _different(record.key.machine for record in records)
     yield "Cores", _different(str(record.cores) for record in records)
     yield "Clocks", _different(record.clocks for record in records)

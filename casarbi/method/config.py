@@ -16,6 +16,7 @@ from casarbi.method.residuals import ResidualConfig
 from casarbi.method.strategies import CascadeConfig
 from casarbi.method.tiling import TileConfig
 from casarbi.plain import quote
+from casarbi.precision import Precision
 from casarbi.settings import Choices, Option, as_json, build, check_choices
 
 METHOD = "casarbi"
@@ -30,11 +31,7 @@ class SamplingConfig:
     clamp: Annotated[
         str, Choices("steps", "last"), Option("whether the composed image is clamped at all steps or at the last alone")
     ] = "steps"
-    precision: Annotated[
-        str,
-        Choices("float32", "bfloat16"),
-        Option("type of the network's weights and features; the chain is always float32"),
-    ] = "float32"
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         """Refuse unknown words."""

@@ -64,7 +64,7 @@ class Embedding(nn.Module):
     def forward(self, t: Tensor, scale: Tensor) -> Tensor:
         """Embed t in 1..T and s_i, the latter by its logarithm in steps of 1/100 of an octave."""
         both = torch.cat((sinusoids(t, self.channels), sinusoids(100 * scale.log2(), self.channels)), dim=1)
-        return self.second(F.silu(self.first(both.to(self.first.weight.dtype))))
+        return self.second(F.silu(self.first(both)))
 
 
 class EDSR(nn.Module):

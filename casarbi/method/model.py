@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
-from casarbi.at_once import in_parts
 from casarbi.costs import StageWork
 from casarbi.errors import CasarbiError
 from casarbi.method.cascade import Stage, plan_stages
@@ -60,13 +59,12 @@ class CasArbi(NetworkModel):
         """Take a network and how to use it.
 
         Args:
-            network: of `config.network`; a copy is kept, in the configured precision.
+            network: of `config.network`; a copy is kept.
             config: the whole configuration.
             weights: facts of the network's file.
             liif: the base model, if `config.residual` needs one.
         """
-        dtype = getattr(torch, config.sampling.precision)
-        super().__init__(copy.deepcopy(network).to(dtype).requires_grad_(False), weights)
+        super().__init__(copy.deepcopy(network).requires_grad_(False), weights, config.sampling.precision)
         if config.residual.needs_regressor and (liif is None or liif.info.stochastic):
             raise CasarbiError(
                 f"residual_base={config.residual.residual_base} with lr_up={config.residual.lr_up} needs a base model "
@@ -78,7 +76,7 @@ class CasArbi(NetworkModel):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Everything that decides the output beside the weights; of the cascade not its training distribution."""
+        """What decides the output beside weights and precision; of the cascade not its training distribution."""
         config, cascade = self.config, self.config.cascade
         return {
             "revision": REVISION,
@@ -88,7 +86,6 @@ class CasArbi(NetworkModel):
             "guidance": {"scg": config.guidance.scg, "gamma": list(config.guidance.gamma)},
             "timesteps": self.timesteps,
             "clamp": config.sampling.clamp,
-            "precision": config.sampling.precision,
             "tiles": asdict(config.tiles),
         }
 
@@ -152,8 +149,7 @@ class CasArbi(NetworkModel):
             for stage, images in zip(made, results, strict=True):
                 stage.append(from_signed(images).clamp(0, 1).to(lr))
 
-        with torch.no_grad():
-            in_parts(len(lr), self.at_once((lr.shape[-2], lr.shape[-1]), [size]), run)
+        self.in_batches(lr, [size], run)
         return [torch.cat(images) for images in made]
 
     def plan(self, base: Size, size: Size) -> tuple[Stage, ...]:

@@ -196,7 +196,7 @@ class CoordinateEncoder(nn.Module):
         # (B, 2, 1, H, W) · (octaves, 1, 1) → (B, 2 · octaves, H, W)
         angles = (coordinates[:, :, None] * frequencies[:, None, None]).flatten(1, 2)
         features = torch.cat((coordinates, angles.sin(), angles.cos()), dim=1)
-        return self.second(F.silu(self.first(features.to(self.first.weight.dtype))))
+        return self.second(F.silu(self.first(features)))
 
 
 class Denoiser(nn.Module):
@@ -228,11 +228,6 @@ class Denoiser(nn.Module):
         self.out = zeroed(conv3(width, 3))
         self.to(memory_format=torch.channels_last)
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """Type of the weights, in which everything but the embedding's sinusoids is computed."""
-        return self.out.weight.dtype
-
     def encode(self, inputs: StageInputs, upsample: Callable[[Tensor], Tensor] | None = None) -> StageFeatures:
         """Compute what does not depend on t.
 
@@ -245,7 +240,7 @@ class Denoiser(nn.Module):
         features = self.lr_encoder(self._enter(inputs.u_prev))
         features = resize(features, (height, width)) if upsample is None else upsample(features)
         # Joined by Up and B_i: (B, width + 6, H, W).
-        context = torch.cat((features, inputs.up.to(self.dtype), inputs.base.to(self.dtype)), dim=1)
+        context = torch.cat((features, inputs.up, inputs.base), dim=1)
         context = self.fuse_context(self._enter(context))
         coordinates = None if self.coordinate_encoder is None else self.coordinate_encoder(inputs.coordinates)
         return StageFeatures(context, coordinates, inputs.scale)
@@ -271,4 +266,4 @@ class Denoiser(nn.Module):
         return self.out(self.unet(h, embedding, maps)).to(x_t.dtype)
 
     def _enter(self, images: Tensor) -> Tensor:
-        return images.to(self.dtype, memory_format=torch.channels_last)
+        return images.to(memory_format=torch.channels_last)

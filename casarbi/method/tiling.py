@@ -94,7 +94,7 @@ class Crop:
 
     def upsample(self, features: Tensor) -> Tensor:
         """Feature maps of the crop of u_{i-1} to the tile: what a crop of the whole's upsampled features would be."""
-        return (self.rows @ features.float() @ self.columns.T).to(features.dtype)
+        return self.rows @ features @ self.columns.T
 
 
 def _crop_axis(n: int, length: int, window: Span, reach: int) -> tuple[Span, Tensor]:
