@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,23 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.job import GROUND_TRUTH, Bench
+from benchmarks.job import Bench
 from benchmarks.machine import peak_memory_bytes
-from benchmarks.making import Made, Pairs, make_outputs, sentence
-from benchmarks.metrics.base import Output, Seen, fill_row
+from benchmarks.making import Pairs, make_outputs, sentence
+from benchmarks.scoring import Scoring
 from benchmarks.store import Store
-from benchmarks.store.rows import Row
 from casarbi.data.base import Dataset
 from casarbi.data.protocol import Pair
 from casarbi.errors import CasarbiError
-from casarbi.pictures.pixels import to_uint8
 
 Todo = Mapping[tuple[str, float], Mapping[str, tuple[str, ...]]]
 """(method, scale) to image id to the columns that it lacks."""
-
-
-KEPT_PIXELS = 2**18
-"""Pixels of a GT up to which what networks gave for it is kept through a batch: about 170 bytes per pixel."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +70,9 @@ def measure(bench: Bench, store: Store, batch: Batch, header: Mapping[str, Any])
     """Measure a batch and put its rows into the store, one part per cell, as soon as each method is through."""
     tally = Tally(outputs=batch.outputs)
     clock = _Clock(tally)
-    truths = _Truths(bench)
     # Pictures are read once, for all methods and scales.
     pairs, unreadable = _read_pairs(bench, batch.images)
+    scoring = Scoring(bench, pairs)
     read_seconds = clock.charge("read")
     for method in dict.fromkeys(method for method, _ in batch.todo):
         todo = {scale: images for (other, scale), images in batch.todo.items() if other == method}
@@ -88,9 +81,7 @@ def measure(bench: Bench, store: Store, batch: Batch, header: Mapping[str, Any])
         made.broken.update(unreadable)
         model_seconds = clock.charge("model")
         for scale, images in todo.items():
-            rows = [
-                _row(bench, method, image, scale, columns, pairs, made, truths) for image, columns in images.items()
-            ]
+            rows = scoring.rows(method, scale, images, made)
             tally.failures += [(method, scale, row.image, row.failures[""]) for row in rows if "" in row.failures]
             # Reading and making are shared by cells; each part of the store gets its share of the seconds.
             seconds = {
@@ -124,19 +115,6 @@ class _ReadOnce(Dataset):
         return self.dataset.digest(image_id)
 
 
-class _Truths:
-    """The GTs of a batch as metrics see them, each with what networks gave for it: every method is compared with it."""
-
-    def __init__(self, bench: Bench) -> None:
-        self.protocol = bench.job.protocol
-        self._seen: dict[tuple[str, float], Seen] = {}
-
-    def of(self, image: str, pair: Pair) -> tuple[Tensor, Seen]:
-        """The GT of a pair, (3, H, W), and what networks gave for it so far; of a large one nothing is kept."""
-        gt = self.protocol.compared(pair.gt, pair.scale)
-        return gt, self._seen.setdefault((image, pair.scale), {}) if gt[0].numel() <= KEPT_PIXELS else {}
-
-
 def _read_pairs(bench: Bench, images: Sequence[str]) -> tuple[Pairs, dict[tuple[str, float], str]]:
     """Pairs of images at all scales, and the reason for each pair that could not be made."""
     pairs: dict[tuple[str, float], Pair] = {}
@@ -151,34 +129,3 @@ def _read_pairs(bench: Bench, images: Sequence[str]) -> tuple[Pairs, dict[tuple[
             except (CasarbiError, MemoryError) as error:
                 unreadable.update({(image, scale): sentence(error) for scale in group})
     return pairs, unreadable
-
-
-def _row(
-    bench: Bench,
-    method: str,
-    image: str,
-    scale: float,
-    columns: Sequence[str],
-    pairs: Pairs,
-    made: Made,
-    truths: _Truths,
-) -> Row:
-    """What is to be stored of one output: its columns, or why there is none."""
-    row = Row(image, bench.digests[image], findings=made.findings.get((image, scale), {}))
-    # Without an output there are no columns: the reason is stored under the empty name.
-    if (image, scale) in made.broken:
-        row.failures[""] = made.broken[image, scale]
-        return row
-    pair, outputs = pairs[image, scale], made.outputs[image]
-    row.size = pair.size
-    row.gt = hashlib.sha256(to_uint8(pair.gt).numpy().tobytes()).hexdigest()[:16]
-    # Metrics see both as the protocol compares them; `outputs` are whole, for metrics between scales.
-    gt, seen_gt = truths.of(image, pair)
-    if method == GROUND_TRUTH:
-        output = Output(scale, gt, gt, outputs, seen_gt, seen_gt)
-    else:
-        output = Output(scale, bench.job.protocol.compared(outputs[scale], scale), gt, outputs, seen_gt=seen_gt)
-    known = bench.columns(method, scale)
-    along = bench.columns_along(method, scale) if len(outputs) == len(bench.job.scales) else {}
-    fill_row(row, [*(known[name] for name in columns), *along.values()], output)
-    return row

@@ -82,8 +82,8 @@ class Bench:
     def __init__(self, job: Job, models: OpenModels | None = None) -> None:
         job.protocol.check(job.scales)
         self.job = job
-        self.metrics = {name: create_metric(name) for name in job.metrics}
-        self._along = [create_metric(name) for name in job.along]
+        self.metrics = {name: create_metric(name).to(job.device) for name in job.metrics}
+        self._along = [create_metric(name).to(job.device) for name in job.along]
         self._models = models or OpenModels(job.device)
         # Asked for with every image, and some models count their parameters to answer.
         self._keys: dict[tuple[str, float], CellKey] = {}

@@ -15,16 +15,22 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from benchmarks.metrics.networks import Network, Seen
 from benchmarks.statistics import Interval
 from benchmarks.store.rows import Row
 from casarbi.errors import CasarbiError
 from casarbi.scales import Size
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +61,6 @@ class MetricInfo:
     example: float | None = None
 
 
-Seen = dict[str, Any]
-"""What networks gave for one picture, by network: metrics that share a network run it once per picture."""
-
-
 @dataclass(frozen=True)
 class Output:
     """What a method made of one image at one scale, with all that a metric may compare it with.
@@ -87,12 +89,14 @@ class Column:
         info: facts of the metric that fills it.
         fill: gives a number, or a feature vector (D,), of an output; raises CasarbiError with the reason for none.
         is_features: whether it holds vectors. The ground truth then has this column, too.
+        network: what `fill` lets look at the output and, unless it gives features, at the reference; None if nothing.
     """
 
     name: str
     info: MetricInfo
     fill: Callable[[Output], float | np.ndarray]
     is_features: bool = False
+    network: Network[Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,7 @@ class Metric(ABC):
         needs: images below which a value is refused unless forced.
         per_image: whether a value is a mean over images, so that two methods can be compared image by image.
         between_scales: whether a value is of two scales, so that reports show a matrix of them.
+        network: the network through which it looks at pictures; None without one.
     """
 
     info: MetricInfo
@@ -151,6 +156,13 @@ class Metric(ABC):
     needs: int = 1
     per_image: bool = True
     between_scales: bool = False
+    network: Network[Any] | None = None
+
+    def to(self, device: str) -> Self:
+        """Move its network to a device, if it has one; returns self."""
+        if self.network:
+            self.network.to(device)
+        return self
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -170,6 +182,22 @@ class Metric(ABC):
         """Value over the stored images, with its interval and with the images that it is of."""
 
 
+def foresee(work: Iterable[tuple[Iterable[Column], Output]]) -> None:
+    """Let networks look at once at all pictures that filling columns of some outputs will ask them about."""
+    asked: dict[str, tuple[Network[Any], dict[int, tuple[Tensor, Seen]]]] = {}
+    for columns, output in work:
+        for column in columns:
+            if column.network and not missing_reason(column.info, (output.sr.shape[-2], output.sr.shape[-1])):
+                _, pictures = asked.setdefault(column.network.key, (column.network, {}))
+                pictures[id(output.seen_sr)] = output.sr, output.seen_sr
+                if not column.is_features:
+                    pictures[id(output.seen_gt)] = output.gt, output.seen_gt
+    for network, pictures in asked.values():
+        # What fails here fails again when a row is filled, and is told there of the one picture whose fault it is.
+        with suppress(CasarbiError):
+            network.look_at(pictures.values())
+
+
 def fill_row(row: Row, columns: Iterable[Column], output: Output) -> None:
     """Fill columns of a row from an output, each with a number, features, or the reason why it has neither."""
     for column in columns:
@@ -181,6 +209,9 @@ def fill_row(row: Row, columns: Iterable[Column], output: Output) -> None:
             found = column.fill(output)
         except CasarbiError as error:
             row.failures[column.name] = str(error)
+            continue
+        except torch.OutOfMemoryError:
+            row.failures[column.name] = f"{column.info.name} needs more memory than the device has"
             continue
         # A NaN never enters the store: a mean over it would lose all other images.
         if isinstance(found, np.ndarray):

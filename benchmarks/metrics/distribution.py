@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from benchmarks.metrics import stlpips
 from benchmarks.metrics.backbones import load_backbone
-from benchmarks.metrics.base import MetricInfo, Output
+from benchmarks.metrics.base import MetricInfo, Output, check_range
 from benchmarks.metrics.frechet import frechet_distance
 from benchmarks.metrics.kid import kernel_distance
 from benchmarks.metrics.kinds import DistributionMetric
+from benchmarks.metrics.networks import Network, Seen
+
+if TYPE_CHECKING:
+    from benchmarks.metrics.inception import Inception
 
 _KID_NEEDS = 16  # unbiased at any number; below this its standard error is as large as the values compared
 _FRECHET = "Fréchet distance"
@@ -60,10 +63,12 @@ class FeatureDistance(DistributionMetric):
     The name, one of `INFO`, decides which distance.
     """
 
-    def __init__(self, name: str, network: InceptionFeatures | StFeatures) -> None:
+    network: Network[Any]
+
+    def __init__(self, name: str, source: InceptionFeatures | StFeatures) -> None:
         self.info = INFO[name]
-        self.network = network
-        self.features_name, self.dimensions = network.name, network.dimensions
+        self.source, self.network = source, source.network
+        self.features_name, self.dimensions = source.name, source.dimensions
         self.is_kernel = name.startswith("kid")
         # A Fréchet distance of fewer images than dimensions rests on singular covariances.
         self.needs = _KID_NEEDS if self.is_kernel else self.dimensions
@@ -76,7 +81,10 @@ class FeatureDistance(DistributionMetric):
 
     def features(self, images: Tensor) -> np.ndarray:
         """Feature vectors of (B, 3, H, W) in [0, 1]: float32 (B, D), NaN if a pixel is not finite."""
-        return self.network.features(images)
+        return np.stack([self.source.vector(image) for image in images])
+
+    def _fill(self, output: Output) -> np.ndarray:
+        return self.source.vector(output.sr, output.seen_sr)
 
     def distance(self, sr: np.ndarray, gt: np.ndarray) -> float:
         """Distance between (N, D) and (M, D); NaN if a feature is not finite."""
@@ -87,51 +95,44 @@ class FeatureDistance(DistributionMetric):
         return kernel_distance(sr, gt)[1] if self.is_kernel else None
 
 
-class StDistance(FeatureDistance):
-    """The same on a trunk of ST-LPIPS, which that metric may have run on the picture already."""
-
-    network: StFeatures
-
-    def _fill(self, output: Output) -> np.ndarray:
-        return stlpips.pooled_features(self.network.trunk, output.sr, output.seen_sr).numpy()
-
-
 class InceptionFeatures:
     """Features of pytorch-fid's Inception network."""
 
     name = "inception-2048"
     dimensions = 2048
 
-    def __init__(self) -> None:
-        backbone = load_backbone("fid-inception")
-        from benchmarks.metrics.inception import build_inception  # brings torchvision: 2 s, for those who have weights
+    def __init__(self, network: Inception) -> None:
+        self.network = network
 
-        self.sha256 = backbone.sha256
-        self.net = build_inception(backbone.tensors, backbone.path)
-
-    def features(self, images: Tensor) -> np.ndarray:
-        """Float32 (B, 2048) of (B, 3, H, W) in [0, 1]."""
-        from benchmarks.metrics.inception import inception_features
-
-        return inception_features(self.net, images).numpy()
+    def vector(self, image: Tensor, seen: Seen | None = None) -> np.ndarray:
+        """Float32 (2048,) of one (3, H, W) in [0, 1]."""
+        check_range("the Inception network", image)
+        return self.network.look(image, seen).numpy()
 
 
 class StFeatures:
     """Pooled features of a shift-tolerant trunk."""
 
-    def __init__(self, net: str) -> None:
-        self.dimensions = stlpips.FEATURES[net]
-        self.name = f"st-{net}-unit-{self.dimensions}"
-        self.trunk = stlpips.load_trunk(net)
-        self.sha256 = self.trunk.sha256
+    def __init__(self, trunk: stlpips.ShiftTolerantTrunk) -> None:
+        self.dimensions = stlpips.FEATURES[trunk.net]
+        self.name = f"st-{trunk.net}-unit-{self.dimensions}"
+        self.network = trunk
 
-    def features(self, images: Tensor) -> np.ndarray:
-        """Float32 (B, 256 or 512) of (B, 3, H, W) in [0, 1]."""
-        return torch.stack([stlpips.pooled_features(self.trunk, image) for image in images]).numpy()
+    def vector(self, image: Tensor, seen: Seen | None = None) -> np.ndarray:
+        """Float32 (256,) or (512,) of one (3, H, W) in [0, 1]."""
+        return stlpips.pooled_features(self.network, image, seen).numpy()
+
+
+def load_inception() -> Inception:
+    """Load pytorch-fid's network; raises CasarbiError if the weights are missing or not the ones they should be."""
+    backbone = load_backbone("fid-inception")
+    from benchmarks.metrics.inception import Inception  # brings torchvision: 2 s, for those who have weights
+
+    return Inception(backbone.tensors, backbone.path, backbone.sha256)
 
 
 def create(name: str) -> FeatureDistance:
     """Build one of `INFO`; raises CasarbiError if the weights are missing or not the ones they should be."""
     if "-st-" in name:
-        return StDistance(name, StFeatures(name.rpartition("-")[2]))
-    return FeatureDistance(name, InceptionFeatures())
+        return FeatureDistance(name, StFeatures(stlpips.load_trunk(name.rpartition("-")[2])))
+    return FeatureDistance(name, InceptionFeatures(load_inception()))

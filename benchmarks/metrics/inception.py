@@ -5,6 +5,7 @@ Batch norms are folded into the convolutions, and tensors are channels-last; not
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,15 +16,17 @@ from torch.nn.functional import interpolate, relu_
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models.inception import BasicConv2d, inception_v3
 
-from benchmarks.metrics.base import check_range
+from benchmarks.metrics.networks import Network
 from casarbi.checkpoints import load_strict
+from casarbi.scales import Size
 
 _STAGES = (
     *("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "maxpool1", "Conv2d_3b_1x1", "Conv2d_4a_3x3", "maxpool2"),
     *("Mixed_5b", "Mixed_5c", "Mixed_5d", "Mixed_6a", "Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e"),
     *("Mixed_7a", "Mixed_7b", "Mixed_7c", "avgpool"),
 )
-_GPU_BATCH = 16
+_SIDE = 299
+_BYTES = 12 * 2**20  # of one resized image on its way through
 
 
 class FoldedConv(nn.Module):
@@ -80,24 +83,27 @@ def _fold(module: nn.Module) -> None:
             _fold(child)
 
 
-def inception_features(net: nn.Module, images: Tensor) -> Tensor:
-    """Feature vectors of (B, 3, H, W) in [0, 1]: float32 (B, 2048) on the CPU.
+class Inception(Network[Tensor]):
+    """Feature vectors of pictures: float32 (2048,) each, on the CPU.
 
-    Images are brought to 299 x 299 as pytorch-fid does (bilinear, no antialias: part of the metric's definition). They
-    go through one by one on a CPU, and in batches of one size, filled up with grey, on a GPU: kernels are chosen by
-    batch size, and an image's features must not depend on its neighbours (toshas/torch-fidelity#43).
+    Pictures are brought to 299 x 299 as pytorch-fid does: bilinear, no antialias, a part of the metric's definition.
     """
-    check_range("the Inception network", images)
-    net.to(images.device)
-    size = 1 if images.device.type == "cpu" else _GPU_BATCH
-    with torch.inference_mode():
-        return torch.cat([_batch_features(net, batch, size) for batch in images.float().split(size)])
 
+    def __init__(self, tensors: Mapping[str, Tensor], path: Path, sha256: str) -> None:
+        self.net = build_inception(tensors, path)
+        self.sha256, self.key = sha256, f"inception {sha256}"
 
-def _batch_features(net: nn.Module, images: Tensor, size: int) -> Tensor:
-    resized = 2 * interpolate(images, (299, 299), mode="bilinear", align_corners=False) - 1
-    # Grey images fill the last batch up, so that the GPU takes the same kernels for it.
-    if len(images) < size:
-        resized = torch.cat((resized, resized.new_zeros(size - len(images), *resized.shape[1:])))
-    pooled = net(resized.contiguous(memory_format=torch.channels_last))
-    return pooled.flatten(1)[: len(images)].cpu()
+    def to(self, device: str) -> None:
+        """Move it to a device."""
+        super().to(device)
+        self.net.to(device)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """The feature vector of each image."""
+        resized = 2 * interpolate(images.float(), (_SIDE, _SIDE), mode="bilinear", align_corners=False) - 1
+        pooled = self.net(resized.contiguous(memory_format=torch.channels_last))
+        return list(pooled.flatten(1).cpu())
+
+    def memory_bytes(self, size: Size) -> int:
+        """Most memory of one image of (H, W)."""
+        return _BYTES + 12 * math.prod(size)

@@ -10,15 +10,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import reduce
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, pad, relu
 
 from benchmarks.metrics.backbones import Backbone, load_backbone
-from benchmarks.metrics.base import MetricInfo, Output, Seen, check_pair, check_range
-from benchmarks.metrics.kinds import ImageMetric
+from benchmarks.metrics.base import MetricInfo, check_range
+from benchmarks.metrics.lpips import LayerDistance, LayerNetwork, image_by_image
+from benchmarks.metrics.networks import Seen
+from casarbi.scales import Size
 
 _MIN_SIDES = {"alex": 21, "vgg": 18}  # below, a map is too small for its mirrored border
 _NETS = {"alex": "AlexNet", "vgg": "VGG-16"}
@@ -50,33 +52,34 @@ _SLICES: dict[str, tuple[tuple[int | None, tuple[int, ...]], ...]] = {
     "vgg": ((None, (0, 2)), (5, (6, 8)), (11, (12, 14, 16)), (19, (20, 22, 24)), (27, (28, 30, 32))),
 }
 _POOL = {"alex": 3, "vgg": 2}
+_BYTES_PER_PIXEL = {"alex": 600, "vgg": 1100}
 
 
-class ShiftTolerantTrunk:
+class ShiftTolerantTrunk(LayerNetwork):
     """AlexNet or VGG-16 with blurred downsampling, and the linear layers that weigh its channels."""
 
     def __init__(self, net: str, backbone: Backbone) -> None:
-        self.net = net
-        self.sha256 = backbone.sha256
+        self.net, self.sha256, self.key = net, backbone.sha256, f"st-{net} {backbone.sha256}"
         # Pixels channel by channel: up to 30 % faster on a CPU core (alex, 192 px).
         self._tensors = {
             key: tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
             for key, tensor in backbone.tensors.items()
         }
 
-    def look(self, image: Tensor, seen: Seen | None = None) -> list[Tensor]:
-        """The five layers that are compared, of one (3, H, W) in [0, 1]: each (1, C, h, w), of unit length over C.
+    def to(self, device: str) -> None:
+        """Move it to a device."""
+        super().to(device)
+        self._tensors = {key: tensor.to(device) for key, tensor in self._tensors.items()}
 
-        They are taken from `seen`, or else put there for the next metric that looks at the image.
-        """
-        seen, key = {} if seen is None else seen, f"st-{self.net} {self.sha256}"
-        if key not in seen:
-            with torch.inference_mode():
-                seen[key] = [_unit_length(layer) for layer in self._layers(image[None])]
-        return cast("list[Tensor]", seen[key])
+    def forward(self, images: Tensor) -> list[list[Tensor]]:
+        """The five layers that are compared, of each image."""
+        return image_by_image([_unit_length(layer) for layer in self._layers(images)])
+
+    def memory_bytes(self, size: Size) -> int:
+        """Most memory of one image of (H, W)."""
+        return _BYTES_PER_PIXEL[self.net] * math.prod(size)
 
     def _layers(self, images: Tensor) -> Iterator[Tensor]:
-        self._move(images.device)
         w = self._tensors
         x = (2 * images.float() - 1 - w["scaling_layer.shift"]) / w["scaling_layer.scale"]
         for number, (blur, convolutions) in enumerate(_SLICES[self.net], start=1):
@@ -87,7 +90,7 @@ class ShiftTolerantTrunk:
             yield x
 
     def distance(self, a: list[Tensor], b: list[Tensor]) -> float:
-        """Distance of two images as `look` gives them: weighted squared differences of unit-length features."""
+        """Weighted squared differences of the layers."""
         weights = (self._tensors[f"lin{number}.model.1.weight"] for number in range(len(a)))
         parts = [conv2d((x - y).square(), w).mean() for x, y, w in zip(a, b, weights, strict=True)]
         return float(torch.stack(parts).sum())
@@ -101,10 +104,6 @@ class ShiftTolerantTrunk:
     def _blur(self, x: Tensor, key: str) -> Tensor:
         taps = self._tensors[f"{key}.filt"]
         return conv2d(pad(x, (2, 2, 2, 2), mode="reflect"), taps, stride=2, groups=taps.shape[0])
-
-    def _move(self, device: torch.device) -> None:
-        if self._tensors["lin0.model.1.weight"].device != device:
-            self._tensors = {key: tensor.to(device) for key, tensor in self._tensors.items()}
 
 
 def _unit_length(layer: Tensor) -> Tensor:
@@ -120,26 +119,17 @@ def _running_maximum(x: Tensor, k: int) -> Tensor:
     return x
 
 
-class StLpips(ImageMetric):
-    """ST-LPIPS of each image; 0 if identical, NaN if a pixel is not finite."""
+class StLpips(LayerDistance):
+    """ST-LPIPS of each image."""
 
     def __init__(self, trunk: ShiftTolerantTrunk) -> None:
         self.info = INFO[f"st-lpips-{trunk.net}"]
-        self.trunk = trunk
+        self.network = trunk
 
     @property
     def identity(self) -> dict[str, Any]:
         """Name and SHA-256 of the weights."""
-        return {"name": self.info.name, "weights": self.trunk.sha256}
-
-    def scores(self, sr: Tensor, gt: Tensor) -> list[float]:
-        """Score each image of (B, 3, H, W) in [0, 1], one by one: neighbours never change a digit."""
-        return [self._fill(Output(math.nan, *pair)) for pair in zip(sr, gt, strict=True)]
-
-    def _fill(self, output: Output) -> float:
-        check_pair(self.info, output.sr[None], output.gt[None])
-        look = self.trunk.look
-        return self.trunk.distance(look(output.sr, output.seen_sr), look(output.gt, output.seen_gt))
+        return {"name": self.info.name, "weights": self.network.sha256}
 
 
 def pooled_features(trunk: ShiftTolerantTrunk, image: Tensor, seen: Seen | None = None) -> Tensor:

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 from sklearn.metrics.pairwise import polynomial_kernel
 
 from benchmarks.metrics import create_metric, metric_info
-from benchmarks.metrics.distribution import FeatureDistance
+from benchmarks.metrics.distribution import FeatureDistance, InceptionFeatures
 from benchmarks.metrics.frechet import feature_moments, frechet_distance, moments_distance
 from benchmarks.metrics.kid import kernel_distance
 from casarbi.errors import CasarbiError
@@ -111,13 +112,13 @@ def test_blocks_do_not_change_the_kernel_distance(monkeypatch):
     assert kernel_distance(x, y) == pytest.approx(whole, rel=1e-9)
 
 
-class FakeNetwork:
-    name, dimensions, sha256 = "fake-4", 4, "0"
+class FakeFeatures:
+    name, dimensions, network = "fake-4", 4, SimpleNamespace(sha256="0")
 
 
 @pytest.mark.parametrize("name, needs", [("fid", 4), ("kid", 16)])
 def test_declared_needs_and_spread(name, needs):
-    metric = FeatureDistance(name, FakeNetwork())
+    metric = FeatureDistance(name, FakeFeatures())
     x, y = features(30, 4, 0), features(30, 4, 1, 1.0)
     assert metric.needs == needs and metric.identity == {"features": "fake-4", "weights": "0"}
     assert metric.distance(x, y) > 0 and (metric.spread(x, y) is None) == (name == "fid")
@@ -157,7 +158,7 @@ def inception():
     """Our network and pytorch-fid's on the same random weights."""
     import pytorch_fid.inception
 
-    from benchmarks.metrics.inception import architecture, build_inception
+    from benchmarks.metrics.inception import Inception, architecture
 
     torch.manual_seed(0)
     network = architecture()
@@ -174,28 +175,27 @@ def inception():
         patch.setattr(pytorch_fid.inception, "load_state_dict_from_url", lambda *_, **__: weights)
         reference = pytorch_fid.inception.InceptionV3([3]).eval()
     bare = {key: value for key, value in weights.items() if not key.endswith("num_batches_tracked")}
-    return build_inception(bare, Path("random")), reference
+    return Inception(bare, Path("random"), "random"), reference
 
 
 @pytest.mark.parametrize("height, width", [(85, 85), (1, 1), (320, 200)])
 def test_inception_features_equal_pytorch_fid(inception, height, width, pair):
-    from benchmarks.metrics.inception import inception_features
-
     ours, reference = inception
     images, _ = pair(height, width, batch=2)
     with torch.inference_mode():
         wanted = reference(images)[0].flatten(1)
-    found = inception_features(ours, images)
+    metric = FeatureDistance("fid", InceptionFeatures(ours))
+    found = torch.from_numpy(metric.features(images))
     torch.testing.assert_close(found, wanted, atol=1e-3, rtol=0)
     assert found.shape == (2, 2048) and wanted.std() > 0.1
-    assert torch.equal(found[1:], inception_features(ours, images[1:]))
+    np.testing.assert_array_equal(found[1:], metric.features(images[1:]))
 
 
-def test_padded_gpu_batches_change_no_feature(inception, pair):
-    from benchmarks.metrics.inception import _batch_features
-
+def test_inception_features_of_a_batch_are_those_of_each(inception, pair):
     ours, _ = inception
-    _, images = pair(85, batch=2)
-    with torch.inference_mode():
-        padded, plain = (_batch_features(ours, images, size) for size in (3, 2))
-    torch.testing.assert_close(padded, plain, atol=1e-4, rtol=0)
+    _, images = pair(85, batch=3)
+    seen = [{} for _ in images]
+    ours.look_at(zip(images, seen, strict=True))
+    together = torch.stack([ours.look(image, one) for image, one in zip(images, seen, strict=True)])
+    alone = torch.stack([ours.look(image) for image in images])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
