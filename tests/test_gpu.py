@@ -7,14 +7,18 @@ which torch takes for convolutions unless it is told not to, by 0.2, and bfloat1
 import csv
 import os
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from network_metrics import NAMES, filled, network_metric, outputs
 from scenes import scene
 from training_runs import ON_CPU, Runs
 
 import benchmarks.cli
 import casarbi.cli
+from benchmarks.metrics import create_metric
+from benchmarks.metrics.base import foresee
 from casarbi.method.network import Denoiser, NetworkConfig
 from casarbi.method.residuals import ResidualConfig, stage_inputs
 from casarbi.pictures.pixels import to_uint8
@@ -98,17 +102,35 @@ def test_upscale_writes_the_same_picture(device, tmp_path, monkeypatch):
     assert levels(*made) <= 2
 
 
-def test_the_harness_measures_the_same(device, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", [*NAMES, "fid", "ssim", "ms-ssim", "selfssim"])
+def test_metrics_of_a_batch_are_those_of_each_picture_on_the_cpu(device, exact, name):
+    """Numbers; and features, which are compared by the largest of each vector."""
+    metric = create_metric(name) if "ssim" in name else network_metric(name)
+    side = max(64, metric.info.min_side)
+    (column,) = metric.columns(2.0, (2.0, 3.0))
+    expected = [filled(column, output) for output in outputs(side, side, side)]
+    (column,) = metric.to(device).columns(2.0, (2.0, 3.0))
+    found = outputs(side, side, side)
+    foresee([([column], output) for output in found])
+    for output, value in zip(found, expected, strict=True):
+        bound = 1e-5 * max(1.0, np.abs(value).max())
+        np.testing.assert_allclose(filled(column, output), value, rtol=0, atol=bound)
+
+
+@pytest.mark.parametrize("metrics", ["psnr,ssim", "st-lpips-alex"])
+def test_the_harness_measures_the_same(device, tmp_path, monkeypatch, metrics):
+    if metrics in NAMES:
+        network_metric(metrics)
     monkeypatch.chdir(tmp_path)
     values = []
     for name in ("cpu", device):
         words = ["grid", "--models", "bicubic,casarbi:mini-face", "--data", "toys:squares?n=3", "--scales", "2,3.3"]
-        words += ["--protocol", "face", "--metrics", "psnr,ssim", "--store", name, "--workers", "1"]
+        words += ["--protocol", "face", "--metrics", metrics, "--store", name, "--workers", "1"]
         done = CliRunner().invoke(benchmarks.cli.main, [*words, "--device", name])
         assert done.exit_code == 0, done.output
         with open("reports/out/grid/grid.csv", newline="", encoding="utf-8") as file:
             values.append([float(row["value"]) for row in csv.DictReader(file)])
-    assert len(values[0]) == 8 and values[1] == pytest.approx(values[0], abs=0.01)
+    assert len(values[0]) == 4 * len(metrics.split(",")) and values[1] == pytest.approx(values[0], abs=0.01)
 
 
 def gradients(device, compiled):

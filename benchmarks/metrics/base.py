@@ -149,6 +149,7 @@ class Metric(ABC):
         per_image: whether a value is a mean over images, so that two methods can be compared image by image.
         between_scales: whether a value is of two scales, so that reports show a matrix of them.
         network: the network through which it looks at pictures; None without one.
+        device: where it computes what takes long; pictures come and numbers go on the CPU.
     """
 
     info: MetricInfo
@@ -157,9 +158,11 @@ class Metric(ABC):
     per_image: bool = True
     between_scales: bool = False
     network: Network[Any] | None = None
+    device: str = "cpu"
 
     def to(self, device: str) -> Self:
-        """Move its network to a device, if it has one; returns self."""
+        """Move it to a device, with its network if it has one; returns self."""
+        self.device = device
         if self.network:
             self.network.to(device)
         return self

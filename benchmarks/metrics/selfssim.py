@@ -23,7 +23,9 @@ VARIANTS = tuple(SSIM_INFO)
 """The SSIM variants of `benchmarks.metrics.ssim`: window and colour are chosen together, such as "ssim-y"."""
 
 
-def selfssim_pair(sr_a: Tensor, sr_b: Tensor, resizer: str = "bicubic", variant: str = "ssim") -> list[float]:
+def selfssim_pair(
+    sr_a: Tensor, sr_b: Tensor, resizer: str = "bicubic", variant: str = "ssim", device: str = "cpu"
+) -> list[float]:
     """SelfSSIM(a -> b) of each image: SSIM of the output at scale a, resized to the size of b, with that at scale b.
 
     Both are rounded to 8 bits first; the resize is Pillow's, antialiased, on 8 bits. Equal sizes are not resized.
@@ -33,6 +35,7 @@ def selfssim_pair(sr_a: Tensor, sr_b: Tensor, resizer: str = "bicubic", variant:
         sr_b: (B, 3, Hb, Wb) in [0, 1], those of the same LR images, in the same order, at scale b.
         resizer: one of `RESIZERS`.
         variant: one of `VARIANTS`.
+        device: where SSIM is computed.
 
     Returns:
         B values; NaN if a pixel of either output is not finite.
@@ -41,17 +44,17 @@ def selfssim_pair(sr_a: Tensor, sr_b: Tensor, resizer: str = "bicubic", variant:
         CasarbiError: on unknown options, different numbers of images, or sides below the variant's window.
     """
     _check(sr_a, sr_b, resizer, variant)
-    return [_one(a, b, resizer, variant) for a, b in zip(sr_a, sr_b, strict=True)]
+    return [_one(a, b, resizer, variant, device) for a, b in zip(sr_a, sr_b, strict=True)]
 
 
-def _one(a: Tensor, b: Tensor, resizer: str, variant: str) -> float:
+def _one(a: Tensor, b: Tensor, resizer: str, variant: str, device: str) -> float:
     if not (a.isfinite().all() and b.isfinite().all()):
         return float("nan")
     # As files would hold them: Pillow resizes bytes, and a method is judged by the pictures it writes.
     bytes_a, bytes_b = to_uint8(a), to_uint8(b)
     if a.shape != b.shape:
         bytes_a = resize_bytes(bytes_a, (b.shape[-2], b.shape[-1]), resizer)
-    return ssim_variant(variant, from_uint8(bytes_a), from_uint8(bytes_b))
+    return ssim_variant(variant, from_uint8(bytes_a), from_uint8(bytes_b), device)
 
 
 def _check(sr_a: Tensor, sr_b: Tensor, resizer: str, variant: str) -> None:
@@ -108,7 +111,7 @@ class SelfSSIM(ConsistencyMetric):
 
     def score(self, sr: Tensor, reference: Tensor) -> float:
         """SelfSSIM of one image: both outputs (3, H, W) in [0, 1]."""
-        return selfssim_pair(sr[None], reference[None], self.resizer, self.variant)[0]
+        return selfssim_pair(sr[None], reference[None], self.resizer, self.variant, self.device)[0]
 
 
 def create(name: str) -> SelfSSIM:

@@ -172,8 +172,11 @@ INFO = {
 }
 
 
-def ssim_variant(name: str, a: Tensor, b: Tensor) -> float:
-    """A named variant (a key of `INFO`) on one pair of (3, H, W) in [0, 1]."""
+def ssim_variant(name: str, a: Tensor, b: Tensor, device: str = "cpu") -> float:
+    """A named variant (a key of `INFO`) on one pair of (3, H, W) in [0, 1], computed on a device."""
+    # Other GPUs have no float64: for them it stays on the CPU.
+    if torch.device(device).type == "cuda":
+        a, b = a.to(device), b.to(device)
     if name == "ms-ssim":
         return ms_ssim(a, b)
     if name == "ssim-y":
@@ -190,7 +193,7 @@ class Ssim(ImageMetric):
     def scores(self, sr: Tensor, gt: Tensor) -> list[float]:
         """Score each image of (B, 3, H, W) in [0, 1]."""
         check_pair(self.info, sr, gt)
-        return [ssim_variant(self.info.name, a, b) for a, b in zip(sr, gt, strict=True)]
+        return [ssim_variant(self.info.name, a, b, self.device) for a, b in zip(sr, gt, strict=True)]
 
 
 def create(name: str) -> Ssim:

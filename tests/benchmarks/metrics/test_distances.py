@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from network_metrics import inception_weights
 from sklearn.metrics.pairwise import polynomial_kernel
 
 from benchmarks.metrics import create_metric, metric_info
@@ -158,19 +159,9 @@ def inception():
     """Our network and pytorch-fid's on the same random weights."""
     import pytorch_fid.inception
 
-    from benchmarks.metrics.inception import Inception, architecture
+    from benchmarks.metrics.inception import Inception
 
-    torch.manual_seed(0)
-    network = architecture()
-    for module in network.modules():
-        if isinstance(module, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(module.weight)
-        elif isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.normal_(module.running_mean, 0, 0.2)
-            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
-    torch.nn.init.zeros_(network.fc.weight)
-    torch.nn.init.zeros_(network.fc.bias)
-    weights = network.state_dict()
+    weights = inception_weights()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pytorch_fid.inception, "load_state_dict_from_url", lambda *_, **__: weights)
         reference = pytorch_fid.inception.InceptionV3([3]).eval()
