@@ -105,25 +105,33 @@ def _seconds(model: SRModel, largest: tuple[Size, Size], total: int, device: str
     lr_size, size = largest
     scale = max(side / n for n, side in zip(lr_size, size, strict=True))
     side = FIRST_SIDE
-    while True:
-        # Noise, at the scale of the real picture and at most as large.
-        n = max(2, round(side / scale))
-        probe = (min(n, lr_size[0]), min(n, lr_size[1]))
-        made = (round(probe[0] * scale), round(probe[1] * scale))
-        lr = torch.rand(1, 3, *probe, generator=torch.Generator().manual_seed(0)).to(device)
-        started = time.perf_counter()
-        try:
-            with torch.inference_mode():
-                model.upscale(lr, made, [0]).cpu()
-        except Exception:  # a plug-in may refuse so small a picture: then the time is unknown
-            return None
-        spent = time.perf_counter() - started
-        # Time is taken as proportional to the output's pixels, which small probes overestimate (fixed costs).
-        guess = spent / _pixels(made) * total
-        told = spent >= min(LONGEST_PROBE, max(PROBE_SECONDS, PROBE_SHARE * guess))
-        if guess < LONG_SECONDS / 2 or told or probe == lr_size:
-            return guess
-        side *= 2
+    try:
+        spent, pixels = _probe(model, lr_size, side, scale, device)
+        # The first call also loads and compiles kernels, which counts for nothing beside a long one alone.
+        if spent < LONG_SECONDS:
+            spent, pixels = _probe(model, lr_size, side, scale, device)
+        while True:
+            # Time is taken as proportional to the output's pixels, which small probes overestimate (fixed costs).
+            guess = spent / pixels * total
+            told = spent >= min(LONGEST_PROBE, max(PROBE_SECONDS, PROBE_SHARE * guess))
+            if guess < LONG_SECONDS / 2 or told or side >= scale * max(lr_size):
+                return guess
+            side *= 2
+            spent, pixels = _probe(model, lr_size, side, scale, device)
+    except Exception:  # a plug-in may refuse so small a picture: then the time is unknown
+        return None
+
+
+def _probe(model: SRModel, lr_size: Size, side: int, scale: float, device: str) -> tuple[float, int]:
+    """Enlarge noise to about `side` pixels, but none larger than the picture; returns seconds and pixels made."""
+    n = max(2, round(side / scale))
+    probe = (min(n, lr_size[0]), min(n, lr_size[1]))
+    made = (round(probe[0] * scale), round(probe[1] * scale))
+    lr = torch.rand(1, 3, *probe, generator=torch.Generator().manual_seed(0)).to(device)
+    started = time.perf_counter()
+    with torch.inference_mode():
+        model.upscale(lr, made, [0]).cpu()
+    return time.perf_counter() - started, _pixels(made)
 
 
 def _pixels(size: Size) -> int:
