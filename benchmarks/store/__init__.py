@@ -27,9 +27,10 @@ from benchmarks.store.checks import DamagedPart, read_object
 from benchmarks.store.compaction import compact
 from benchmarks.store.listing import is_gone, list_names, packs_of, read_parts
 from benchmarks.store.parts import write_part
+from benchmarks.store.place import prepare_folder
 from benchmarks.store.rows import Header, Part, Row, fill_up, hash_json, merge_rows
 from casarbi.errors import CasarbiError
-from casarbi.files import sweep_drafts, try_writing, write_json
+from casarbi.files import sweep_drafts, write_json
 
 FORMAT = 1
 """Raised when stored files come to mean something else; older cells are then measured again."""
@@ -115,20 +116,12 @@ class Store:
         return sorted(found, key=lambda cell: (cell.key.dataset, str(cell.key.model), cell.key.scale, cell.key.seed))
 
     def prepare(self) -> None:
-        """Make the folder, write a file in it, and remove what killed processes left half written.
-
-        A place that refuses is found before hours of work.
+        """Find out whether results can be kept, and remove what killed processes left half written.
 
         Raises:
             CasarbiError: if nothing can be kept there.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            try_writing(self.folder)
-        except OSError as error:
-            raise CasarbiError(
-                f"Results cannot be kept in {self.folder}: {error.strerror}; name another folder with --store."
-            ) from None
+        prepare_folder(self.folder, "Results")
         # Drafts of killed runs, in every folder that a run writes to.
         kept = (self.folder / name for name in ("samples", "pictures"))
         for folder in (*kept, *self.folder.glob("cells/*"), *self.folder.glob("cells/*/parts")):

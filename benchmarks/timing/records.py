@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.store.checks import DamagedPart, read_object
+from benchmarks.store.place import prepare_folder
 from benchmarks.store.rows import hash_json
 from benchmarks.timing.noise import disturbances
 from casarbi.errors import CasarbiError
-from casarbi.files import sweep_drafts, try_writing, write_json
+from casarbi.files import sweep_drafts, write_json
 from casarbi.settings import build
 
 FORMAT = 1
@@ -160,13 +161,7 @@ class Timings:
         Raises:
             CasarbiError: if nothing can be kept there.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            try_writing(self.folder)
-        except OSError as error:
-            raise CasarbiError(
-                f"Times cannot be kept in {self.folder}: {error.strerror}; name another folder with --store."
-            ) from None
+        prepare_folder(self.folder, "Times")
         sweep_drafts(self.folder)
 
     def add(self, record: Record) -> None:
