@@ -39,6 +39,7 @@ class DenoiserTraining:
 
     Attributes:
         first_stage: file of the trained autoencoder; not needed if training begins from a whole model (--init).
+        replace_first_stage: take that file even then, in place of the whole model's own.
         loss: "noise", or "alignment" to fine-tune a whole model.
         per_image: see `baselines.kim.losses.alignment_terms`.
         whole: items are whole pictures (faces); else square patches.
@@ -48,6 +49,7 @@ class DenoiserTraining:
     """
 
     first_stage: str = ""
+    replace_first_stage: bool = False
     loss: str = "noise"
     per_image: bool = False
     whole: bool = True
@@ -109,9 +111,10 @@ class KimTask(Task[KimNetwork]):
     def begin(self, first_batch: Callable[[], Batch]) -> None:
         """Take the first stage, and the scale of the latents from the first batch's samples, as published."""
         network, training = self.network, self.training
-        if not network.scale_factor.isnan():
-            return  # a whole model was given, with its own factor
-        if training.loss == "alignment":
+        is_whole = not network.scale_factor.isnan()  # a whole model was given, with its own factor
+        if is_whole and not training.replace_first_stage:
+            return
+        if training.loss == "alignment" and not is_whole:
             raise CasarbiError("The alignment fine-tunes a whole model of Kim: give it with --init FILE.")
         # The first stage comes from a file of its own, and stays as it is.
         path = Path(training.first_stage).expanduser()

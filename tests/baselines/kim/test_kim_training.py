@@ -102,7 +102,7 @@ def test_training_the_first_stage_beats_its_beginning(tmp_path):
     path = tmp_path / "first.safetensors"
     task.save(path, task.network, {})
     loaded = load_first_stage(path)
-    assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), task.network.parameters(), strict=True))
+    assert equal(loaded, task.network)
 
 
 def test_denoiser_takes_the_first_stage_and_scales_its_latents(first_stage_file):
@@ -112,11 +112,26 @@ def test_denoiser_takes_the_first_stage_and_scales_its_latents(first_stage_file)
     assert task.network.scale_factor.isnan()
     task.begin(lambda: batches[0])
     net, given = task.network, load_first_stage(first_stage_file)
-    assert all(torch.equal(a, b) for a, b in zip(net.first_stage.parameters(), given.parameters(), strict=True))
+    assert equal(net.first_stage, given)
     latent = net.latent(from_uint8(batch["hr"]) * 2 - 1, torch.randn(3, 2, 8, 8))
     assert latent.std().item() == pytest.approx(1, abs=0.1)
     assert not any(p.requires_grad for p in net.first_stage.parameters())
     assert all(p.requires_grad for p in net.unet.parameters())
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_whole_model_keeps_its_first_stage_unless_another_replaces_it(first_stage_file, tmp_path, replaced):
+    save_kim(tmp_path / "whole.safetensors", network(), {})
+    task = denoiser(first_stage=str(first_stage_file), replace_first_stage=replaced)
+    task.load(tmp_path / "whole.safetensors")
+    task.begin(lambda: Batches(IMAGES, task.recipe, 0, 3)[0])
+    expected = load_first_stage(first_stage_file) if replaced else network().first_stage
+    assert equal(task.network.first_stage, expected) and equal(task.network.unet, network().unet)
+    assert (task.network.scale_factor.item() == pytest.approx(0.8)) != replaced
+
+
+def equal(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
 
 
 def test_training_lowers_the_validation_loss_and_the_file_is_a_model(first_stage_file, tmp_path):
@@ -172,7 +187,7 @@ def test_alignment_begins_from_a_checkpoint_of_the_published_code(tmp_path):
     made, path, task = network(), tmp_path / "last.ckpt", denoiser(loss="alignment")
     torch.save({"state_dict": published_state(made)}, path)
     task.load(path)
-    assert all(torch.equal(a, b) for a, b in zip(task.network.parameters(), made.parameters(), strict=True))
+    assert equal(task.network, made)
     other = kim_task(TINY | {"diffusion": TINY["diffusion"] | {"linear_end": 0.01}})
     with pytest.raises(CasarbiError, match="was trained with Diffusion"):
         other.load(path)
