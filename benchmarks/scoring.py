@@ -48,7 +48,7 @@ class Scoring:
         return rows
 
     def _at_once(self, method: str, scale: float, images: Iterable[str]) -> int:
-        """Outputs that networks may look at together, each with its GT, as all were of the largest size."""
+        """Outputs that networks may look at together, each with its GT, as if all were of the largest size."""
         columns = (*self.bench.columns(method, scale).values(), *self.bench.columns_along(method, scale).values())
         networks = {column.network.key: column.network for column in columns if column.network}
         sizes = [self.pairs[image, scale].size for image in images if (image, scale) in self.pairs]

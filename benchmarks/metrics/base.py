@@ -148,7 +148,7 @@ class Metric(ABC):
         needs: images below which a value is refused unless forced.
         per_image: whether a value is a mean over images, so that two methods can be compared image by image.
         between_scales: whether a value is of two scales, so that reports show a matrix of them.
-        network: the network through which it looks at pictures; None without one.
+        looks_through: the network through which it looks at pictures; None without one.
         device: where it computes what takes long; pictures come and numbers go on the CPU.
     """
 
@@ -157,14 +157,14 @@ class Metric(ABC):
     needs: int = 1
     per_image: bool = True
     between_scales: bool = False
-    network: Network[Any] | None = None
+    looks_through: Network[Any] | None = None
     device: str = "cpu"
 
     def to(self, device: str) -> Self:
         """Move it to a device, with its network if it has one; returns self."""
         self.device = device
-        if self.network:
-            self.network.to(device)
+        if self.looks_through:
+            self.looks_through.to(device)
         return self
 
     @property

@@ -14,7 +14,7 @@ from benchmarks.metrics.base import MetricInfo, Output, check_range
 from benchmarks.metrics.frechet import frechet_distance
 from benchmarks.metrics.kid import kernel_distance
 from benchmarks.metrics.kinds import DistributionMetric
-from benchmarks.metrics.networks import Network, Seen
+from benchmarks.metrics.networks import Seen
 
 if TYPE_CHECKING:
     from benchmarks.metrics.inception import Inception
@@ -63,11 +63,10 @@ class FeatureDistance(DistributionMetric):
     The name, one of `INFO`, decides which distance.
     """
 
-    network: Network[Any]
-
     def __init__(self, name: str, source: InceptionFeatures | StFeatures) -> None:
         self.info = INFO[name]
-        self.source, self.network = source, source.network
+        self.source = source
+        self.looks_through = source.network
         self.features_name, self.dimensions = source.name, source.dimensions
         self.is_kernel = name.startswith("kid")
         # A Fréchet distance of fewer images than dimensions rests on singular covariances.
@@ -77,7 +76,7 @@ class FeatureDistance(DistributionMetric):
     @property
     def identity(self) -> dict[str, Any]:
         """Features and SHA-256 of the network's weights: the same for metrics that share features."""
-        return {"features": self.features_name, "weights": self.network.sha256}
+        return {"features": self.features_name, "weights": self.source.network.sha256}
 
     def features(self, images: Tensor) -> np.ndarray:
         """Feature vectors of (B, 3, H, W) in [0, 1]: float32 (B, D), NaN if a pixel is not finite."""

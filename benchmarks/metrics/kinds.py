@@ -28,7 +28,7 @@ class ImageMetric(Metric):
 
     def columns(self, scale: float, scales: Iterable[float]) -> list[Column]:
         """One column of scores."""
-        return [Column(column_name(self.info.name, self.identity), self.info, self._fill, network=self.network)]
+        return [Column(column_name(self.info.name, self.identity), self.info, self._fill, network=self.looks_through)]
 
     def value(self, stored: Stored) -> Value:
         """Mean of the finite scores, with its bootstrap interval."""
@@ -105,7 +105,7 @@ class DistributionMetric(Metric):
     def columns(self, scale: float, scales: Iterable[float]) -> list[Column]:
         """One column of features."""
         name = column_name(self.features_name, self.identity)
-        return [Column(name, self.info, self._fill, is_features=True, network=self.network)]
+        return [Column(name, self.info, self._fill, is_features=True, network=self.looks_through)]
 
     def value(self, stored: Stored) -> Value:
         """Distance between outputs and ground truth over the images of which both have features."""

@@ -77,7 +77,7 @@ class Lpips(LayerDistance):
 
     def __init__(self, net: str, trunk: Mapping[str, Tensor], sha256: str) -> None:
         self.info = INFO[f"lpips-{net}"]
-        self.network = LpipsNetwork(net, trunk, sha256)
+        self.network = self.looks_through = LpipsNetwork(net, trunk, sha256)
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -124,7 +124,7 @@ class StLpips(LayerDistance):
 
     def __init__(self, trunk: ShiftTolerantTrunk) -> None:
         self.info = INFO[f"st-lpips-{trunk.net}"]
-        self.network = trunk
+        self.network = self.looks_through = trunk
 
     @property
     def identity(self) -> dict[str, Any]:
