@@ -160,7 +160,7 @@ def checks(plan: Plan) -> dict[str, list[str]]:
     """Commands of the steps before the training."""
     methods, training = (f"benchmarks/speed/test_{name}_speed.py" for name in ("methods", "training"))
     # Batches of IDM and Kim at the papers' size, 200 evaluations each, would take all the time.
-    mini, paper = ("mini-1]", "LIIF-paper-1]") if plan.small else ("mini", "Ours-paper")
+    mini, paper = ("mini-1-float32", "LIIF-paper-1-float32") if plan.small else ("mini", "Ours-paper")
     pytest = [sys.executable, "-m", "pytest"]
 
     def measured(name: str) -> list[str]:
