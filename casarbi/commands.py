@@ -42,7 +42,7 @@ def models() -> None:
 
 
 def _line(reference: str, size: str, scales: str, licence: str, words: str) -> str:
-    return f"{reference:<26}{size:>8}  {scales:<9}{licence:<14}{words}"
+    return f"{reference:<26}{size:>8}  {scales:<9}{licence:<17}{words}"
 
 
 def _scales(facts: ModelInfo | None) -> str:

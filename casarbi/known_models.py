@@ -15,6 +15,7 @@ from casarbi.weights import CATALOGUE, WeightFile, packaged_names, packaged_weig
 _LOOKS = {
     "bicubic": "soft, nothing added; at once",
     "casarbi": "sharp, draws likely detail; about 90 s per megapixel",
+    "casarbi:face": "sharp, draws likely faces; about 3 min per megapixel",
     "idm": "sharp, colours often off (short training); about 2 min per megapixel",
     "kim": "draws detail (short training); about 50 s per megapixel",
     "liif": "clean edges, smooth textures; about 50 s per megapixel",
