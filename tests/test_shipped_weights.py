@@ -28,7 +28,7 @@ def test_every_file_says_how_it_was_made_and_is_a_model(method, name):
     assert facts["iterations"] == preset.run.iterations and facts["command"].startswith("casarbi train")
     assert facts["preset"]["task"] == preset.task and facts["preset"]["run"]["batch"] == preset.run.batch
     assert (
-        len(facts["curve"]) > 10 and len(facts["validation_curve"]) >= 4 and facts["pictures"]["train"]["fingerprint"]
+        len(facts["curve"]) >= 10 and len(facts["validation_curve"]) >= 2 and facts["pictures"]["train"]["fingerprint"]
     )
     model = create_model(f"{method}:{name}")
     made = model.upscale(torch.rand(1, 3, 16, 16), (37, 37), [0])
