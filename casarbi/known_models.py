@@ -15,9 +15,10 @@ from casarbi.weights import CATALOGUE, WeightFile, packaged_names, packaged_weig
 _LOOKS = {
     "bicubic": "soft, nothing added; at once",
     "casarbi": "sharp, draws likely detail; about 90 s per megapixel",
-    "casarbi:face": "sharp, draws likely faces; about 3 min per megapixel",
+    "casarbi:face": "sharp, draws likely faces; about 80 s per megapixel",
     "idm": "sharp, colours often off (short training); about 2 min per megapixel",
     "kim": "draws detail (short training); about 50 s per megapixel",
+    "kim:face": "draws detail, grainy; about 9 min per megapixel at 8x",
     "liif": "clean edges, smooth textures; about 50 s per megapixel",
     "liif:edsr-baseline-div2k": "clean edges, made for photographs; about 50 s per megapixel",
     "outputs": "finished results of another program, for casarbi-bench",
