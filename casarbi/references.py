@@ -57,7 +57,7 @@ def describe(error: BaseException) -> str:
 @cache
 def _entries(group: str) -> dict[str, EntryPoint]:
     """Entry points of a group by name; the first package on the path wins, as in imports."""
-    return {entry.name: entry for entry in reversed(entry_points(group=group))}
+    return {entry.name: entry for entry in reversed(tuple(entry_points(group=group)))}
 
 
 class Registry:

@@ -1,4 +1,5 @@
 import sys
+from importlib.metadata import EntryPoint
 
 import pytest
 
@@ -70,3 +71,19 @@ def test_a_factory_of_the_users_module_needs_no_registration(tmp_path, monkeypat
     with pytest.raises(CasarbiError, match="Module their_module has no 'mak'"):
         registry.build("their_module:mak")
     sys.modules.pop("their_module")
+
+
+def test_entry_points_that_are_indexed_by_name_are_read_too(monkeypatch):
+    class ByName(tuple):
+        """As importlib.metadata gives them from Python 3.12 on."""
+
+        def __getitem__(self, name):
+            raise KeyError(name)
+
+    def entry(value):
+        return EntryPoint("best", value, "casarbi.by_name")
+
+    found = ByName([entry("builtins:int"), entry("builtins:str")])
+    monkeypatch.setattr("casarbi.references.entry_points", lambda group: found)
+    registry = Registry("model", "casarbi.by_name")
+    assert registry.names() == ["best"] and registry.factory(Reference.parse("best"))[0] is int

@@ -138,17 +138,18 @@ class Stream(Iterator[Batch]):
         except (OSError, EOFError):  # it died while it handed a batch over
             raise WorkerKilled from None
         except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
+            # The thread that pins batches may be the first to find a process gone.
+            if not any(part in str(error) for part in ("DataLoader worker", "Pin memory thread")):
                 raise
             raise WorkerKilled from None
 
     def close(self) -> None:
-        """End the processes at once; what they were making is made again when it is needed."""
+        """End the processes; what they were making is made again when it is needed."""
+        self._made = iter(())  # torch's own end comes first: its pinning thread may be reading from a process
         for process in self._processes:
             process.kill()  # one that has only begun still has the trainer's handler, which merely notes a SIGTERM
         for process in self._processes:
             process.join()
-        self._made = iter(())
 
 
 @lru_cache(maxsize=2)  # the epoch of now, and the next one that the end of a batch may reach
