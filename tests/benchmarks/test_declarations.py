@@ -1,5 +1,7 @@
 """Declarations of experiments: those that ship, and mistakes in them."""
 
+from itertools import product
+
 import pytest
 
 from benchmarks.experiments import grid_experiment, load_experiment
@@ -44,8 +46,9 @@ def load(tmp_path):
     return read
 
 
-@pytest.mark.parametrize("preset", ["mini", "paper"])
-@pytest.mark.parametrize("name", experiment_names(TABLE))
+@pytest.mark.parametrize(
+    ("name", "preset"), [*product(experiment_names(TABLE), ["mini", "paper"]), ("table1", "faces")]
+)
 def test_shipped_declarations_are_read(name, preset):
     experiment = load_experiment(name, preset)
     assert experiment.panels and experiment.scales and experiment.title
