@@ -16,6 +16,8 @@ _LOOKS = {
     "bicubic": "soft, nothing added; at once",
     "casarbi": "sharp, draws likely detail; about 90 s per megapixel",
     "casarbi:face": "sharp, draws likely faces; about 80 s per megapixel",
+    "casarbi:scene": "sharp, draws likely detail; about 60 s per megapixel",
+    "idm:face": "draws detail; about 10 min per megapixel",
     "idm": "sharp, colours often off (short training); about 2 min per megapixel",
     "kim": "draws detail (short training); about 50 s per megapixel",
     "kim:face": "draws detail, grainy; about 9 min per megapixel at 8x",

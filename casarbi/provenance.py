@@ -23,4 +23,6 @@ def git_commit() -> str:
 
 def command_line() -> str:
     """The command that runs, as one would type it."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    module = sys.modules["__main__"].__spec__  # of python -m MODULE, whose first argument is merely a file's name
+    program = ["python", "-m", module.name] if module else [Path(sys.argv[0]).name]
+    return shlex.join([*program, *sys.argv[1:]])

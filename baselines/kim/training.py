@@ -39,7 +39,6 @@ class DenoiserTraining:
 
     Attributes:
         first_stage: file of the trained autoencoder; not needed if training begins from a whole model (--init).
-        replace_first_stage: take that file even then, in place of the whole model's own.
         loss: "noise", or "alignment" to fine-tune a whole model.
         per_image: see `baselines.kim.losses.alignment_terms`.
         whole: items are whole pictures (faces); else square patches.
@@ -49,7 +48,6 @@ class DenoiserTraining:
     """
 
     first_stage: str = ""
-    replace_first_stage: bool = False
     loss: str = "noise"
     per_image: bool = False
     whole: bool = True
@@ -111,10 +109,9 @@ class KimTask(Task[KimNetwork]):
     def begin(self, first_batch: Callable[[], Batch]) -> None:
         """Take the first stage, and the scale of the latents from the first batch's samples, as published."""
         network, training = self.network, self.training
-        is_whole = not network.scale_factor.isnan()  # a whole model was given, with its own factor
-        if is_whole and not training.replace_first_stage:
+        if not network.scale_factor.isnan():  # a whole model was given, with its own first stage and factor
             return
-        if training.loss == "alignment" and not is_whole:
+        if training.loss == "alignment":
             raise CasarbiError("The alignment fine-tunes a whole model of Kim: give it with --init FILE.")
         # The first stage comes from a file of its own, and stays as it is.
         path = Path(training.first_stage).expanduser()

@@ -9,7 +9,7 @@ import click
 
 from casarbi.completion import complete_model
 
-DEFAULT_MODEL = "casarbi:mini-scene"
+DEFAULT_MODEL = "casarbi:scene"
 
 
 @click.command()

@@ -119,15 +119,12 @@ def test_denoiser_takes_the_first_stage_and_scales_its_latents(first_stage_file)
     assert all(p.requires_grad for p in net.unet.parameters())
 
 
-@pytest.mark.parametrize("replaced", [False, True])
-def test_a_whole_model_keeps_its_first_stage_unless_another_replaces_it(first_stage_file, tmp_path, replaced):
+def test_a_whole_model_keeps_its_first_stage(first_stage_file, tmp_path):
     save_kim(tmp_path / "whole.safetensors", network(), {})
-    task = denoiser(first_stage=str(first_stage_file), replace_first_stage=replaced)
+    task = denoiser(first_stage=str(first_stage_file))
     task.load(tmp_path / "whole.safetensors")
     task.begin(lambda: Batches(IMAGES, task.recipe, 0, 3)[0])
-    expected = load_first_stage(first_stage_file) if replaced else network().first_stage
-    assert equal(task.network.first_stage, expected) and equal(task.network.unet, network().unet)
-    assert (task.network.scale_factor.item() == pytest.approx(0.8)) != replaced
+    assert equal(task.network, network()) and task.network.scale_factor.item() == pytest.approx(0.8)
 
 
 def equal(a, b):
