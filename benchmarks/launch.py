@@ -160,14 +160,18 @@ class Reported(Protocol):
         """Everything that is known now; date and command are printed as given."""
 
 
+def when_and_how() -> tuple[str, str]:
+    """The time in UTC and the command that runs, as every report prints them."""
+    date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    return date, shlex.join(["casarbi-bench", *sys.argv[1:]])
+
+
 def write(session: Reported, folder: Path, spreadsheet: str | None, bars: Bars) -> None:
     """Write and print the report of what the store holds of a session now."""
     from reports.formats import to_text, write_report
     from reports.replaced import lost_values
 
-    command = shlex.join(["casarbi-bench", *sys.argv[1:]])
-    date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-    document = session.document(date, command)
+    document = session.document(*when_and_how())
     # Files first: a console that cannot print a sign must not lose the work.
     lost = lost_values(document, folder)
     paths = write_report(document, folder, spreadsheet)

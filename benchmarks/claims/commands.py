@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmarks.kinds import Choice
-from benchmarks.launch import begin
+from benchmarks.launch import begin, when_and_how
 from benchmarks.messages import tell_damaged
 from benchmarks.waiting import Bars
 from casarbi.console import echo
@@ -72,8 +70,7 @@ def write_claims(
     with Bars() as bars:
         tables = Tables.of(preset, data, models, store, bars)
         declared, judged = tables.judge(name)
-        command = shlex.join(["casarbi-bench", *sys.argv[1:]])
-        date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+        date, command = when_and_how()
         report = ledger(declared, judged, name=Path(name).stem, preset=preset, date=date, command=command)
         # Files first: a console that cannot print a sign must not lose the work.
         paths = write_ledger(report, Path(out) / report.experiment)

@@ -5,8 +5,6 @@ Whatever is slow to import is imported inside functions, after the first line is
 
 from __future__ import annotations
 
-import datetime
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmarks.kinds import Choice, kind_of, open_kind
-from benchmarks.launch import begin, open_session
+from benchmarks.launch import begin, open_session, when_and_how
 from benchmarks.waiting import Bars
 from casarbi.console import echo
 from casarbi.errors import CasarbiError
@@ -135,7 +133,7 @@ def _write_pictures(figure: PictureFigure, session: Session, out: str, failed: d
     from benchmarks.figures.drawings import draw_report
 
     progress = bars("Drawing", len(session.experiment.panels))
-    drawn = draw_report(figure, session, failed, progress, *_when_and_how())
+    drawn = draw_report(figure, session, failed, progress, *when_and_how())
     bars.clear()
     _write(drawn, out)
 
@@ -164,7 +162,7 @@ def _of_values(table: Choice, store: str, bars: Bars) -> Document:
 
     session = open_session(declared(table), store, watch=bars)
     # Without the paper's numbers: they are of other pictures, and share no axes with ours.
-    experiment, (date, command) = replace(session.experiment, paper=None), _when_and_how()
+    experiment, (date, command) = replace(session.experiment, paper=None), when_and_how()
     return collect(experiment, session.benches, session.store, date=date, command=command, sheets={})
 
 
@@ -172,16 +170,11 @@ def _of_timing(timing: Choice, store: str, bars: Bars) -> Document:
     """What the store holds of a timing."""
     from benchmarks.timing.commands import open_timing
 
-    return open_timing(timing, store, bars).document(*_when_and_how())
+    return open_timing(timing, store, bars).document(*when_and_how())
 
 
 def _of_table(choice: Choice, table: str) -> Choice:
     return Choice(table, choice.preset, choice.data, choice.models)
-
-
-def _when_and_how() -> tuple[str, str]:
-    date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-    return date, shlex.join(["casarbi-bench", *sys.argv[1:]])
 
 
 def _write(drawn: FigureReport, out: str) -> None:
