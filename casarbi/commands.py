@@ -29,20 +29,22 @@ def models() -> None:
       casarbi models
     """
     console = make_console()
-    say(console, _line("MODEL", "SIZE", "SCALES", "LICENCE", "TRAINED ON · LOOKS AND SPEED"))
+    say(console, _line("MODEL", "SIZE", "SCALES", "LOOKS AND SPEED"))
+    say(console, "    trained on · licence")
     from casarbi.known_models import known_models
 
     for model in known_models():
         facts = model.info()
-        licence = model.weights.licence if model.weights else facts.licence if facts else "–"
-        words = [model.trained_on, model.looks, model.missing]
-        text = " · ".join(word for word in words if word and word != "–")
-        say(console, _line(model.reference, model.size, _scales(facts), licence, text))
+        licence = model.weights.licence if model.weights else facts.licence if facts else ""
+        more = " · ".join(word for word in (model.trained_on, licence, model.missing) if word)
+        say(console, _line(model.reference, model.size, _scales(facts), model.looks))
+        if more:
+            say(console, f"    {more}")
     say(console, "Plug-ins: -m my_package.module:factory. Your own weights: -m liif:FILE, casarbi:FILE and so on.")
 
 
-def _line(reference: str, size: str, scales: str, licence: str, words: str) -> str:
-    return f"{reference:<26}{size:>8}  {scales:<9}{licence:<17}{words}"
+def _line(reference: str, size: str, scales: str, words: str) -> str:
+    return f"{reference:<25}{size:>8}  {scales:<8}{words}"
 
 
 def _scales(facts: ModelInfo | None) -> str:

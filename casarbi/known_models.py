@@ -15,6 +15,7 @@ from casarbi.weights import CATALOGUE, WeightFile, packaged_names, packaged_weig
 _LOOKS = {
     "bicubic": "soft, nothing added; at once",
     "casarbi": "sharp, draws likely detail; about 90 s per megapixel",
+    "casarbi:ablation": "for Tables VII to IX, short training; about 90 s per megapixel",
     "casarbi:face": "sharp, draws likely faces; about 80 s per megapixel",
     "casarbi:scene": "sharp, draws likely detail; about 80 s per megapixel",
     "idm": "sharp, colours often off (short training); about 2 min per megapixel",
@@ -61,7 +62,8 @@ class KnownModel:
     @property
     def looks(self) -> str:
         """How results look and how long they take; "" for a plug-in, as only its author knows."""
-        return _LOOKS.get(self.reference, _LOOKS.get(self.method, ""))
+        names = (self.reference, self.reference.partition("-")[0], self.method)
+        return next((_LOOKS[name] for name in names if name in _LOOKS), "")
 
     @property
     def size(self) -> str:
@@ -71,10 +73,10 @@ class KnownModel:
 
     @property
     def trained_on(self) -> str:
-        """What pictures the weights were trained on, from their header or the catalogue."""
+        """What pictures the weights were trained on, from their header or the catalogue; "" if unknown."""
         if self.weights:
             return self.weights.pictures
-        return str(_training(self.path).get("preset", {}).get("weights", {}).get("trained_on", "")) or "–"
+        return str(_training(self.path).get("preset", {}).get("weights", {}).get("trained_on", ""))
 
     @property
     def command(self) -> str:

@@ -24,12 +24,13 @@ def run(*words, program=main):
 def test_models_lists_every_method_with_each_of_its_weights(monkeypatch):
     monkeypatch.setattr(KnownModel, "info", lambda self: None)  # opening each takes seconds
     done = run("models")
-    lines = {line.split()[0]: line for line in done.output.splitlines()}
-    assert done.exit_code == 0 and set(REFERENCES) < set(lines)
+    printed = done.output.splitlines()
+    places = {line.split()[0]: place for place, line in enumerate(printed) if not line.startswith(" ")}
+    assert done.exit_code == 0 and set(REFERENCES) < set(places)
     assert {reference.partition(":")[0] for reference in REFERENCES} == set(MODELS.names())
-    for words in ("2.8 MB", "drawn portraits", "sharp"):
-        assert words in lines["casarbi:mini-face"]
-    assert "18.9 MB" in lines["liif:edsr-baseline-div2k"] and "DIV2K" in lines["liif:edsr-baseline-div2k"]
+    ours, official = places["casarbi:mini-face"], places["liif:edsr-baseline-div2k"]
+    assert "2.8 MB" in printed[ours] and "sharp" in printed[ours] and printed[ours + 1].strip() == "drawn portraits"
+    assert "18.9 MB" in printed[official] and printed[official + 1].strip().startswith("DIV2K · BSD-3-Clause")
 
 
 @pytest.mark.parametrize("reference", REFERENCES)
