@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from baselines.kim.config import FirstStageConfig
-from baselines.kim.files import FIRST_STAGE_METHOD, save_first_stage
+from baselines.kim.files import FIRST_STAGE_METHOD, load_first_stage, save_first_stage
 from baselines.kim.first_stage import FirstStage
 from baselines.kim.losses import first_stage_loss
 from baselines.liif.network import default_chunk
 from baselines.training_target import check_target, training_target
-from casarbi.checkpoints import weights_header
+from casarbi.checkpoints import load_strict, weights_header
 from casarbi.data.pairs import centre_crop
 from casarbi.errors import CasarbiError
 from casarbi.pictures.pixels import from_uint8
@@ -110,6 +110,10 @@ class FirstStageTask(Task[FirstStage]):
         self.settings = {"training": dataclasses.asdict(training), "first_stage": dataclasses.asdict(config)}
         if not training.whole:
             self.least_side = training.hr_side
+
+    def load(self, path: Path) -> None:
+        """Take a first stage of its own file or of a whole model's, published or ours."""
+        load_strict(self.network, load_first_stage(path).state_dict(), path)
 
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Mean absolute error on the [-1, 1] scale, the posterior sampled."""

@@ -190,6 +190,18 @@ def test_alignment_begins_from_a_checkpoint_of_the_published_code(tmp_path):
         other.load(path)
 
 
+def test_a_first_stage_begins_from_that_of_a_whole_model(first_stage_file, tmp_path):
+    made, task = network(), first_stage()
+    save_kim(tmp_path / "kim.safetensors", made, {})
+    task.load(tmp_path / "kim.safetensors")
+    assert equal(task.network, made.first_stage)
+    task.load(first_stage_file)  # and from one of its own
+    assert equal(task.network, load_first_stage(first_stage_file))
+    other = first_stage_task({"first_stage": TINY["first_stage"] | {"latent": 3}})
+    with pytest.raises(CasarbiError, match=r"kim\.safetensors does not fit"):
+        other.load(tmp_path / "kim.safetensors")
+
+
 def test_alignment_reports_both_terms(tmp_path):
     path = tmp_path / "kim.safetensors"
     save_kim(path, network(), {})
