@@ -106,32 +106,50 @@ def _seconds(model: SRModel, largest: tuple[Size, Size], total: int, device: str
     scale = max(side / n for n, side in zip(lr_size, size, strict=True))
     side = FIRST_SIDE
     try:
-        spent, pixels = _probe(model, lr_size, side, scale, device)
+        probe = _smaller(lr_size, side, scale)
+        spent = _probe(model, probe, device)
         # The first call also loads and compiles kernels, which counts for nothing beside a long one alone.
         if spent < LONG_SECONDS:
-            spent, pixels = _probe(model, lr_size, side, scale, device)
+            spent = _probe(model, probe, device)
         while True:
             # Time is taken as proportional to the output's pixels, which small probes overestimate (fixed costs).
-            guess = spent / pixels * total
-            told = spent >= min(LONGEST_PROBE, max(PROBE_SECONDS, PROBE_SHARE * guess))
-            if guess < LONG_SECONDS / 2 or told or side >= scale * max(lr_size):
+            guess = spent / _pixels(probe[1]) * total
+            if guess < LONG_SECONDS / 2:
                 return guess
+            told = spent >= min(LONGEST_PROBE, max(PROBE_SECONDS, PROBE_SHARE * guess))
+            if told or side >= scale * max(lr_size):
+                return guess * _growth(model, probe, largest)
             side *= 2
-            spent, pixels = _probe(model, lr_size, side, scale, device)
+            probe = _smaller(lr_size, side, scale)
+            spent = _probe(model, probe, device)
     except Exception:  # a plug-in may refuse so small a picture: then the time is unknown
         return None
 
 
-def _probe(model: SRModel, lr_size: Size, side: int, scale: float, device: str) -> tuple[float, int]:
-    """Enlarge noise to about `side` pixels, but none larger than the picture; returns seconds and pixels made."""
+def _smaller(lr_size: Size, side: int, scale: float) -> tuple[Size, Size]:
+    """Sizes of a probe and of its result, which has about `side` pixels; neither is larger than the picture's."""
     n = max(2, round(side / scale))
     probe = (min(n, lr_size[0]), min(n, lr_size[1]))
-    made = (round(probe[0] * scale), round(probe[1] * scale))
-    lr = torch.rand(1, 3, *probe, generator=torch.Generator().manual_seed(0)).to(device)
+    return probe, (round(probe[0] * scale), round(probe[1] * scale))
+
+
+def _probe(model: SRModel, sizes: tuple[Size, Size], device: str) -> float:
+    """Enlarge noise; returns the seconds it took."""
+    lr_size, size = sizes
+    lr = torch.rand(1, 3, *lr_size, generator=torch.Generator().manual_seed(0)).to(device)
     started = time.perf_counter()
     with torch.inference_mode():
-        model.upscale(lr, made, [0]).cpu()
-    return time.perf_counter() - started, _pixels(made)
+        model.upscale(lr, size, [0]).cpu()
+    return time.perf_counter() - started
+
+
+def _growth(model: SRModel, probe: tuple[Size, Size], largest: tuple[Size, Size]) -> float:
+    """How many times the operations of a probe's pixel one of the largest result needs: attention sees all others."""
+    small, large = model.work(*probe), model.work(*largest)
+    if not small or not large:
+        return 1.0  # the model does not say
+    per_pixel = [sum(stage.flops for stage in work) for work in (small, large)]
+    return per_pixel[1] / _pixels(largest[1]) / (per_pixel[0] / _pixels(probe[1]))
 
 
 def _pixels(size: Size) -> int:

@@ -17,6 +17,7 @@ from programs import environment
 
 import casarbi.upscaling.forecast
 from casarbi.cli import main
+from casarbi.costs import StageWork
 from casarbi.sr import ModelInfo, SRModel, create_model
 from casarbi.upscaling.forecast import Forecast, added_bytes, forecast
 
@@ -63,6 +64,27 @@ def test_time_is_foretold_within_a_factor_of_two(monkeypatch, per_pixel, start):
     told = forecast(model, sizes, "cpu").seconds
     assert told < 20 if real < 10 else real / 2 < told < 2 * real
     assert clock[0] < max(2, 0.15 * real)  # the probes themselves
+
+
+class Attentive(Slow):
+    """Every pixel of a result costs something by itself, and looks at all the others."""
+
+    def work(self, lr_size, size):
+        pixels = size[0] * size[1]
+        return (StageWork(size, 1, pixels + pixels**2 // 50_000),)
+
+    def upscale(self, lr, size, seeds):
+        self.sleep(self.seconds * self.work(None, size)[0].flops)
+        return torch.full((len(lr), 3, *size), 0.5)
+
+
+def test_operations_that_grow_faster_than_pixels_are_foretold(monkeypatch):
+    clock, model = [0.0], Attentive(1e-4)
+    monkeypatch.setattr(casarbi.upscaling.forecast, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    model.sleep = lambda seconds: clock.__setitem__(0, clock[0] + seconds)
+    real = 1e-4 * model.work(None, (400, 600))[0].flops
+    assert real > 5 * 1e-4 * 400 * 600
+    assert forecast(model, [((100, 150), (400, 600))], "cpu").seconds == pytest.approx(real, rel=0.01)
 
 
 def test_a_model_that_fails_on_small_pictures_has_no_forecast():
