@@ -20,7 +20,7 @@ _LOOKS = {
     "casarbi:scene": "sharp, draws likely detail; about 80 s per megapixel",
     "idm": "sharp, colours often off (short training); about 2 min per megapixel",
     "idm:face": "draws detail, crooked features; about 18 min per megapixel",
-    "kim": "draws detail (short training); about 50 s per megapixel",
+    "kim": "draws detail (short training); about 140 s per megapixel at 8x",
     "kim:face": "draws detail, grainy; about 9 min per megapixel at 8x",
     "liif": "clean edges, smooth textures; about 50 s per megapixel",
     "liif:edsr-baseline-div2k": "clean edges, made for photographs; about 50 s per megapixel",
