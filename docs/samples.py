@@ -28,10 +28,10 @@ SHEETS = {
         ("skimage-chelsea", "skimage-coffee"),
         {
             "Bicubic": "bicubic",
-            "LIIF": "liif:mini-scene",
-            "IDM": "idm:mini-scene",
+            "LIIF": "liif:scene",
+            "IDM": "idm:scene",
             "Kim": "kim:mini-scene",
-            "CasArbi": "casarbi:mini-scene",
+            "CasArbi": "casarbi:scene",
         },
     ),
 }

@@ -43,7 +43,7 @@ def cited_panel(experiment: Experiment) -> Panel | None:
     if not paper or not experiment.apart:
         return None
     methods = [method for panel in experiment.panels if panel.cite for method in panel.methods]
-    names = {method.name: method.group for method in methods}
+    names = {method.name: method.group for method in methods if paper.has(method.name)}
     metrics = {name: metric_info(name) for name in paper.columns}
     columns = tuple(
         _column(info, paper.columns[name]) for name, info in metrics.items() if not paper.between_scales(name)

@@ -23,7 +23,10 @@ CITED = "paper"
 
 @dataclass(frozen=True)
 class MethodTable:
-    """`[[methods]]`: a row of every panel; see `MethodSpec`."""
+    """`[[methods]]`: a row of every panel; one that the paper's table lacks is shown where it has a model.
+
+    See `MethodSpec`.
+    """
 
     name: str
     group: str = ""
@@ -100,21 +103,31 @@ class PaperTable:
         column = self.columns.get(metric)
         if column is None:
             return None
-        called = self.rows.get(method, method)
-        for row in self._lines():
+        for row in self._lines_of(method):
             at = float(row.get("scale") or row.get("generated_scale") or self.scale or scale)
             # Tables II and VI have pairs of scales; what belongs to one scale stands on their diagonal.
             towards = float(row.get("reference_scale") or at)
-            # Table III has a method once for each training set.
-            name = f"{row[self.key]} ({row['datasets']})" if "datasets" in row else row[self.key]
-            if (name, at, towards) == (called, scale, reference_scale or scale) and row[column]:
+            if (at, towards) == (scale, reference_scale or scale) and row[column]:
                 return float(row[column])
         return None
+
+    def has(self, method: str) -> bool:
+        """Whether it has a row of a method."""
+        return any(self._lines_of(method))
 
     def between_scales(self, metric: str) -> bool:
         """Whether it has numbers of a metric for pairs of scales."""
         column = self.columns[metric]
         return any(row[column] and row.get("reference_scale") != row.get("generated_scale") for row in self._lines())
+
+    def _lines_of(self, method: str) -> Iterator[dict[str, str]]:
+        called = self.rows.get(method, method)
+        # Table III has a method once for each training set.
+        names = (
+            (f"{row[self.key]} ({row['datasets']})" if "datasets" in row else row[self.key], row)
+            for row in self._lines()
+        )
+        return (row for name, row in names if name == called)
 
     def _lines(self) -> Iterator[dict[str, str]]:
         return (row for row in _paper_rows(self.file) if self.where.items() <= row.items())

@@ -73,6 +73,17 @@ def test_numbers_of_other_data_stand_in_a_table_of_their_own(tmp_path, monkeypat
     assert "paper 27.52" not in page and page.index("27.52") > page.index('aria-label="paper"')
 
 
+def test_a_row_that_the_paper_lacks_stands_where_it_is_measured_alone(tmp_path, monkeypatch):
+    text = TOML.replace('[[methods]]\nname = "SR3"', '[[methods]]\nname = "LIIF, same data"\n[[methods]]\nname = "SR3"')
+    _, rows = run(tmp_path, monkeypatch, text)
+    assert "LIIF, same data" not in {row["method"] for row in rows}
+    _, rows = run(
+        tmp_path, monkeypatch, text.replace('LIIF = "bicubic"', 'LIIF = "bicubic", "LIIF, same data" = "bicubic"')
+    )
+    found = {(row["method"], row["experiment"]) for row in rows if row["source"] in ("measured", "cited")}
+    assert ("LIIF, same data", "t") in found and ("LIIF, same data", "t/paper") not in found
+
+
 def test_numbers_of_the_same_data_stand_beside(tmp_path, monkeypatch):
     text = TOML.replace('"celebahq"', '"toy-squares"').replace("CelebA-HQ", "Squares-HQ")
     result, rows = run(tmp_path, monkeypatch, text)
@@ -103,8 +114,9 @@ def test_every_shipped_table_parts_drawn_and_small_data_from_the_papers(name):
     mini, paper = load_experiment(name), load_experiment(name, "paper")
     assert mini.apart and not paper.apart and cited_panel(mini)
     assert mini.paper.note and mini.paper.images
-    # Whatever is not measured says why.
-    assert all(row.model or row.reason for panel in mini.panels if panel.cite for row in panel.methods)
+    # Whatever the paper has and is not measured says why.
+    rows = [row for panel in mini.panels if panel.cite for row in panel.methods if mini.paper.has(row.name)]
+    assert rows and all(row.model or row.reason for row in rows)
 
 
 @pytest.mark.parametrize(
