@@ -72,7 +72,8 @@ def collect(
 def _panel(results: PanelResults, sheets: Sequence[Sheet]) -> Panel:
     """Tables and matrices first: notes and facts tell what failed in them."""
     experiment, spec, metrics = results.experiment, results.spec, results.bench.metrics
-    shown = [method for method in spec.methods if method.model or _is_mirrored(results, method)]
+    # Rows that are neither measured nor cited here would be empty; a mirror of the paper's table says why they are.
+    shown = [method for method in spec.methods if method.model or (spec.cite and (results.paper or not method.cited))]
     if not results.paper and not any(method.model for method in shown):
         return _idle_panel(spec, shown)
     tabled = {name: metric for name, metric in metrics.items() if not metric.between_scales}
@@ -97,12 +98,6 @@ def _panel(results: PanelResults, sheets: Sequence[Sheet]) -> Panel:
         sheets=tuple(sheets),
         images=pd.DataFrame(_image_records(results), columns=list(IMAGE_COLUMNS)),
     )
-
-
-def _is_mirrored(results: PanelResults, method: MethodSpec) -> bool:
-    """Whether an unmeasured row is shown, with the reason: a panel that cites mirrors the rows of the paper's table."""
-    paper = results.experiment.paper
-    return results.spec.cite and (not paper or paper.has(method.name)) and bool(results.paper or not method.cited)
 
 
 def _idle_panel(spec: PanelSpec, methods: Sequence[MethodSpec]) -> Panel:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.experiments.declaration import Declaration, MethodTable, PanelTable, PaperTable, read_declaration
+from benchmarks.experiments.declaration import Declaration, PanelTable, PaperTable, read_declaration
 from benchmarks.job import Job
 from benchmarks.kinds import experiment_path
 from casarbi.data.protocol import Protocol, default_protocol, get_protocol
@@ -187,7 +187,7 @@ def _experiment(name: str, declared: Declaration, preset: str) -> Experiment:
         title=folded(declared.title),
         summary=folded(declared.summary),
         preset=preset,
-        panels=tuple(_panel(panel, declared.methods, chosen.models) for panel in chosen.panels),
+        panels=tuple(_panel(panel, declared, chosen.models) for panel in chosen.panels),
         scales=chosen.scales,
         metrics=chosen.metrics,
         optional=chosen.optional,
@@ -199,10 +199,14 @@ def _experiment(name: str, declared: Declaration, preset: str) -> Experiment:
     )
 
 
-def _panel(panel: PanelTable, rows: Sequence[MethodTable], models: Mapping[str, str]) -> PanelSpec:
+def _panel(panel: PanelTable, declared: Declaration, models: Mapping[str, str]) -> PanelSpec:
     # Rows as declared, then the preset's models, then those of this panel.
+    models, paper = {**models, **panel.models}, declared.paper
     methods = tuple(
-        MethodSpec(row.name, group=folded(row.group), reason=folded(row.reason), cited=row.cited) for row in rows
+        MethodSpec(row.name, group=folded(row.group), reason=folded(row.reason), cited=row.cited)
+        for row in declared.methods
+        # Any other row would be empty: not measured here, not the paper's, and without a reason.
+        if row.name in models or row.reason or not paper or paper.has(row.name)
     )
     spec = PanelSpec(
         name=panel.name,
@@ -217,7 +221,7 @@ def _panel(panel: PanelTable, rows: Sequence[MethodTable], models: Mapping[str, 
         noise=panel.noise,
         along=panel.along,
     )
-    return _with_models(spec, {**models, **panel.models})
+    return _with_models(spec, models)
 
 
 def _folded_paper(paper: PaperTable) -> PaperTable:

@@ -23,9 +23,9 @@ CITED = "paper"
 
 @dataclass(frozen=True)
 class MethodTable:
-    """`[[methods]]`: a row of every panel; one that the paper's table lacks is shown where it has a model.
+    """`[[methods]]`: a row of every panel; see `MethodSpec`.
 
-    See `MethodSpec`.
+    One that the paper's table lacks, without a reason, is a row of those panels alone where it has a model.
     """
 
     name: str
@@ -122,12 +122,11 @@ class PaperTable:
 
     def _lines_of(self, method: str) -> Iterator[dict[str, str]]:
         called = self.rows.get(method, method)
-        # Table III has a method once for each training set.
-        names = (
-            (f"{row[self.key]} ({row['datasets']})" if "datasets" in row else row[self.key], row)
-            for row in self._lines()
-        )
-        return (row for name, row in names if name == called)
+        for row in self._lines():
+            # Table III has a method once for each training set.
+            name = f"{row[self.key]} ({row['datasets']})" if "datasets" in row else row[self.key]
+            if name == called:
+                yield row
 
     def _lines(self) -> Iterator[dict[str, str]]:
         return (row for row in _paper_rows(self.file) if self.where.items() <= row.items())

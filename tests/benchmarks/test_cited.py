@@ -114,9 +114,8 @@ def test_every_shipped_table_parts_drawn_and_small_data_from_the_papers(name):
     mini, paper = load_experiment(name), load_experiment(name, "paper")
     assert mini.apart and not paper.apart and cited_panel(mini)
     assert mini.paper.note and mini.paper.images
-    # Whatever the paper has and is not measured says why.
-    rows = [row for panel in mini.panels if panel.cite for row in panel.methods if mini.paper.has(row.name)]
-    assert rows and all(row.model or row.reason for row in rows)
+    # Whatever is not measured says why.
+    assert all(row.model or row.reason for panel in mini.panels if panel.cite for row in panel.methods)
 
 
 @pytest.mark.parametrize(
