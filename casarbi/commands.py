@@ -44,7 +44,7 @@ def models() -> None:
 
 
 def _line(reference: str, size: str, scales: str, words: str) -> str:
-    return f"{reference:<25}{size:>8}  {scales:<8}{words}"
+    return f"{reference:<33}{size:>8}  {scales:<8}{words}"
 
 
 def _scales(facts: ModelInfo | None) -> str:
