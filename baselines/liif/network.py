@@ -24,6 +24,29 @@ AREA_EPSILON = 1e-9
 CPU_CHUNK = 4096
 """Predictions at once on a CPU: few enough to stay in its cache, which saves a quarter of the time."""
 GPU_CHUNK = 2**18
+ONEDNN_BATCH = 16
+"""With so many images torch gives a 1x1 convolution of one thread to oneDNN."""
+
+
+class ManyRows(nn.Linear):
+    """A linear layer of many rows, on a CPU computed as a convolution.
+
+    There torch multiplies matrices by MKL, which leaves the AVX-512 of AMD's processors unused; a convolution of enough
+    images goes to oneDNN, which does not, and is more than twice as fast on them, and as fast on others.
+    """
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Rows (…, inputs) to (…, outputs)."""
+        flat = rows.flatten(0, -2)
+        even = len(flat) // ONEDNN_BATCH * ONEDNN_BATCH
+        if rows.device.type != "cpu" or not even:
+            return super().forward(rows)
+        # The rows as they are in memory, read as images (16, inputs, n, 1) with channels last.
+        images = flat[:even].unflatten(0, (ONEDNN_BATCH, -1, 1)).permute(0, 3, 1, 2)
+        outputs = F.conv2d(images, self.weight[..., None, None], self.bias).permute(0, 2, 3, 1).flatten(0, 2)
+        if even < len(flat):
+            outputs = torch.cat((outputs, super().forward(flat[even:])))
+        return outputs.unflatten(0, rows.shape[:-1])
 
 
 class MLP(nn.Module):
@@ -33,9 +56,9 @@ class MLP(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for width in hidden:
-            layers += [nn.Linear(inputs, width), nn.ReLU(inplace=True)]
+            layers += [ManyRows(inputs, width), nn.ReLU(inplace=True)]
             inputs = width
-        self.layers = nn.Sequential(*layers, nn.Linear(inputs, outputs))
+        self.layers = nn.Sequential(*layers, ManyRows(inputs, outputs))
 
 
 class LIIFNetwork(nn.Module):
