@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from casarbi.allocator import keep_freed_memory
 from casarbi.errors import CasarbiError
 from casarbi.files import disk_trouble
 from casarbi.plain import PLAIN_SIGNS, visible
@@ -78,6 +79,7 @@ class CasarbiGroup(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command line, on streams that can print everything, with modules of the current folder in reach."""
         make_streams_safe()
+        keep_freed_memory()
         if "" not in sys.path:
             sys.path.append("")  # for `my_package.module:factory`; last, so that no file there hides a library
         with visible_warnings():
