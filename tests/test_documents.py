@@ -29,6 +29,7 @@ WRITTEN = ("reports/out",)
 NOTES = re.compile(
     r"_f\d{2,3}_|\bspec/\w+\.md|\.\./shared\b|\bfield case\b|\bF(?!16\b|32\b|64\b)\d{2,3}\b", re.IGNORECASE
 )
+TRAINED = re.compile(r"casarbi train ([a-z]+(?:-[a-z]+)+)")
 NAME = re.compile(r"`((?:casarbi|baselines|benchmarks|reports)(?:\.\w+)+)`")
 
 
@@ -114,3 +115,9 @@ def is_there(dotted: str) -> bool:
 def test_every_module_and_name_in_a_sentence_exists():
     found = {(name(path), dotted) for path in TEXTS for dotted in NAME.findall(text_of(path)) if dotted not in GROUPS}
     assert [f"{by}: {dotted}" for by, dotted in sorted(found) if not is_there(dotted)] == []
+
+
+def test_every_preset_that_a_command_trains_is_there():
+    presets = {path.stem for path in (PROJECT / "casarbi" / "training" / "presets").glob("*.toml")}
+    named = {(name(path), preset) for path in TEXTS for preset in TRAINED.findall(text_of(path))}
+    assert len(named) > 10 and [f"{by}: {preset}" for by, preset in sorted(named) if preset not in presets] == []
