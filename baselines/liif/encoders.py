@@ -36,7 +36,8 @@ class EDSRBaseline(nn.Module):
     def __init__(self, blocks: int = 16, features: int = 64, res_scale: float = 1.0) -> None:
         super().__init__()
         # Each 3x3 convolution reaches one pixel further: two per block, the first and the last.
-        self.channels, self.reach, self.region = features, 2 * blocks + 2, 512
+        # Feature maps of such pieces still fit what the allocator keeps (casarbi.allocator): larger ones are slower.
+        self.channels, self.reach, self.region = features, 2 * blocks + 2, 256
         # Published as frozen parameters and unused: official files hold them, so strict loading needs them here.
         self.sub_mean, self.add_mean = (nn.Conv2d(3, 3, 1).requires_grad_(False) for _ in range(2))
         self.head = nn.Sequential(conv3(3, features))
