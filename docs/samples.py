@@ -30,7 +30,7 @@ SHEETS = {
             "Bicubic": "bicubic",
             "LIIF": "liif:scene",
             "IDM": "idm:scene",
-            "Kim": "kim:mini-scene",
+            "Kim": "kim:scene",
             "CasArbi": "casarbi:scene",
         },
     ),

@@ -79,9 +79,9 @@ def test_completion_scripts_switch_on(program, shell):
 @pytest.mark.parametrize(
     ("module", "variable", "words"),
     [
-        ("casarbi.cli", "_CASARBI_COMPLETE", "casarbi upscale -m liif:mini"),
-        ("casarbi.cli", "_CASARBI_COMPLETE", "casarbi info liif:mini"),
-        ("benchmarks.cli", "_CASARBI_BENCH_COMPLETE", "casarbi-bench grid --models bicubic,liif:mini"),
+        ("casarbi.cli", "_CASARBI_COMPLETE", "casarbi upscale -m casarbi:mini"),
+        ("casarbi.cli", "_CASARBI_COMPLETE", "casarbi info casarbi:mini"),
+        ("benchmarks.cli", "_CASARBI_BENCH_COMPLETE", "casarbi-bench grid --models bicubic,casarbi:mini"),
     ],
 )
 def test_a_shell_is_offered_names_with_weights(module, variable, words):
@@ -89,7 +89,7 @@ def test_a_shell_is_offered_names_with_weights(module, variable, words):
     code = f"from {module} import main; main(prog_name={words.split()[0]!r})"
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
     first = "bicubic," if "bench" in module else ""
-    assert done.stdout.split() == [f"plain,{first}liif:mini-face", f"plain,{first}liif:mini-scene"], done.stderr
+    assert done.stdout.split() == [f"plain,{first}casarbi:mini-face", f"plain,{first}casarbi:mini-scene"], done.stderr
 
 
 def test_references_are_completed_without_opening_a_model():

@@ -151,8 +151,8 @@ def test_a_single_picture_has_a_bar_that_names_it_and_moves(pictures):
     ("reference", "lr_side", "side"),
     [
         *(("bicubic", 512, 2048), ("casarbi:mini-scene?steps=1", 64, 256), ("casarbi:mini-scene?steps=1", 192, 768)),
-        *(("casarbi:mini-scene?steps=1&tile=256", 192, 768), ("idm:mini-scene?steps=1", 128, 512)),
-        *(("kim:mini-scene?steps=2", 128, 512), ("liif:mini-scene", 256, 512), ("liif:mini-scene", 64, 1024)),
+        *(("casarbi:mini-scene?steps=1&tile=256", 192, 768), ("idm:scene?steps=1", 128, 512)),
+        *(("kim:scene?steps=2", 128, 512), ("liif:scene", 256, 512), ("liif:scene", 64, 1024)),
     ],
 )
 def test_memory_is_foretold_within_a_factor_of_two(reference, lr_side, side):
