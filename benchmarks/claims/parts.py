@@ -148,7 +148,7 @@ def parts_of(test: TestTable, source: Source) -> Iterator[Part]:
                 data=source.spec.data,
                 protocol=source.spec.protocol.name,
                 models=source.models,
-                **_cited(test, than, behind, source.experiment),
+                **_cited(test, than, behind, source),
             )
             yield _measured(part, test, source, metric)
 
@@ -193,9 +193,9 @@ def _measured(part: Part, test: TestTable, source: Source, metric: Metric | None
     return replace(part, effect=found.effect(), about=source.about(test.rows))
 
 
-def _cited(test: TestTable, than: str, scales: tuple[float, ...], experiment: Experiment) -> dict[str, Any]:
-    """What the paper's table says of the same comparison: fields of a part."""
-    paper = experiment.paper
+def _cited(test: TestTable, than: str, scales: tuple[float, ...], source: Source) -> dict[str, Any]:
+    """What the paper's table says of the same comparison, if the panel mirrors that table: fields of a part."""
+    paper = source.experiment.paper if source.spec.cite else None
     name = next((name for name in test.metrics if paper and name in paper.columns), "")
     if not paper or not name:
         return {}

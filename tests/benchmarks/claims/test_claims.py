@@ -115,6 +115,11 @@ models = { LIIF = "bicubic" }
 name = "squares"
 data = "toy-squares?n=9"
 protocol = "face"
+cite = true
+[[presets.mini.panels]]
+name = "others"
+data = "toy-squares?n=9"
+protocol = "face"
 """
 
 TEST = """
@@ -239,6 +244,13 @@ def test_the_papers_own_cells_are_checked(measured, ledger):
     assert [row["paper_agrees"] for row in rows["psnr"]] == ["true", "true"]
     assert [row["paper_agrees"] for row in rows["liif"]] == ["false", "true"]  # 2.6 dB is not slight, 0.7 dB is
     assert rows["ssim"][0]["paper_agrees"] == "" and "the paper's own tables contradict 2" in output
+
+
+def test_a_panel_that_does_not_mirror_the_papers_table_is_not_compared_with_it(measured, ledger):
+    elsewhere = on("psnr", than='"LIIF"').replace('"squares"', '"others"')
+    _, rows = ledger(claim("psnr", on("psnr", than='"LIIF"')), claim("elsewhere", elsewhere))
+    assert rows["elsewhere"][0]["difference"] == rows["psnr"][0]["difference"] != ""
+    assert (rows["psnr"][0]["paper_agrees"], rows["elsewhere"][0]["paper_agrees"]) == ("false", "")
 
 
 def test_an_empty_store_decides_nothing_and_names_the_command_that_measures(ledger):
