@@ -6,29 +6,30 @@ import difflib
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from casarbi.data.fingerprints import file_digest, file_digests
+from casarbi.data.headers import Header, read_headers
 from casarbi.errors import CasarbiError
 from casarbi.pictures.folders import list_images
 from casarbi.pictures.naming import Label, folder_label, label_of_scale, printable_name, result_name, split_label
 from casarbi.pictures.profiles import INTENT
-from casarbi.pictures.reading import follows_profile, read_image
+from casarbi.pictures.reading import read_image
 from casarbi.scales import Size
 from casarbi.sr import ModelInfo, SRModel
-from casarbi.weights import sha256_file
 
 
 @dataclass(frozen=True)
 class Result:
-    """A picture in a folder of results, with the labels of those parts of its path that its id leaves out."""
+    """A picture by its path in a folder of results, with the labels of those parts of it that its id leaves out."""
 
-    path: Path
+    name: str
     labels: tuple[Label, ...] = ()
 
     def fits(self, lr_size: Size, size: Size) -> bool:
@@ -48,48 +49,52 @@ class ResultFolder:
     Attributes:
         folder: the folder.
         digests: SHA-256 of every picture's content, by its path in the folder.
+        headers: what every picture's header says, by its path in the folder; None if it cannot be read.
         named: results by id.
         labelled: results by the id that is left without a label at the end.
     """
 
     folder: Path
     digests: dict[str, str]
+    headers: dict[str, Header | None]
     named: dict[str, list[Result]]
     labelled: dict[str, list[Result]]
-    sizes: dict[Path, Size] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path) -> ResultFolder:
         """Index a folder and everything below it; raises CasarbiError if there is no picture."""
-        digests: dict[str, str] = {}
+        paths = list_images(folder, recursive=True).paths
+        names = [path.relative_to(folder).as_posix() for path in paths]
         named: defaultdict[str, list[Result]] = defaultdict(list)
         labelled: defaultdict[str, list[Result]] = defaultdict(list)
-        for path in list_images(folder, recursive=True).paths:
-            inside = PurePosixPath(path.relative_to(folder).as_posix())
-            digests[str(inside)] = sha256_file(path)
-            # Folders named for a scale may be left out of the id, and then must fit it.
-            scales = [(part, folder_label(part)) for part in inside.parent.parts]
-            short = PurePosixPath(*(part for part, label in scales if label is None))
-            of_folders = tuple(label for _, label in scales if label)
-            # The path as it is, and the path without the folders named for a scale.
-            places = {inside.parent: (), short: of_folders} if of_folders else {short: ()}
-            for parent, labels in places.items():
-                for name in dict.fromkeys((inside.name, inside.stem)):
-                    named[printable_name(str(parent / name))].append(Result(path, labels))
+        for name in names:
+            parent, _, last = name.rpartition("/")
+            stem = PurePosixPath(last).stem
+            split = split_label(stem)
+            for place, labels in _places(parent):
+                for end in dict.fromkeys((last, stem)):
+                    named[printable_name(place + end)].append(Result(name, labels))
                 # baby_x5.3 also answers to baby, if the label fits.
-                split = split_label(inside.stem)
                 if split:
-                    labelled[printable_name(str(parent / split[0]))].append(Result(path, (*labels, split[1])))
-        return cls(folder, digests, dict(named), dict(labelled))
+                    labelled[printable_name(place + split[0])].append(Result(name, (*labels, split[1])))
+        where = folder.resolve()
+        digests = dict(zip(names, file_digests(paths, where).values(), strict=True))
+        headers = dict(zip(names, read_headers(paths, where), strict=True))
+        return cls(folder, digests, headers, dict(named), dict(labelled))
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 over the pictures' paths, contents and followed profiles; where the folder lies does not count."""
         total = hashlib.sha256()
+        followed = set(self.of_kind("profile"))
         for name in sorted(self.digests):
-            how = f" {INTENT}" if follows_profile(self.folder / name) else ""
+            how = f" {INTENT}" if name in followed else ""
             total.update(f"{name}\0{self.digests[name]}{how}\n".encode("utf-8", "surrogateescape"))
         return total.hexdigest()
+
+    def of_kind(self, kind: str) -> list[str]:
+        """Pictures, by their paths in the folder, of one of `casarbi.data.headers.KINDS`."""
+        return [name for name, header in self.headers.items() if header and kind in header.kinds]
 
     def picture(self, image_id: str, lr_size: Size, size: Size) -> Tensor:
         """The result (3, H, W) for an image, from an LR image of `lr_size` to a size.
@@ -98,18 +103,18 @@ class ResultFolder:
             CasarbiError: if there is none, none of that scale and size, more than one, or the file changed meanwhile.
         """
         # Exact names first; names less a label only if none of those has the size.
-        tried: list[Path] = []
+        tried: list[str] = []
         for index in (self.named, self.labelled):
             candidates = index.get(image_id, [])
-            fitting = [r.path for r in candidates if r.fits(lr_size, size) and self._size(r.path) == size]
+            fitting = [r.name for r in candidates if r.fits(lr_size, size) and self._size(r.name) == size]
             if len(fitting) > 1:
-                names = " and ".join(self._inside(path) for path in fitting[:2])
                 raise CasarbiError(
-                    f"{self.folder} holds more than one result for '{image_id}' at {_text(size)}: {names}; keep one."
+                    f"{self.folder} holds more than one result for '{image_id}' at {_text(size)}: "
+                    f"{' and '.join(fitting[:2])}; keep one."
                 )
             if fitting:
                 return self._read(fitting[0])
-            tried += [result.path for result in candidates]
+            tried += [result.name for result in candidates]
         # Nothing fits: say what the folder holds instead.
         label = label_of_scale(size[0] / lr_size[0])
         raise CasarbiError(
@@ -119,31 +124,29 @@ class ResultFolder:
     def leftovers(self, image_ids: Sequence[str]) -> list[str]:
         """Results that answer to none of these images, by their paths in the folder."""
         answering = {
-            result.path
+            result.name
             for image_id in image_ids
             for index in (self.named, self.labelled)
             for result in index.get(image_id, [])
         }
-        return [printable_name(name) for name in self.digests if self.folder / name not in answering]
+        return [printable_name(name) for name in self.digests if name not in answering]
 
-    def _size(self, path: Path) -> Size:
-        if path not in self.sizes:
-            self._read(path)
-        return self.sizes[path]
+    def _size(self, name: str) -> Size:
+        header = self.headers[name]
+        if header:
+            return header.size
+        height, width = self._read(name).shape[-2:]  # says what is wrong with the file
+        return height, width
 
-    def _read(self, path: Path) -> Tensor:
-        if sha256_file(path) != self.digests[self._inside(path)]:
+    def _read(self, name: str) -> Tensor:
+        path = self.folder / name
+        if file_digest(path) != self.digests[name]:
             raise CasarbiError(f"{path} changed while it was evaluated: start again.")
-        picture = read_image(path)
-        self.sizes[path] = (picture.shape[-2], picture.shape[-1])
-        return picture
+        return read_image(path)
 
-    def _inside(self, path: Path) -> str:
-        return path.relative_to(self.folder).as_posix()
-
-    def _wrong_size(self, image_id: str, size: Size, label: str, paths: Sequence[Path]) -> str:
-        found = ", ".join(f"{self._inside(path)} {_text(self._size(path))}" for path in paths[:4])
-        rest = f" and {len(paths) - 4} more" if len(paths) > 4 else ""
+    def _wrong_size(self, image_id: str, size: Size, label: str, names: Sequence[str]) -> str:
+        found = ", ".join(f"{name} {_text(self._size(name))}" for name in names[:4])
+        rest = f" and {len(names) - 4} more" if len(names) > 4 else ""
         return (
             f"{self.folder} holds '{image_id}' at other sizes or scales only ({found}{rest}): expected {_text(size)} "
             f"at {label}."
@@ -173,16 +176,15 @@ class Outputs(SRModel):
     @property
     def info(self) -> ModelInfo:
         """Facts for reports; warns of results in a format that loses detail."""
-        pictures, folder = list(self.results.digests), self.results.folder
-        lossy = [name for name in pictures if _is_lossy(folder / name)]
-        warning = f"{len(lossy)} of {len(pictures)} results are in a lossy format, such as {lossy[0]}" if lossy else ""
+        count, lossy = len(self.results.digests), self.results.of_kind("lossy")
+        warning = f"{len(lossy)} of {count} results are in a lossy format, such as {lossy[0]}" if lossy else ""
         return ModelInfo(
             parameters=0,
             trained_scales=None,
             stochastic=False,
             weights="none",
             licence="not recorded",
-            source=f"{len(pictures)} pictures in {folder}, SHA-256 {self.results.digest}",
+            source=f"{count} pictures in {self.results.folder}, SHA-256 {self.results.digest}",
             warning=warning,
         )
 
@@ -218,11 +220,16 @@ def _text(size: Size) -> str:
     return f"{size[1]}x{size[0]} px"
 
 
-def _is_lossy(path: Path) -> bool:
-    """Whether a picture is JPEG, lossy WebP, or of the AVIF and HEIF family, by its content."""
-    with path.open("rb") as file:
-        head = file.read(16)
-    # JPEG, an ISO container, WebP with its lossy chunk.
-    return (
-        head.startswith(b"\xff\xd8\xff") or head[4:8] == b"ftyp" or (head[8:12] == b"WEBP" and head[12:16] == b"VP8 ")
-    )
+@cache
+def _places(parent: str) -> tuple[tuple[str, tuple[Label, ...]], ...]:
+    """Beginnings of the ids that the pictures of a folder answer to, and the labels that each leaves out.
+
+    They are the folder's path as it is, and without the folders named for a scale.
+    """
+    parts = parent.split("/") if parent else []
+    labels = [folder_label(part) for part in parts]
+    short = [part for part, label in zip(parts, labels, strict=True) if label is None]
+    whole = ("".join(f"{part}/" for part in parts), ())
+    if len(short) == len(parts):
+        return (whole,)
+    return (whole, ("".join(f"{part}/" for part in short), tuple(label for label in labels if label)))

@@ -1,6 +1,8 @@
-"""A large run simulated: bicubic and a folder of finished results, thousands of small pictures, five scales.
+"""A large table simulated: bicubic and four folders of finished results, thousands of small pictures, five scales.
 
     python -m benchmarks.speed.large_store --images 5000 --folder /tmp/large
+
+5,000 pictures and their results take 5 GB.
 
 Every step is a command of `casarbi-bench`, told with its processor time (its own and that of its workers), its peak
 memory and the files that the store has after it. Made pictures and what is measured stay in the folder: a run that was
@@ -22,6 +24,7 @@ from PIL import Image
 
 SCALES = (5.3, 7.0, 10.0, 10.7, 12.0)
 LR_SIDE = 16  # of the protocol `face`
+FILTERS = ("bicubic", "bilinear", "lanczos", "nearest")  # by which the finished results are made, a folder for each
 
 
 @click.command()
@@ -29,9 +32,9 @@ LR_SIDE = 16  # of the protocol `face`
 @click.option("--folder", type=click.Path(path_type=Path), required=True, help="Where everything is made.")
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
 def main(images: int, folder: Path, workers: int) -> None:
-    """Measure, look at, pack and report a table of ten cells."""
+    """Measure, look at, pack and report a table of 25 cells."""
     make_pictures(folder, images)
-    models = f"bicubic,outputs:{folder / 'outputs'}"
+    models = ",".join(["bicubic", *(f"outputs:{folder / name}" for name in FILTERS)])
     words = ["grid", "--models", models, "--data", f"folder:{folder / 'pictures'}", "--protocol", "face"]
     words += ["--scales", ",".join(f"{scale:g}" for scale in SCALES), "--metrics", "psnr", "--workers", str(workers)]
     store = ["--store", str(folder / "store")]
@@ -50,12 +53,13 @@ def make_pictures(folder: Path, images: int) -> None:
     for index in range(images):
         name = f"{index:05d}.png"
         whole = Image.fromarray(np.random.default_rng(index).integers(0, 255, (16, 16, 3), dtype=np.uint8))
-        sides = {folder / "pictures" / name: 256}
-        sides |= {folder / "outputs" / f"x{scale:g}" / name: round(LR_SIDE * scale) for scale in SCALES}
-        for path, side in sides.items():
+        wanted = {folder / "pictures" / name: (256, "bicubic")}
+        for how in FILTERS:
+            wanted |= {folder / how / f"x{scale:g}" / name: (round(LR_SIDE * scale), how) for scale in SCALES}
+        for path, (side, how) in wanted.items():
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                whole.resize((side, side), Image.Resampling.BICUBIC).save(path, compress_level=1)
+                whole.resize((side, side), Image.Resampling[how.upper()]).save(path, compress_level=1)
 
 
 def step(title: str, words: list[str], store: Path) -> None:

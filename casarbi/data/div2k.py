@@ -7,7 +7,6 @@ from pathlib import Path
 
 from casarbi.data.files import FileDataset, LrFiles, first
 from casarbi.data.folder import lr_notes, skipped_notes
-from casarbi.data.headers import header_notes
 from casarbi.errors import CasarbiError
 from casarbi.pictures.folders import list_images
 
@@ -50,7 +49,7 @@ def div2k(path: str, *, split: str | None = None, n: int | None = None) -> FileD
 
     # Official LR images, and what is missing of a whole copy.
     lr = LrFiles.find(_lr_folder(folder.resolve().parent, split), tuple(files))
-    notes = [*skipped_notes(listing.skipped), *header_notes(list(files.items())), *lr_notes(lr, len(files))]
+    notes = [*skipped_notes(listing.skipped), *lr_notes(lr, len(files))]
     if len(numbered) < high - low + 1:
         notes.append(f"The copy holds {len(numbered)} of the {high - low + 1} images of DIV2K's {split} split.")
     if not lr.files:

@@ -12,7 +12,7 @@ from pathlib import Path
 from casarbi.data.base import measured_by
 from casarbi.data.files import FileDataset, first
 from casarbi.data.folder import skipped_notes
-from casarbi.data.headers import header_notes, read_header
+from casarbi.data.headers import read_header
 from casarbi.errors import CasarbiError
 from casarbi.pictures.folders import Listing, list_images
 
@@ -108,7 +108,6 @@ def _faces(
     notes = [*skipped_notes(listing.skipped), f"Images of {side} px from {folder}."]
     if len(files) < complete:
         notes.append(f"The copy holds {len(files):,} of the {complete:,} images of {name}.")
-    notes += header_notes(list(chosen.items()))
     return FileDataset(name, folder, chosen, notes=notes, side=side)
 
 

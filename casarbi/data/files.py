@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from casarbi.data.base import Dataset
 from casarbi.data.fingerprints import file_digest, file_digests
-from casarbi.data.headers import is_converted, read_header
+from casarbi.data.headers import Header, header_notes, read_header, read_headers
 from casarbi.errors import CasarbiError
 from casarbi.pictures.naming import picture_names, printable_name
 from casarbi.pictures.profiles import INTENT
@@ -73,7 +72,7 @@ class FileDataset(Dataset):
             name: short name.
             folder: of the files; they share one memory of their digests.
             files: file of each image id, in the order of the ids.
-            notes: sentences for reports.
+            notes: sentences for reports, to which those about the files' headers are added.
             lr: LR images that come with it.
             side: refuse images other than squares of this side.
             max_pixels: refuse images of more pixels; None for the usual limit.
@@ -81,9 +80,10 @@ class FileDataset(Dataset):
         self.name = name
         self.folder = folder.resolve()
         self.ids = tuple(files)
-        self.notes = tuple(notes)
         # Absolute: a program may change its working directory between opening a data set and reading it.
         self._files = {image_id: path.resolve() for image_id, path in files.items()}
+        self._headers = read_headers(list(self._files.values()), self.folder)
+        self.notes = (*notes, *header_notes(dict(zip(files, self._headers, strict=True))))
         self._lr = lr
         self._side = side
         self._max_pixels = MAX_INPUT_PIXELS if max_pixels is None else max_pixels
@@ -144,8 +144,8 @@ class FileDataset(Dataset):
     def digest_now(self, image_id: str) -> str:
         """SHA-256 of the same, computed again from the files as they are now."""
         shipped = self._shipped.get(image_id, {})
-        by_path = {path: file_digest(path) for path in (self.path(image_id), *shipped.values())}
-        return self._digest(image_id, _as_read(by_path))
+        paths = (self.path(image_id), *shipped.values())
+        return self._digest(image_id, {path: _as_read(file_digest(path), read_header(path)) for path in paths})
 
     def known_size(self, image_id: str) -> Size:
         """What the file's header says.
@@ -171,9 +171,10 @@ class FileDataset(Dataset):
     @cached_property
     def _digests(self) -> dict[str, str]:
         # All files at once: reading waits for the disk, so several threads hash them.
-        shipped = self._lr.files.values() if self._lr else ()
-        by_path = file_digests([*self._files.values(), *shipped], self.folder)
-        read = _as_read(by_path)
+        shipped = list(self._lr.files.values()) if self._lr else []
+        files = [*self._files.values(), *shipped]
+        headers = dict(zip(files, self._headers + read_headers(shipped, self.folder), strict=True))
+        read = {path: _as_read(digest, headers[path]) for path, digest in file_digests(files, self.folder).items()}
         return {image_id: self._digest(image_id, read) for image_id in self.ids}
 
     def _digest(self, image_id: str, by_path: Mapping[Path, str]) -> str:
@@ -183,17 +184,13 @@ class FileDataset(Dataset):
         return parts[0] if len(parts) == 1 else hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _as_read(digests: Mapping[Path, str]) -> dict[Path, str]:
-    """Digests of files, mixed with the way in which a colour profile is followed.
+def _as_read(digest: str, header: Header | None) -> str:
+    """Digest of a file, mixed with the way in which its colour profile is followed, if it is.
 
     A change of that way changes the pixels but not the file, so it has to change the digest.
     """
-    with ThreadPoolExecutor(4) as pool:
-        converted = list(pool.map(is_converted, digests))
-    return {
-        path: hashlib.sha256(f"{digest} {INTENT}".encode()).hexdigest() if follows else digest
-        for (path, digest), follows in zip(digests.items(), converted, strict=True)
-    }
+    follows = header is not None and "profile" in header.kinds
+    return hashlib.sha256(f"{digest} {INTENT}".encode()).hexdigest() if follows else digest
 
 
 def name_files(paths: Sequence[Path], folder: Path) -> dict[str, Path]:

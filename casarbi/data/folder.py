@@ -7,7 +7,7 @@ from pathlib import Path
 
 from casarbi.data.base import Dataset
 from casarbi.data.files import FileDataset, LrFiles, first, name_files
-from casarbi.data.headers import header_notes, name_some
+from casarbi.data.headers import name_some
 from casarbi.data.reduced import Reduced
 from casarbi.errors import CasarbiError
 from casarbi.pictures.folders import list_images
@@ -47,15 +47,14 @@ def _folder(root: Path, path: str, recursive: bool, n: int | None, max_pixels: i
     # A single picture is a data set of one.
     if root.is_file():
         files = name_files([root], root.parent)
-        notes = header_notes(list(files.items()))
-        return FileDataset(printable_name(root.stem), root.parent, files, notes=notes, max_pixels=max_pixels)
+        return FileDataset(printable_name(root.stem), root.parent, files, max_pixels=max_pixels)
     # Without this, a Set5-like folder would be an empty one: all its pictures lie in sub-folders.
     if not recursive and _is_benchmark(root):
         note = f"{root} has an {HR} folder and was read as benchmark:{path}."
         return _benchmark(root, n, (note,))
     listing = list_images(root, recursive=recursive)
     files = first(name_files(listing.paths, root), n, root)
-    notes = skipped_notes(listing.skipped) + header_notes(list(files.items()))
+    notes = skipped_notes(listing.skipped)
     return FileDataset(_name(root), root, files, notes=notes, max_pixels=max_pixels)
 
 
@@ -85,7 +84,7 @@ def _benchmark(root: Path, n: int | None, notes: Sequence[str]) -> FileDataset:
     listing = list_images(root / HR)
     files = first(name_files(listing.paths, root / HR), n, root)
     lr = LrFiles.find(root / LR, tuple(files))
-    notes = (*notes, *skipped_notes(listing.skipped), *header_notes(list(files.items())), *lr_notes(lr, len(files)))
+    notes = (*notes, *skipped_notes(listing.skipped), *lr_notes(lr, len(files)))
     return FileDataset(_name(root), root, files, notes=notes, lr=lr)
 
 

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
+import PIL
 from PIL import Image
 
+from casarbi.data.memory import remembered
 from casarbi.errors import CasarbiError
+from casarbi.pictures import opening
 from casarbi.pictures.frames import count_frames
+from casarbi.pictures.lossy import is_lossy
 from casarbi.pictures.opening import open_picture
 from casarbi.pictures.profiles import GREY_MODES, INTENT, conversion
 from casarbi.pictures.size import seen_size
 from casarbi.scales import Size
 
-_LOSSY_FORMATS = frozenset(("JPEG", "MPO"))
 _NAMED = 3
 _FIRST = 64
 """Files that tell how the disk answers."""
@@ -31,7 +36,7 @@ KINDS = {
     "profile": f"With a colour profile other than sRGB, turned into sRGB ({INTENT})",
     "odd profile": "With a colour profile that cannot be used, compared as if it were not there",
     "cmyk": "CMYK without a profile, turned into RGB by a plain rule, so that its colours are a guess",
-    "lossy": "JPEG, so that the reference itself is lossy",
+    "lossy": "In a lossy format, so that the reference itself is lossy",
 }
 """Kind of picture to what a report says of it."""
 
@@ -62,35 +67,52 @@ def read_header(path: Path) -> Header | None:
 
 @lru_cache(maxsize=200_000)
 def _read_header(path: Path, state: tuple[int, ...]) -> Header | None:
-    """Remembered while the file's state is the same: the notes of a data set and its digests both ask."""
+    """Remembered while the file's state is the same: every scale of an image asks."""
     try:
         with open_picture(path) as image:
             frames = count_frames(image, path)
-            return Header(seen_size(image), tuple(_kinds(image, frames)), frames)
+            return Header(seen_size(image), tuple(_kinds(image, frames, path)), frames)
     except CasarbiError:
         return None
 
 
-def _read_headers(paths: Sequence[Path]) -> list[Header | None]:
-    """Headers of many files, several at a time if the disk lets each one wait."""
+def read_headers(files: Sequence[Path], folder: Path) -> list[Header | None]:
+    """Headers of many files, as `read_header` gives them, remembered as `casarbi.data.memory` says.
+
+    Args:
+        files: whose headers are asked for.
+        folder: the data set's folder; names the memory that its files share.
+    """
+    found = remembered(files, folder, f"headers {_reader()}", _read_plain)
+    return [header and Header((header[0], header[1]), tuple(header[2]), header[3]) for header in found]
+
+
+@cache
+def _reader() -> str:
+    """Hash of what reads headers: Pillow, and our own source."""
+    sources = (Path(__file__), *sorted(Path(opening.__file__).parent.glob("*.py")))
+    total = hashlib.sha256(PIL.__version__.encode())
+    for source in sources:
+        total.update(source.read_bytes())
+    return total.hexdigest()
+
+
+def _read_plain(files: list[Path]) -> list[Any]:
+    """Headers as plain JSON, several files at a time if the disk lets each one wait."""
     begun, computed = time.perf_counter(), time.thread_time()
-    headers = [read_header(path) for path in paths[:_FIRST]]
+    headers = [read_header(path) for path in files[:_FIRST]]
     computed = time.thread_time() - computed
     waited = time.perf_counter() - begun - computed
     # On a disk that answers at once, threads would only take turns: four need four times as long as one.
     if waited < computed:
-        return headers + [read_header(path) for path in paths[_FIRST:]]
-    with ThreadPoolExecutor(4) as pool:
-        return headers + list(pool.map(read_header, paths[_FIRST:]))
+        headers += [read_header(path) for path in files[_FIRST:]]
+    else:
+        with ThreadPoolExecutor(4) as pool:
+            headers += pool.map(read_header, files[_FIRST:])
+    return [header and (*header.size, header.kinds, header.frames) for header in headers]
 
 
-def is_converted(path: Path) -> bool:
-    """Whether a colour profile is followed, so that the picture's pixels are not decided by its file alone."""
-    header = read_header(path)
-    return header is not None and "profile" in header.kinds
-
-
-def _kinds(image: Image.Image, frames: int) -> Iterable[str]:
+def _kinds(image: Image.Image, frames: int, path: Path) -> Iterable[str]:
     if image.mode in GREY_MODES:
         yield "grey"
     change, said = conversion(image, keep_rgb=False)
@@ -104,23 +126,22 @@ def _kinds(image: Image.Image, frames: int) -> Iterable[str]:
         yield "alpha"
     if frames > 1:
         yield "frames"
-    if image.format in _LOSSY_FORMATS:
+    if is_lossy(image, path):
         yield "lossy"
 
 
-def header_notes(files: Sequence[tuple[str, Path]]) -> tuple[str, ...]:
-    """Sentences that name the grey, 16-bit, see-through, many-framed and lossy pictures among (id, file) pairs."""
-    headers = _read_headers([path for _, path in files])
+def header_notes(headers: Mapping[str, Header | None]) -> tuple[str, ...]:
+    """Sentences that name the grey, 16-bit, see-through, many-framed and lossy pictures among those with these ids."""
     # One sentence per kind, with the first few pictures by name.
     notes = []
     for kind, label in KINDS.items():
         named = [
             f"{name} has {header.frames}" if kind == "frames" else name
-            for (name, _), header in zip(files, headers, strict=True)
+            for name, header in headers.items()
             if header and kind in header.kinds
         ]
         if named:
-            notes.append(f"{label}: {len(named)} of {len(files)} ({name_some(named)}).")
+            notes.append(f"{label}: {len(named)} of {len(headers)} ({name_some(named)}).")
     return tuple(notes)
 
 

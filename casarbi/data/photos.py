@@ -13,7 +13,6 @@ from pathlib import Path
 
 from casarbi.data.base import measured_by
 from casarbi.data.files import FileDataset, first
-from casarbi.data.headers import header_notes
 from casarbi.errors import CasarbiError
 from casarbi.scales import Size
 from casarbi.weights.hashing import sha256_file
@@ -182,7 +181,7 @@ def photos(*, n: int | None = None, min_side: int = 0) -> FileDataset:
     notes = [f"Left out {len(left_out)} of {len(PHOTOS)}: {', '.join(left_out)}."] if left_out else []
     # The photographs lie in three packages; the folder of the first names the memory of their digests.
     root = next(iter(found.values())).parent
-    return FileDataset("photos", root, files, notes=[*notes, *header_notes(list(files.items()))])
+    return FileDataset("photos", root, files, notes=notes)
 
 
 def locate(photo: Photo) -> Path | None:

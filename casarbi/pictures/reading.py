@@ -17,7 +17,7 @@ from casarbi.pictures.frames import MAX_FRAMES, count_frames
 from casarbi.pictures.metadata import Metadata, read_metadata
 from casarbi.pictures.opening import DAMAGE, ODD, decode, open_picture
 from casarbi.pictures.pixels import Packing, channels
-from casarbi.pictures.profiles import TROUBLE, conversion, profile_space, stored_profile
+from casarbi.pictures.profiles import TROUBLE, profile_space, stored_profile
 
 MAX_INPUT_PIXELS = 178_956_970
 """Largest picture read without asking: the limit at which Pillow refuses, because 33 kB can unpack to gigabytes."""
@@ -116,15 +116,6 @@ def read_image(
         if note.startswith((ODD, TROUBLE)):
             warnings.warn(f"{path}: {note}.", stacklevel=2)
     return picture.rgb
-
-
-def follows_profile(path: str | os.PathLike[str]) -> bool:
-    """Whether `read_image` follows a colour profile, so that the file alone does not decide the values it gives."""
-    try:
-        with open_picture(Path(path)) as image:
-            return conversion(image, keep_rgb=False)[0] is not None
-    except CasarbiError:
-        return False
 
 
 def _colour(name: str) -> np.ndarray:

@@ -27,6 +27,11 @@ def sha256_file(path: str | Path) -> str:
 
 @lru_cache(maxsize=65536)
 def _hash_content(path: Path, *state: int) -> str:
+    return hash_file(path)
+
+
+def hash_file(path: Path) -> str:
+    """As `sha256_file`, but the file is read in any case."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK_BYTES):

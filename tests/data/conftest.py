@@ -1,6 +1,10 @@
+import time
+
 import numpy as np
 import pytest
 from PIL import Image
+
+from casarbi.data import memory
 
 
 @pytest.fixture(autouse=True)
@@ -23,3 +27,10 @@ def put(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture
+def settled(monkeypatch):
+    """Pretend that files were last changed long ago."""
+    now = time.time_ns
+    monkeypatch.setattr(memory.time, "time_ns", lambda: now() + 10**10)
