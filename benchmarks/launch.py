@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 def begin(what: str, workers: int = 1, device: str = "cpu", dry_run: bool = False, **_: Any) -> None:
     """Say what begins, and let worker processes begin their imports before this one begins its own."""
     echo(f"Opening {what} …", err=True)
-    # A large store is a million small objects without cycles: walking through them took a third of the time.
-    gc.set_threshold(100_000, 20, 50)
+    # Imports and a large store are a million small objects without cycles: walking through them took a third of the
+    # time.
+    gc.set_threshold(1_000_000, 20, 50)
     from benchmarks.processes import start_server
 
     if workers > 1 and device == "cpu" and not dry_run:

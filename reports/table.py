@@ -164,7 +164,8 @@ def _rows(panel: Panel, keys: list[tuple[float, MetricColumn]], rows: dict, foot
     # Decided by whole columns: the marks, the usual number of images, and the digits that the paper prints.
     marks = [_marks(panel, scale, metric, rows) for scale, metric in keys]
     most = _all_images(panel)
-    digits = {metric.name: _cited_decimals(panel, metric) for _, metric in keys}
+    metrics = {metric.name: metric for _, metric in keys}
+    digits = {name: _cited_decimals(panel, metric) for name, metric in metrics.items()}
     built = []
     for series, method in enumerate(panel.methods):
         found = [rows.get((method.name, scale, metric.name)) for scale, metric in keys]

@@ -100,4 +100,5 @@ def _root_factor(s: np.ndarray) -> np.ndarray:
 
 def _singular_sum(matrix: np.ndarray) -> float:
     """Sum of singular values; NaN if an entry is not finite."""
-    return float(torch.linalg.svdvals(torch.from_numpy(matrix)).sum()) if np.isfinite(matrix).all() else math.nan
+    # By NumPy, as the product before: the threads of its library and those of PyTorch's would wait for each other.
+    return float(np.linalg.svd(matrix, compute_uv=False).sum()) if np.isfinite(matrix).all() else math.nan

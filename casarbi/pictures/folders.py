@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from natsort import natsort_keygen, ns
@@ -64,10 +65,19 @@ def list_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> L
             skipped.append(path)
     if not paths:
         raise CasarbiError(_none_found(folder, recursive, len(skipped)))
-    natural = natsort_keygen(key=lambda path: path.relative_to(folder).as_posix(), alg=ns.PATH | ns.IGNORECASE)
-    # The plain name breaks ties, so that a.png and A.png keep one order on every run.
-    paths.sort(key=lambda path: (natural(path), str(path)))
-    return Listing(tuple(paths), tuple(sorted(skipped)))
+    return Listing(_in_natural_order(paths, folder), tuple(sorted(skipped)))
+
+
+def _in_natural_order(paths: list[Path], folder: Path) -> tuple[Path, ...]:
+    # A path's key is its folder's and its name's, each of which many paths of a tree share; keys take long to make.
+    natural = cache(natsort_keygen(alg=ns.PATH | ns.IGNORECASE))
+
+    def key(path: Path) -> tuple[object, str]:
+        inside = path.relative_to(folder)
+        # As a folder: `0` stands for the name, because only a name's suffix is a part of its own.
+        return (*natural(f"{inside.parent.as_posix()}/0")[:-1], *natural(inside.name)), str(path)  # a.png and A.png
+
+    return tuple(sorted(paths, key=key))
 
 
 def _files(folder: Path, recursive: bool) -> Iterator[Path]:
@@ -88,8 +98,8 @@ def _files(folder: Path, recursive: bool) -> Iterator[Path]:
             links = [path for path in (Path(root, name) for name in folders) if path.is_symlink()]
             waiting += [link for link in links if not Path(real).is_relative_to(link.resolve())]
             # A broken link stays: reading it says what is wrong. Pipes and devices could be waited for without end.
-            found = (Path(root, name) for name in names)
-            yield from (path for path in found if path.is_file() or not path.exists())
+            found = (os.path.join(root, name) for name in names)
+            yield from (Path(path) for path in found if os.path.isfile(path) or not os.path.exists(path))
 
 
 def _refuse(error: OSError) -> None:
