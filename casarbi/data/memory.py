@@ -90,7 +90,7 @@ def _recall(entry: Entry | None, state: State) -> Any:
 def _memory_file(folder: Path, what: str) -> Path:
     # A folder's path may hold characters that no file name can.
     name = hashlib.sha256(f"{folder}\0{what.split()[0]}".encode(errors="surrogateescape")).hexdigest()[:24]
-    return cache_folder().parent / "fingerprints" / f"{name}.json"
+    return cache_folder().parent / "fingerprints" / f"{name}.memory"
 
 
 def _load(memory_file: Path, what: str) -> dict[str, Entry]:

@@ -1,4 +1,5 @@
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from casarbi.data import fingerprints, headers, memory
 from casarbi.errors import CasarbiError
 from casarbi.sr import create_model
 
@@ -142,6 +144,26 @@ def test_change_while_running_is_noticed(tmp_path):
     save(path, 2)
     with pytest.raises(CasarbiError, match="changed while"):
         model.upscale(torch.zeros(1, 3, 2, 2), (8, 6), [0])
+
+
+def test_files_are_opened_and_hashed_once_whatever_the_number_of_runs(tmp_path, monkeypatch):
+    """Half of a run with nothing to measure went into 25,000 results that had not changed."""
+    monkeypatch.setenv("CASARBI_HOME", str(tmp_path / "home"))
+    clock = time.time_ns
+    monkeypatch.setattr(memory.time, "time_ns", lambda: clock() + 10**10)  # as if nothing had changed for a while
+    looked = []
+    for module, name in ((fingerprints, "hash_file"), (headers, "open_picture")):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda path, real=real: looked.append(path.name) or real(path))
+    for name in ("a", "b"):
+        save(tmp_path / "results" / "x1" / f"{name}.png", 1)
+
+    first = create_model(f"outputs:{tmp_path}/results").identity
+    assert sorted(looked) == ["a.png", "a.png", "b.png", "b.png"]
+    assert create_model(f"outputs:{tmp_path}/results").identity == first and len(looked) == 4
+    save(tmp_path / "results" / "x1" / "b.png", 2)
+    assert create_model(f"outputs:{tmp_path}/results").identity != first and looked[4:] == ["b.png", "b.png"]
+    assert look_up(tmp_path / "results", "a", "b") == [1, 2]
 
 
 def test_lossy_results_are_noted(tmp_path):

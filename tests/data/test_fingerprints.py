@@ -60,7 +60,7 @@ def test_clock_of_whole_seconds_is_not_trusted():
 def test_damaged_memory_counts_as_none(put, tmp_path, home, settled, text):
     put("a.png")
     first = folder(str(tmp_path)).fingerprint
-    memories = list(home.glob("fingerprints/*.json"))
+    memories = list(home.glob("fingerprints/*.memory"))
     assert len(memories) == 2  # of digests and of headers
     good = [file.read_text() for file in memories]
     for file in memories:
