@@ -17,10 +17,11 @@ Span = tuple[int, int]
 """First pixel, and the one after the last."""
 
 
-def spans(length: int, tile: int, overlap: int, multiple: int = 1) -> list[Span]:
+def spans(length: int, tile: int, overlap: int, multiple: int = 1, *, tight: bool = False) -> list[Span]:
     """Cut an axis into spans of about `tile`, evenly spread, that begin at multiples of `multiple`.
 
-    Neighbours share at least `overlap` pixels.
+    Neighbours share at least `overlap` pixels. With `tight` the spans are no longer than their number needs, which
+    leaves out what they would share beyond that: 640 pixels are two spans of about 352, not of 512.
 
     Raises:
         CasarbiError: if tiles would not advance by `multiple`.
@@ -34,6 +35,9 @@ def spans(length: int, tile: int, overlap: int, multiple: int = 1) -> list[Span]
         )
     shared = overlap + multiple - 1  # a start moves back to a multiple by up to multiple - 1
     count = math.ceil((length - shared) / (tile - shared))
+    if tight:
+        shortest = math.ceil((length + (count - 1) * shared) / count)
+        tile = min(tile, math.ceil(shortest / multiple) * multiple)
     # Moved back, two starts may meet if tiles are small.
     starts = sorted({i * (length - tile) // (count - 1) // multiple * multiple for i in range(count)})
     return [(start, start + tile) for start in starts[:-1]] + [(starts[-1], length)]
@@ -100,6 +104,11 @@ class Tile:
     x_weights: Tensor
 
     @property
+    def cells(self) -> int:
+        """Its cells, those included that it shares with others."""
+        return (self.y[1] - self.y[0]) * (self.x[1] - self.x[0])
+
+    @property
     def weight(self) -> Tensor:
         """(rows, columns), adding up to 1 over all tiles; made when asked for, as all take as much room as the map."""
         return self.y_weights[:, None] * self.x_weights
@@ -110,7 +119,7 @@ class Tile:
         return values[..., top // cells : bottom // cells, left // cells : right // cells]
 
 
-def cut_up(size: Size, side: int, overlap: int, multiple: int = 1) -> list[Tile]:
+def cut_up(size: Size, side: int, overlap: int, multiple: int = 1, *, tight: bool = False) -> list[Tile]:
     """Tiles of a map of some size.
 
     Args:
@@ -118,8 +127,9 @@ def cut_up(size: Size, side: int, overlap: int, multiple: int = 1) -> list[Tile]
         side: of a tile; a smaller map is one tile.
         overlap: cells that neighbours share at least.
         multiple: tiles begin at multiples of this; if size and side are multiples too, so are the tiles' sides.
+        tight: tiles are smaller than `side` if as many of them reach.
     """
-    ys, xs = (spans(length, side, overlap, multiple) for length in size)
+    ys, xs = (spans(length, side, overlap, multiple, tight=tight) for length in size)
     y_weights, x_weights = (blend_weights(pieces, overlap) for pieces in (ys, xs))
     return [
         Tile(y, x, y_weight, x_weight)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
-from casarbi.costs import StageWork
+from casarbi.costs import StageCost, StageWork
 from casarbi.errors import CasarbiError
 from casarbi.method.cascade import Stage, plan_stages
 from casarbi.method.config import CasArbiConfig, load_weights
@@ -21,6 +21,7 @@ from casarbi.method.network import Denoiser
 from casarbi.method.residuals import as_regressor
 from casarbi.method.sampler import sample_cascade
 from casarbi.method.strategies import stage_factors
+from casarbi.method.tiling import KEPT_BYTES, KEPT_TILES, tiled_flops
 from casarbi.network_model import NetworkModel, WeightsInfo, one_line
 from casarbi.pictures.resize import resize
 from casarbi.scales import Size
@@ -32,7 +33,7 @@ from casarbi.weights import find_trained
 BASE_KEY = "liif"
 """Key in a file's header of the identity of the LIIF base that its network was trained on, as JSON."""
 
-REVISION = 1
+REVISION = 2
 """Raised when a change of this code changes what the same weights and options give: part of the identity."""
 
 Done = dict[tuple[Stage, ...], Tensor]
@@ -114,15 +115,23 @@ class CasArbi(NetworkModel):
             if None in bases:
                 return None
             flops = sum(work.flops for base in bases for work in base or ())
-            stages.append(StageWork(after, steps, cost.flops(steps) + flops))
+            stages.append(StageWork(after, steps, self._flops(cost, after) + flops))
         return tuple(stages)
 
+    def _flops(self, cost: StageCost, size: Size) -> int:
+        """The denoiser's operations in a stage that leads to a size."""
+        steps, tiles = len(self.timesteps), self.config.tiles
+        if not tiles.needed(size):
+            return cost.flops(steps)
+        return tiled_flops(cost, steps, tiles.tiles(size, self.config.network.multiple), size)
+
     def memory_bytes(self, lr_size: Size, size: Size) -> int:
-        """The activations of one tile and the images of a stage; figures measured on a CPU in float32."""
-        # Features are the larger part, and at most a tile's at once; 90 bytes per pixel are the chain's own images.
-        pixels = size[0] * size[1]
+        """The activations of one tile, kept features, and the images of a stage; measured on a CPU in float32."""
+        # Activations are the largest part, and at most a tile's at once; 90 bytes per pixel are the chain's own images.
+        pixels, width = size[0] * size[1], self.config.network.width
         tile = min(pixels, self.config.tiles.tile**2)
-        return 77 * self.config.network.width * tile + 90 * pixels
+        kept = min(pixels, KEPT_TILES * tile) if pixels > tile else 0
+        return width * (77 * tile + KEPT_BYTES * kept) + 90 * pixels
 
     def enlarge(self, images: Tensor, sizes: Sequence[Size], seeds: Sequence[int]) -> Iterator[Tensor]:
         """Enlarge to several sizes; stages that they share are run once.

@@ -15,7 +15,7 @@ from casarbi.method.diffusion import posterior, scale_input, timesteps
 from casarbi.method.guidance import guide
 from casarbi.method.network import Denoiser
 from casarbi.method.residuals import Regressor, StageInputs, stage_inputs
-from casarbi.method.tiling import predict_tiled
+from casarbi.method.tiling import TiledStage
 from casarbi.sampling import image_noise
 
 Report = Callable[[float], None]
@@ -90,19 +90,25 @@ def stage_predictor(
 ) -> Callable[[Tensor, int], Tensor]:
     """Return the function from x_t and t to x̂_0 of one stage; each evaluation reports its share of the work.
 
-    What does not depend on t is computed here, once, unless the stage is cut into tiles.
+    What does not depend on t is computed once: here, or of a stage in tiles as `TiledStage` says.
     """
-    size = (inputs.up.shape[-2], inputs.up.shape[-1])
-    features = None if config.tiles.needed(size) else network.encode(inputs)
+    if config.tiles.needed((inputs.up.shape[-2], inputs.up.shape[-1])):
+        tiles = TiledStage(network, inputs, config.tiles)
+
+        def evaluate(x: Tensor, t: Tensor) -> Tensor:
+            return tiles.predict(x, t, lambda part: report(part * share * len(x)))
+
+    else:
+        features = network.encode(inputs)
+
+        def evaluate(x: Tensor, t: Tensor) -> Tensor:
+            x_0 = network(x, t, features)
+            report(share * len(x))
+            return x_0
 
     def predict(x: Tensor, t: int) -> Tensor:
         step = torch.full((len(x),), t, device=x.device)
-        x = scale_input(x, step, config.process)
-        if features is None:
-            return predict_tiled(network, inputs, x, step, config.tiles, lambda part: report(part * share * len(x)))
-        x_0 = network(x, step, features)
-        report(share * len(x))
-        return x_0
+        return evaluate(scale_input(x, step, config.process), step)
 
     return predict
 

@@ -7,27 +7,37 @@ begin where a value of the network's coarsest level begins, so that a tile sees 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
 import torch
 from torch import Tensor
 
+from casarbi.costs import StageCost
 from casarbi.errors import CasarbiError
-from casarbi.method.network import Denoiser
+from casarbi.method.network import Denoiser, StageFeatures
 from casarbi.method.residuals import StageInputs
 from casarbi.pictures.resize import keys_cubic
 from casarbi.scales import Size
 from casarbi.settings import Option
-from casarbi.tiles import Span, blend, cut_up
+from casarbi.tiles import Span, Tile, blend, cut_up
+
+KEPT_TILES = 12
+"""Tiles whose features are kept from step to step: all tiles of a photograph of 2 megapixels.
+
+Kept for all tiles of a large picture, they would take more memory than its images, so those of the others are made
+again at every step.
+"""
+KEPT_BYTES = 8
+"""Memory of kept features per pixel of a tile and channel of the network: two maps of float32."""
 
 
 @dataclass(frozen=True)
 class TileConfig:
     """When and how an image is cut. The tile bounds the memory: about 0.5 GB at 512 with 24 channels."""
 
-    tile: Annotated[int, Option("side of tiles in pixels; an output of more than tile² pixels is cut")] = 512
+    tile: Annotated[int, Option("longest side of tiles; an output of more than tile² pixels is cut")] = 512
     overlap: Annotated[int, Option("pixels that neighbouring tiles share at least; blended over")] = 64
 
     def __post_init__(self) -> None:
@@ -40,6 +50,10 @@ class TileConfig:
     def needed(self, size: Size) -> bool:
         """Whether an output of this size is cut."""
         return size[0] * size[1] > self.tile**2
+
+    def tiles(self, size: Size, multiple: int) -> list[Tile]:
+        """The tiles of an output that is cut, no larger than their number needs: the network takes any size."""
+        return cut_up(size, self.tile, self.overlap, multiple, tight=True)
 
 
 def resize_rows(n: int, length: int, window: Span) -> tuple[Span, Tensor]:
@@ -104,36 +118,53 @@ def _crop_axis(n: int, length: int, window: Span, reach: int) -> tuple[Span, Ten
     return (start, stop), torch.nn.functional.pad(weights, (low - start, stop - high))
 
 
-def predict_tiled(
-    network: Denoiser,
-    inputs: StageInputs,
-    x_t: Tensor,
-    t: Tensor,
-    config: TileConfig,
-    report: Callable[[float], None] | None = None,
-) -> Tensor:
-    """Evaluate the denoiser tile by tile and blend.
+class TiledStage:
+    """Evaluates the denoiser on a stage tile by tile; the features of the first tiles are kept from step to step."""
 
-    Args:
-        network: the denoiser.
-        inputs: of the whole stage.
-        x_t: (B, 3, H, W), scaled for the network.
-        t: (B,).
-        config: how it is cut.
-        report: told the share of the tiles that has just been done, after each.
+    def __init__(self, network: Denoiser, inputs: StageInputs, config: TileConfig) -> None:
+        """Cut the stage up.
 
-    Returns:
-        x̂_0 (B, 3, H, W).
+        Args:
+            network: the denoiser.
+            inputs: of the whole stage.
+            config: how it is cut.
+        """
+        self.network, self.inputs = network, inputs
+        self.size = (inputs.up.shape[-2], inputs.up.shape[-1])
+        self.tiles = config.tiles(self.size, network.config.multiple)
+        self._kept: dict[int, StageFeatures] = {}
+
+    def predict(self, x_t: Tensor, t: Tensor, report: Callable[[float], None] = lambda share: None) -> Tensor:
+        """Predict x̂_0 (B, 3, H, W), blended from the tiles' predictions.
+
+        Args:
+            x_t: (B, 3, H, W), scaled for the network.
+            t: (B,).
+            report: told the share of the tiles that has just been done, after each.
+        """
+
+        def make(i: int) -> Tensor:
+            made = self.network(self.tiles[i].cut(x_t), t, self._features(i))
+            report(1 / len(self.tiles))
+            return made
+
+        return blend(self.tiles, self.size, make)
+
+    def _features(self, i: int) -> StageFeatures:
+        if i in self._kept:
+            return self._kept[i]
+        crop = Crop.of(self.inputs, self.tiles[i].y, self.tiles[i].x, self.network.lr_encoder.reach)
+        features = self.network.encode(crop.inputs, crop.upsample)
+        if i < KEPT_TILES:
+            self._kept[i] = features
+        return features
+
+
+def tiled_flops(cost: StageCost, steps: int, tiles: Sequence[Tile], size: Size) -> int:
+    """Operations of a stage that is cut into tiles: more than `cost`, that of the whole.
+
+    What tiles share is done by each of them, and features that are not kept are made in every step.
     """
-    size = (x_t.shape[-2], x_t.shape[-1])
-    tiles = cut_up(size, config.tile, config.overlap, network.config.multiple)
-
-    def make(i: int) -> Tensor:
-        crop = Crop.of(inputs, tiles[i].y, tiles[i].x, network.lr_encoder.reach)
-        # Features are made again at every step: kept for all tiles, they would take more memory than the images.
-        made = network(tiles[i].cut(x_t), t, network.encode(crop.inputs, crop.upsample))
-        if report:
-            report(1 / len(tiles))
-        return made
-
-    return blend(tiles, size, make)
+    kept = sum(tile.cells for tile in tiles[:KEPT_TILES])
+    cells = sum(tile.cells for tile in tiles)
+    return (cost.once * (kept + (cells - kept) * steps) + cost.step * steps * cells) // (size[0] * size[1])

@@ -4,10 +4,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_network import TINY, denoiser, inputs
 
+from casarbi.costs import StageCost
 from casarbi.errors import CasarbiError
-from casarbi.method.tiling import Crop, TileConfig, predict_tiled, resize_rows
+from casarbi.method import tiling
+from casarbi.method.tiling import Crop, TileConfig, TiledStage, resize_rows, tiled_flops
 from casarbi.pictures.resize import resize
-from casarbi.tiles import blend_weights, spans
+from casarbi.tiles import blend_weights, cut_up, spans
 
 
 @settings(deadline=None, max_examples=400)
@@ -16,7 +18,13 @@ from casarbi.tiles import blend_weights, spans
 @given(st.integers(1, 5000), st.integers(32, 600), st.integers(0, 100), st.sampled_from([1, 2, 8]))
 def test_spans_cover_overlap_and_begin_on_the_grid(length, tile, share, multiple):
     overlap = tile * share // 200
-    pieces = spans(length, tile, overlap, multiple)
+    loose, tight = (spans(length, tile, overlap, multiple, tight=tight) for tight in (False, True))
+    check_spans(loose, length, tile, overlap, multiple)
+    check_spans(tight, length, tile, overlap, multiple)
+    assert len(tight) <= len(loose) and max(b - a for a, b in tight) <= max(b - a for a, b in loose) + multiple
+
+
+def check_spans(pieces, length, tile, overlap, multiple):
     assert pieces[0][0] == 0 and pieces[-1][1] == length
     for (start, stop), (after, end) in zip(pieces, pieces[1:], strict=False):
         assert start < after <= stop - overlap and stop < end
@@ -62,7 +70,7 @@ def test_tiles_blend_into_what_the_whole_would_be():
     x_t = torch.randn(given.up.shape, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         whole = network(x_t, t, network.encode(given))
-        tiled = predict_tiled(network, given, x_t, t, TileConfig(96, 40))
+        tiled = TiledStage(network, given, TileConfig(96, 40)).predict(x_t, t)
     assert (tiled - whole).abs().max() < 0.01 * whole.abs().max()
 
 
@@ -72,9 +80,41 @@ def test_tiles_with_a_wide_overlap_are_exact_in_their_middle():
     x_t = torch.randn(given.up.shape, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         whole = network(x_t, t, network.encode(given))
-        tiled = predict_tiled(network, given, x_t, t, TileConfig(128, 0))
+        tiled = TiledStage(network, given, TileConfig(128, 0)).predict(x_t, t)
     torch.testing.assert_close(tiled[..., :60, :], whole[..., :60, :], rtol=0, atol=1e-5)
     torch.testing.assert_close(tiled[..., -60:, :], whole[..., -60:, :], rtol=0, atol=1e-5)
+
+
+def test_tight_spans_share_little_more_than_they_must():
+    assert spans(640, 512, 64, 8) == [(0, 512), (128, 640)]
+    assert spans(640, 512, 64, 8, tight=True) == [(0, 360), (280, 640)]
+
+
+def test_features_of_tiles_are_made_once_unless_there_are_many(monkeypatch):
+    """They are a fifth of an evaluation, and the same at every step."""
+    network, given, made = denoiser(), inputs((150, 141), (75, 71)), []
+    encode = network.encode
+    monkeypatch.setattr(network, "encode", lambda *args: made.append(1) or encode(*args))
+    x_t = torch.randn(given.up.shape, generator=torch.Generator().manual_seed(0))
+    results = []
+    for kept, count in ((tiling.KEPT_TILES, 6), (3, 6 + 3), (0, 6 + 6)):
+        monkeypatch.setattr(tiling, "KEPT_TILES", kept)
+        stage, _ = TiledStage(network, given, TileConfig(96, 40)), made.clear()
+        with torch.no_grad():
+            results.append([stage.predict(x_t, torch.tensor([t])) for t in (2, 1)])
+        assert len(made) == count
+    for others in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], others, strict=True))
+
+
+def test_work_counts_what_tiles_share_and_make_again():
+    cost, size = StageCost(parameters=1, once=100_000, step=1_000_000), (100, 100)
+    whole, halves = (cut_up(size, side, 0) for side in (100, 50))
+    assert tiled_flops(cost, 3, whole, size) == tiled_flops(cost, 3, halves, size) == cost.flops(3)
+    many = cut_up(size, 20, 0)  # 25 tiles, of which 12 keep their features
+    assert tiled_flops(cost, 3, many, size) == 3_000_000 + 100_000 * (12 + 3 * 13) // 25
+    shared = cut_up(size, 80, 20)
+    assert tiled_flops(cost, 3, shared, size) == cost.flops(3) * sum(tile.cells for tile in shared) // 10_000
 
 
 def test_only_large_outputs_are_cut():
