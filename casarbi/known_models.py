@@ -14,20 +14,20 @@ from casarbi.weights import CATALOGUE, WeightFile, packaged_names, packaged_weig
 
 _LOOKS = {
     "bicubic": "soft, nothing added; at once",
-    "casarbi": "sharp, draws likely detail; about 90 s per megapixel",
-    "casarbi:ablation": "for Tables VII to IX, short training; about 90 s per megapixel",
-    "casarbi:face": "sharp, draws likely faces; about 80 s per megapixel",
-    "casarbi:scene": "sharp, draws likely detail; about 80 s per megapixel",
-    "idm": "sharp, colours often off (short training); about 2 min per megapixel",
-    "idm:face": "draws detail, crooked features; about 18 min per megapixel",
-    "kim": "draws detail (short training); about 140 s per megapixel at 8x",
-    "kim:face": "draws detail, grainy; about 9 min per megapixel at 8x",
-    "liif": "clean edges, smooth textures; about 50 s per megapixel",
-    "liif:edsr-baseline-div2k": "clean edges, made for photographs; about 50 s per megapixel",
+    "casarbi": "sharp, draws likely detail; about 30 s per megapixel",
+    "casarbi:ablation": "for Tables VII to IX, short training; about 30 s per megapixel",
+    "casarbi:face": "sharp, draws likely faces; about 30 s per megapixel",
+    "casarbi:scene": "sharp, draws likely detail; about 25 s per megapixel",
+    "idm": "sharp, colours often off (short training); about 3 min per megapixel",
+    "idm:face": "draws detail, crooked features; about 15 min per megapixel",
+    "kim": "draws detail (short training); about 35 s per megapixel at 8x",
+    "kim:face": "draws detail, grainy; about 150 s per megapixel at 8x",
+    "liif": "clean edges, smooth textures; about 10 s per megapixel",
+    "liif:edsr-baseline-div2k": "clean edges, made for photographs; about 10 s per megapixel",
     "outputs": "finished results of another program, for casarbi-bench",
     "spandrel": "any network that spandrel reads, resampled from its own scale",
 }
-"""How results look, and how long a megapixel of them takes on one core of 2024; by reference, else by method."""
+"""How results look, and how long a megapixel takes on one core of an AMD EPYC with AVX-512; by reference or method."""
 
 _TARGETS = {"outputs": "DIR", "spandrel": "FILE"}
 """What has to stand after the colon of methods that have no weights of their own."""
