@@ -63,8 +63,8 @@ class ResultFolder:
     @classmethod
     def read(cls, folder: Path) -> ResultFolder:
         """Index a folder and everything below it; raises CasarbiError if there is no picture."""
-        paths = list_images(folder, recursive=True).paths
-        names = [path.relative_to(folder).as_posix() for path in paths]
+        listing = list_images(folder, recursive=True)
+        paths, names = listing.paths, listing.names
         named: defaultdict[str, list[Result]] = defaultdict(list)
         labelled: defaultdict[str, list[Result]] = defaultdict(list)
         for name in names:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,10 +32,12 @@ class Listing:
 
     Attributes:
         paths: in natural order (img2 before img10), each file once.
+        names: their paths in the folder, parted by slashes.
         skipped: files that are neither pictures nor the litter every folder gathers, such as videos.
     """
 
     paths: tuple[Path, ...]
+    names: tuple[str, ...]
     skipped: tuple[Path, ...]
 
 
@@ -65,19 +67,22 @@ def list_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> L
             skipped.append(path)
     if not paths:
         raise CasarbiError(_none_found(folder, recursive, len(skipped)))
-    return Listing(_in_natural_order(paths, folder), tuple(sorted(skipped)))
+    inside = {path.relative_to(folder).as_posix(): path for path in paths}
+    names = _in_natural_order(inside)
+    return Listing(tuple(inside[name] for name in names), names, tuple(sorted(skipped)))
 
 
-def _in_natural_order(paths: list[Path], folder: Path) -> tuple[Path, ...]:
-    # A path's key is its folder's and its name's, each of which many paths of a tree share; keys take long to make.
+def _in_natural_order(names: Iterable[str]) -> tuple[str, ...]:
+    # A name's key is that of its folder and that of its last part, each of which many names of a tree share: making
+    # keys takes long.
     natural = cache(natsort_keygen(alg=ns.PATH | ns.IGNORECASE))
 
-    def key(path: Path) -> tuple[object, str]:
-        inside = path.relative_to(folder)
-        # As a folder: `0` stands for the name, because only a name's suffix is a part of its own.
-        return (*natural(f"{inside.parent.as_posix()}/0")[:-1], *natural(inside.name)), str(path)  # a.png and A.png
+    def key(name: str) -> tuple[object, str]:
+        parent, _, last = name.rpartition("/")
+        # As a folder: `0` stands for the last part, because only the suffix of that is taken apart.
+        return (*natural(f"{parent or '.'}/0")[:-1], *natural(last)), name  # the name tells a.png from A.png
 
-    return tuple(sorted(paths, key=key))
+    return tuple(sorted(names, key=key))
 
 
 def _files(folder: Path, recursive: bool) -> Iterator[Path]:

@@ -122,7 +122,9 @@ def printable_name(name: str) -> str:
         >>> print(printable_name("caf\udce9"), printable_name("café"))
         caf\xe9 café
     """
-    return "".join(_escaped(sign) for sign in name) if any("\ud800" <= sign <= "\udfff" for sign in name) else name
+    if name.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in name):
+        return name
+    return "".join(map(_escaped, name))
 
 
 def _escaped(sign: str) -> str:
