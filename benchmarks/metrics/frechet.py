@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.linalg.lapack import dsygst
 
 from casarbi.errors import CasarbiError
 
@@ -86,6 +85,8 @@ def _root_trace(s1: np.ndarray, s2: np.ndarray) -> float:
     lower, failed = torch.linalg.cholesky_ex(torch.from_numpy(s1))
     if failed:  # singular: dead features, repeated images
         return _singular_sum(_root_factor(s1) @ _root_factor(s2).T)
+    from scipy.linalg.lapack import dsygst  # takes 0.1 s to import, which only large sets need
+
     # LAPACK's own half-cost product, on one triangle; transposed views because it counts columns first.
     product, _ = dsygst(s2.T, lower.numpy().T, itype=2, lower=0)
     eigenvalues = torch.linalg.eigvalsh(torch.from_numpy(product.T), UPLO="L")
