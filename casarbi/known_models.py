@@ -18,7 +18,7 @@ _LOOKS = {
     "casarbi:ablation": "for Tables VII to IX, short training; about 30 s per megapixel",
     "casarbi:face": "sharp, draws likely faces; about 30 s per megapixel",
     "casarbi:scene": "sharp, draws likely detail; about 25 s per megapixel",
-    "idm": "sharp, colours often off (short training); about 3 min per megapixel",
+    "idm": "sharp, colours often off (short training); about 80 s per megapixel",
     "idm:face": "draws detail, crooked features; about 15 min per megapixel",
     "kim": "draws detail (short training); about 35 s per megapixel at 8x",
     "kim:face": "draws detail, grainy; about 150 s per megapixel at 8x",

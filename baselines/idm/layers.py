@@ -81,9 +81,11 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""
-        # (B, 3C, H, W) → (B, H·W, 3C) → three times (B, H·W, C): one head.
-        query, key, value = self.qkv(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=2)
-        mixed = F.scaled_dot_product_attention(query, key, value)
+        # (B, 3C, H, W) → (B, 1, H·W, 3C) → three times (B, 1, H·W, C): one head.
+        # PyTorch's fused kernel never holds all H·W x H·W weights, which are 1 GB at this level of a megapixel. It
+        # takes four axes only, the last without gaps.
+        pixels = self.qkv(self.norm(x)).flatten(2).transpose(1, 2).contiguous()[:, None]
+        mixed = F.scaled_dot_product_attention(*pixels.chunk(3, dim=3))[:, 0]
         return x + self.out(mixed.transpose(1, 2).unflatten(2, x.shape[-2:]))
 
 
