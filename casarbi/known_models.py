@@ -19,7 +19,7 @@ _LOOKS = {
     "casarbi:face": "sharp, draws likely faces; about 30 s per megapixel",
     "casarbi:scene": "sharp, draws likely detail; about 25 s per megapixel",
     "idm": "sharp, colours often off (short training); about 80 s per megapixel",
-    "idm:face": "draws detail, crooked features; about 15 min per megapixel",
+    "idm:face": "draws detail, crooked features; about 7 min per megapixel",
     "kim": "draws detail (short training); about 35 s per megapixel at 8x",
     "kim:face": "draws detail, grainy; about 150 s per megapixel at 8x",
     "liif": "clean edges, smooth textures; about 10 s per megapixel",
